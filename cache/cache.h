@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * cache: what is remembered of an account, on disk and in memory.
+ *
+ * On disk. `state_dir` holds what could not be fetched again: index.db
+ * (SQLite, WAL), and a lock, so that two mounts of one account do not share
+ * it. `cache_dir` holds bodies and may be wiped at any time, also while
+ * mounted. Both 0700. Invariants:
+ *
+ *  C1  An id is given once, to a folder or a message, and never again: not
+ *      after a removal, a kill or a rebuild of the database in one boot. Ids
+ *      are below 2^32, ascend in the order given, and begin at CACHE_ID_FIRST.
+ *  C2  The state of a folder (struct cache_state) is in the same transaction
+ *      as the rows that it covers.
+ *  C3  A body is published (named by its content, known to its message) only
+ *      when all its bytes are on disk and hashed; what is read back is
+ *      checked against the hash once a mount, by CACHE_CHUNK bytes.
+ *  C4  A schema newer than ours is refused, an older one migrated, a damaged
+ *      database set aside under another name (never deleted) and begun anew.
+ *  C5  Killing the program at any moment loses at most the rows of the last
+ *      few milliseconds, never consistency.
+ *
+ * In memory. Each folder in use has a `struct box`: fixed records, an arena of
+ * names, a hash of names; lookups, listings and attributes read memory, never
+ * SQL. Changes go to memory at once and to SQLite through one writer thread, in
+ * order, in batches of a few milliseconds.
+ *
+ * Threads: every function may be called from any thread, unless it says
+ * otherwise, and may wait for the disk, never for the network. Strings that
+ * are returned in plain structs are copies.
+ *
+ * Errors: negative errno, from this list: -EBADMSG (local corruption),
+ * -EBUSY, -EEXIST, -EIO, -ENODATA (not here), -ENOENT, -ENOMEM, -ENOSPC,
+ * -EOVERFLOW (ids exhausted, or a limit), -EACCES, -EROFS, -ENOTSUP (schema).
+ */
+#ifndef IMAPFS_CACHE_CACHE_H
+#define IMAPFS_CACHE_CACHE_H
+
+#include "imap/mail.h"
+
+#define CACHE_ID_FIRST 16u
+#define CACHE_ID_LIMIT 0xffffffffu    /* ids are below */
+#define CACHE_NAME_MAX 255	      /* bytes of a file name */
+#define CACHE_CHUNK (1u << 20)	      /* unit of hashing and of partial maps */
+
+struct cache;
+struct box;
+struct body;
+
+/* --- opening --- */
+
+struct cache_config {
+	const char *state_dir; /* of this account; made if missing */
+	const char *cache_dir; /* of this account; made if missing */
+	uint64_t max_bytes;    /* of bodies; 0: no bound */
+};
+
+struct cache_report {
+	bool is_new;		/* there was no database */
+	char set_aside[4096];	/* path of a damaged one; "" if none */
+	char text[512];		/* a sentence on failure; "" if none */
+};
+
+/*
+ * -EBUSY: another mount holds the account (`report->text` names its pid);
+ * `wait_ms` > 0: wait that long for it. -ENOTSUP: newer schema. -EACCES,
+ * -EROFS, -ENOSPC, -EIO, -ENOMEM. Starts the writer thread: call after fork.
+ */
+MUST_CHECK int cache_open(const struct cache_config *cfg, unsigned wait_ms,
+			  struct cache **ret, struct cache_report *report);
+
+/* Every box and body must be closed. Writes what is queued. NULL is fine. */
+void cache_close(struct cache *c);
+
+/* All that was changed before this call is on disk, fsynced. -EIO, -ENOSPC. */
+MUST_CHECK int cache_sync(struct cache *c);
+
+/*
+ * The first error that the writer met since the last call (-ENOSPC, -EIO ...),
+ * or 0. Changes that failed stay in memory and are tried again once a second.
+ */
+int cache_writer_error(struct cache *c);
+
+/* `n` consecutive ids, the first in `*ret`. Waits for the disk seldom. */
+MUST_CHECK int cache_new_ids(struct cache *c, uint32_t n, uint64_t *ret);
+
+/* A small value under a name: settings of the account. */
+MUST_CHECK int cache_get_value(struct cache *c, const char *key, char **ret);
+MUST_CHECK int cache_set_value(struct cache *c, const char *key,
+			       const char *value);
+
+/* --- folders --- */
+
+struct cache_folder {
+	uint64_t id;
+	char *wire;	 /* unique */
+	char delimiter;
+	uint32_t attrs;	 /* enum mail_folder_attr */
+};
+
+/* All folders, ascending by id: one block of memory, free() it. */
+MUST_CHECK int cache_load_folders(struct cache *c, struct cache_folder **ret,
+				  size_t *ret_n);
+
+/* Insert, or update the one with this id. Queued. -ENOMEM. */
+MUST_CHECK int cache_save_folder(struct cache *c,
+				 const struct cache_folder *f);
+
+/* With all its messages; its box must be closed. Queued. -ENOMEM. */
+MUST_CHECK int cache_drop_folder(struct cache *c, uint64_t id);
+
+/* --- what is known of a folder's messages --- */
+
+/* How far a folder is known. Zeroes: nothing is. */
+struct cache_state {
+	uint32_t uidvalidity;
+	uint32_t uidnext;      /* rows with smaller UIDs are known ... */
+	uint32_t low_uid;      /* ... down to this one: the listing goes on
+				* below it; 0: nothing listed yet */
+	bool complete;	       /* ... down to the oldest */
+	uint64_t highestmodseq;
+	int64_t synced_at;     /* time(2) of the last answer of the server */
+	int64_t changed_at_ns; /* mtime of the directory, ns since the epoch */
+};
+
+struct cache_msg {
+	uint64_t id;
+	uint32_t uid;
+	uint32_t flags;	      /* enum mail_flag */
+	uint64_t size;
+	int64_t internaldate; /* seconds since the epoch */
+	int64_t changed_at;   /* ctime, seconds since the epoch */
+	bool announced;	      /* may be shown to the kernel */
+	bool doomed;	      /* gone on the server, the kernel not yet told */
+	bool dead;	      /* removed; kept because the kernel holds its id */
+	uint32_t held;	      /* references by the kernel */
+	char name[CACHE_NAME_MAX + 1];
+};
+
+struct cache_new {
+	const struct mail_row *row; /* uid, flags, size, date, fields ... */
+	const char *name;	    /* wanted; a twin gets `.2` before `.eml` */
+	bool announced;
+};
+
+/*
+ * The box of a folder, loaded from disk; all its rows are announced, none
+ * doomed or dead. One box a folder at a time. box_close() forgets the memory.
+ */
+MUST_CHECK int box_open(struct cache *c, uint64_t folder, struct box **ret);
+void box_close(struct box *b);
+
+void box_state(struct box *b, struct cache_state *ret);
+MUST_CHECK int box_set_state(struct box *b, const struct cache_state *s);
+
+size_t box_count(struct box *b); /* neither dead nor unannounced */
+
+/* -ENOENT. Finds announced and unannounced rows, never dead ones. */
+MUST_CHECK int box_find_name(struct box *b, const char *name,
+			     struct cache_msg *ret);
+/* -ENOENT. Finds dead ones too. */
+MUST_CHECK int box_find_id(struct box *b, uint64_t id, struct cache_msg *ret);
+/* -ENOENT. Never dead ones. */
+MUST_CHECK int box_find_uid(struct box *b, uint32_t uid,
+			    struct cache_msg *ret);
+
+/* Up to `n` announced, living rows with id > `after`, ascending by id. */
+size_t box_read(struct box *b, uint64_t after, struct cache_msg *ret,
+		size_t n);
+
+/* UIDs of every living row, ascending; yours to free. -ENOMEM. */
+MUST_CHECK int box_uids(struct box *b, uint32_t **ret, size_t *ret_n);
+
+/*
+ * Add rows in this order, with new ids, and set the state (NULL: unchanged).
+ * A row whose UID is there already is not added again: its id in `ret_ids` is 0
+ * (`ret_ids` may be NULL). All or none: -ENOMEM, -EOVERFLOW.
+ */
+MUST_CHECK int box_add(struct box *b, const struct cache_new *rows, size_t n,
+		       const struct cache_state *s, uint64_t *ret_ids);
+
+struct cache_flags {
+	uint64_t id;
+	uint32_t flags;
+	const char *keywords; /* NULL: as they were */
+};
+MUST_CHECK int box_set_flags(struct box *b, const struct cache_flags *v,
+			     size_t n);
+
+/* What the keywords of a row are compared by; 0 for none. */
+uint32_t box_keywords_hash(struct box *b, uint64_t id);
+uint32_t cache_keywords_hash(const char *keywords);
+
+/* The server lied about the size. */
+MUST_CHECK int box_set_size(struct box *b, uint64_t id, uint64_t size);
+
+void box_announce(struct box *b, uint64_t id);
+void box_doom(struct box *b, uint64_t id);
+
+/* Gone: the row leaves the disk; memory keeps it, dead, while it is held. */
+MUST_CHECK int box_remove(struct box *b, const uint64_t *ids, size_t n);
+
+/* The kernel took or gave back references. -ENOENT. */
+MUST_CHECK int box_hold(struct box *b, uint64_t id);
+void box_release(struct box *b, uint64_t id, uint64_t n);
+uint64_t box_held(struct box *b); /* sum over all rows */
+
+/* What is not in memory: read from SQL. One block, free() it. -ENOENT. */
+struct cache_details {
+	const char *keywords;
+	const char *field[N_FIELDS]; /* NULL: none */
+	uint64_t gm_msgid, gm_thrid;
+	const char *gm_labels;
+};
+MUST_CHECK int box_details(struct box *b, uint64_t id,
+			   struct cache_details **ret);
+
+/* The folder whose open box has this id; 0: none. Reads memory. */
+uint64_t cache_folder_of(struct cache *c, uint64_t id);
+
+/* --- bodies --- */
+
+/*
+ * The body of a message, whole, in part, or not here yet. One struct an id:
+ * opening again shares it. While it is open it is not evicted.
+ * `size`: what is believed of its length.
+ */
+MUST_CHECK int body_open(struct cache *c, uint64_t id, uint64_t size,
+			 struct body **ret);
+void body_put(struct body *b);
+
+/*
+ * May `n` bytes from `offset` be read (as far as the body goes)? 0: yes, they
+ * are here and have been checked. -ENODATA: not all are here. -EBADMSG: they
+ * were, but are damaged: what is damaged was thrown away and must be fetched
+ * again. -EIO, -ENOMEM.
+ */
+MUST_CHECK int body_check(struct body *b, uint64_t offset, uint64_t n);
+
+/* Bytes from the start that are not here: the first gap at or after `from`.
+ * false: none. */
+bool body_gap(struct body *b, uint64_t from, uint64_t *ret_offset,
+	      uint64_t *ret_n);
+
+/* Read checked bytes: the number read, 0 at the end. -EIO. */
+MUST_CHECK long body_read(struct body *b, void *buf, size_t n,
+			  uint64_t offset);
+
+/* A descriptor to read checked bytes from; borrowed until body_put(). */
+int body_fd(struct body *b);
+
+/* Whole and published. */
+bool body_is_whole(struct body *b);
+
+/* Its length: exact when whole, else as believed. */
+uint64_t body_size(struct body *b);
+
+/*
+ * Bytes that have arrived. They can be read at once. -ENOSPC, -EIO; on
+ * failure these bytes count as not here. Safe with concurrent readers.
+ */
+MUST_CHECK int body_write(struct body *b, uint64_t offset, const void *bytes,
+			  size_t n);
+
+/*
+ * The body ends at `size`: if all bytes are here it is hashed and published
+ * (an equal one that is stored already is shared), else the size is only
+ * corrected. Evicts others if the cache is over its bound. -ENOSPC, -EIO.
+ */
+MUST_CHECK int body_end(struct body *b, uint64_t size);
+
+/* Is the body of this message whole in the cache? Asks SQL. */
+bool cache_has_body(struct cache *c, uint64_t id);
+
+struct cache_stats {
+	uint64_t bodies;       /* stored, each content once */
+	uint64_t body_bytes;
+	uint64_t max_bytes;
+	uint64_t evicted;      /* since the start */
+	uint64_t damaged;      /* found damaged since the start */
+};
+void cache_get_stats(struct cache *c, struct cache_stats *ret);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The command line: `mount.imapfs SOURCE MOUNTPOINT [-o OPTIONS] [-fdvnVh]`,
+ * so that mount -t imapfs, fstab and a symlink `imapfs` all work.
+ */
+#ifndef IMAPFS_FS_OPTIONS_H
+#define IMAPFS_FS_OPTIONS_H
+
+#include "imap/imap.h"
+
+#include <sys/types.h>
+
+enum names_style { NAMES_SUBJECT, NAMES_UID };
+
+struct options {
+	char *source;
+	char *mountpoint;  /* as given; made absolute by options_parse() */
+	bool foreground;   /* -f */
+	bool debug;	   /* -d: -f, debug log on stderr; -dd: wire too */
+	bool wire;
+	bool verbose;	   /* -v: info log on stderr until in background */
+	bool fake;	   /* -n is mount(8)'s "no mtab": accepted, ignored */
+	bool show_version; /* -V */
+	bool show_help;	   /* -h */
+
+	/* -o */
+	bool read_only;
+	bool allow_other;
+	bool has_uid, has_gid, has_umask;
+	uid_t uid;
+	gid_t gid;
+	mode_t umask;
+	char *passcmd, *passfile, *tokencmd;
+	bool has_tls;
+	enum imap_tls tls;
+	char *cafile, *pin_sha256;
+	char *cache_dir;
+	uint64_t cache_bytes;	/* cache_size=, default 5 GiB */
+	enum names_style names;
+	unsigned connections;	/* 4 */
+	unsigned timeout_s;	/* 30 */
+	char *folders, *exclude; /* globs over the paths shown; NULL: all */
+};
+
+#define OPTIONS_ERROR 512
+
+/*
+ * Fill `*ret`. -EINVAL with one sentence in `why` that names the option: one
+ * that is unknown, given twice with different values, out of range, without
+ * its value; a password given as an option (pass=, password=, ...) is refused
+ * with the reason and the ways there are. -ENOMEM.
+ * `-V` and `-h` win over anything missing.
+ */
+MUST_CHECK int options_parse(int argc, char *const argv[], struct options *ret,
+			     char why[OPTIONS_ERROR]);
+void options_finish(struct options *o);
+
+/* Is this folder (path as shown, `/` between components) to be shown? A
+ * parent of one that is shown is. */
+bool options_show_folder(const struct options *o, const char *path);
+
+extern const char options_usage[];
+
+#endif

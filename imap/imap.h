@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * imap: an IMAP account, spoken to over a few connections.
+ *
+ * The model. A `struct imap` is an account with a pool of at most
+ * `connections` connections, one thread each. Work is given to it as jobs: a
+ * job names a mailbox (or none), a priority and a set of callbacks, and
+ * returns at once. A connection keeps its mailbox selected and takes next the
+ * most urgent job that fits it; commands are pipelined, answers matched by
+ * tag. Lost connections are made again, with exponential backoff and jitter;
+ * a job that has not handed out data yet and may be repeated is repeated on
+ * the new connection, others end with -ENOTCONN. All jobs here only read
+ * (EXAMINE, BODY.PEEK), so repeating is safe.
+ *
+ * Order of calls: imap_new(), imap_connect() once, then jobs from any thread,
+ * imap_free() last: it cancels what is left, joins the threads and ends every
+ * job's `done` before it returns.
+ *
+ * Callbacks run on a connection's thread, with no lock of ours held, one at a
+ * time per job, `done` exactly once and last. They may start and cancel jobs;
+ * they must not wait for the network or for another job. Exception: when a
+ * function below returns a negative value, no callback will run.
+ *
+ * Errors are negative errno, from this list only:
+ *   -EACCES     the server refuses the login, or refuses access by ACL
+ *   -EBADMSG    the server's answer for this message cannot be understood
+ *   -ECANCELED  imap_cancel() or imap_free()
+ *   -EDQUOT     over a quota or a bandwidth limit of the server
+ *   -EINVAL     an argument can not be expressed in IMAP
+ *   -EIO        the server says NO or BAD without a reason that we know
+ *   -ENOENT     no such mailbox, or no such message
+ *   -ENOMEM
+ *   -ENOTCONN   there is no connection, and making one failed just now
+ *   -EPROTO     the server does not keep to the protocol
+ *   -ESTALE     the mailbox's UIDVALIDITY is another one
+ *   -ETIMEDOUT  no byte of progress for `timeout_ms`
+ * or whatever negative value a callback returned to stop its job.
+ */
+#ifndef IMAPFS_IMAP_IMAP_H
+#define IMAPFS_IMAP_IMAP_H
+
+#include "imap/mail.h"
+
+struct imap;
+struct secret; /* imap/secret.h */
+
+enum imap_tls {
+	IMAP_TLS_IMPLICIT, /* TLS from the first byte */
+	IMAP_TLS_STARTTLS, /* required, never optional */
+	IMAP_TLS_NONE,	   /* loopback addresses only */
+};
+
+/* Why something failed, by what a user can do about it. */
+enum imap_fault {
+	FAULT_NONE,
+	FAULT_NETWORK,	/* host unknown, refused, no answer, cut */
+	FAULT_TLS,	/* certificate or handshake */
+	FAULT_AUTH,	/* user name, password, token, policy */
+	FAULT_LIMIT,	/* too many connections, throttled */
+	FAULT_PROTOCOL, /* not an IMAP server, or a broken one */
+};
+
+#define IMAP_ERROR_TEXT 512
+
+struct imap_error {
+	int code;		    /* negative errno; 0: no error */
+	enum imap_fault fault;
+	char text[IMAP_ERROR_TEXT]; /* one sentence, for the user, no secrets */
+};
+
+struct imap_config {
+	const char *host;	/* name or address; verified against */
+	uint16_t port;
+	enum imap_tls tls;
+	const char *user;
+	const char *cafile;	/* NULL: the system's trust store */
+	const char *pin_sha256; /* 64 hex digits of the certificate's SHA-256
+				 * (colons allowed); NULL: none. A pinned
+				 * certificate needs no chain and no name. */
+	const char *version;	/* ours, for ID */
+	unsigned connections;	/* 1..15 */
+	unsigned timeout_ms;	/* from the last byte of progress */
+	unsigned connect_timeout_ms; /* for imap_connect() and reconnects */
+	struct secret *secret;	/* asked at each login; outlives the account */
+};
+
+/* Connections going up and down; called from connection threads, no locks. */
+struct imap_events {
+	/* The first connection is logged in, after none was. */
+	void (*online)(void *ctx);
+	/* The last connection is lost, or a try to connect failed. */
+	void (*offline)(void *ctx, const struct imap_error *why);
+};
+
+/* `cfg` and its strings are copied (but `secret`). -ENOMEM, -EINVAL. */
+MUST_CHECK int imap_new(const struct imap_config *cfg,
+			const struct imap_events *events, void *ctx,
+			struct imap **ret);
+
+/*
+ * Make the first connection and log in; wait for it, at most
+ * connect_timeout_ms plus what the TLS handshake and login take within
+ * timeout_ms. On failure `*why` says what happened, in one sentence; the
+ * account stays usable, and tries again by itself when a job comes
+ * or the backoff is over (never after FAULT_AUTH: then only after
+ * imap_retry()).
+ */
+MUST_CHECK int imap_connect(struct imap *im, struct imap_error *why);
+
+/* Forget the backoff and a refused login: try again at the next job. */
+void imap_retry(struct imap *im);
+
+void imap_free(struct imap *im);
+
+/* --- jobs --- */
+
+/* Urgent first. A job of a better priority overtakes queued ones of others. */
+enum imap_priority {
+	IMAP_PRIO_READER,   /* somebody waits in read(2) */
+	IMAP_PRIO_LISTING,  /* somebody waits in readdir(3) or stat(2) */
+	IMAP_PRIO_CHANGE,   /* a change goes out */
+	IMAP_PRIO_SYNC,
+	IMAP_PRIO_PREFETCH,
+	N_IMAP_PRIO
+};
+
+typedef uint64_t imap_job; /* never 0 for a job, never used twice */
+
+/* -ECANCELED will be its result unless it is finished by then. Any thread. */
+void imap_cancel(struct imap *im, imap_job job);
+
+/* Make a queued job more urgent; no effect on one that was sent. */
+void imap_hurry(struct imap *im, imap_job job, enum imap_priority prio);
+
+/*
+ * All mailboxes of the personal namespace, in the server's order, each once:
+ * LIST "" "*" with SPECIAL-USE, SUBSCRIBED and STATUS where the server can
+ * (RFC 5258, 5819, 6154), by plain LIST otherwise, without STATUS.
+ * `done` gets an array that is valid during the call; names that cannot be a
+ * mailbox (NUL, over MAIL_WIRE_NAME_MAX) are left out, and logged.
+ */
+struct imap_folders_ops {
+	void (*done)(void *ctx, int result, const struct mail_folder *folders,
+		     size_t n);
+};
+MUST_CHECK int imap_list_folders(struct imap *im, enum imap_priority prio,
+				 const struct imap_folders_ops *ops, void *ctx,
+				 imap_job *ret);
+
+/* What EXAMINE said (RFC 9051 section 6.3.3). 0: it did not say. */
+struct imap_mailbox {
+	uint32_t uidvalidity;
+	uint32_t uidnext;
+	uint32_t messages;
+	uint64_t highestmodseq;
+	bool uids_not_sticky; /* UIDNOTSTICKY (RFC 4315) */
+};
+
+struct imap_list_ops {
+	/*
+	 * The mailbox is open. A negative value ends the job with it.
+	 * Called again if the job is repeated after a lost connection.
+	 */
+	int (*opened)(void *ctx, const struct imap_mailbox *box);
+	/* A window of rows; pointers valid during the call. Negative: stop. */
+	int (*rows)(void *ctx, const struct mail_row *rows, size_t n);
+	void (*done)(void *ctx, int result, const struct imap_error *why);
+};
+
+/*
+ * List a mailbox, newest first: rows with ROW_UID, ROW_FLAGS, ROW_SIZE,
+ * ROW_DATE and ROW_FIELDS, in windows of sequence numbers going down, the
+ * first one small; within a call of `rows` the newest is first. A message
+ * may be handed out twice (messages expunged meanwhile shift the windows),
+ * never left out. `below_uid` 0: from the top; else only messages with
+ * smaller UIDs (a listing that goes on). Result 0: down to the oldest.
+ * A message that the server describes wrongly is left out, and logged.
+ */
+struct imap_list_request {
+	uint32_t below_uid;
+};
+MUST_CHECK int imap_list(struct imap *im, const char *wire,
+			 enum imap_priority prio,
+			 const struct imap_list_request *req,
+			 const struct imap_list_ops *ops, void *ctx,
+			 imap_job *ret);
+
+/*
+ * What changed since: `opened`; then, unless it returned a negative value,
+ * a row with ROW_UID and ROW_FLAGS (only) for every message with
+ * UID < uidnext that is still there; then full rows, as imap_list() gives
+ * them but in ascending order of UID, for every message with UID >= uidnext.
+ * At done(0) a UID below `uidnext` that had no row is gone.
+ */
+struct imap_sync_request {
+	uint32_t uidnext; /* at least 1 */
+};
+MUST_CHECK int imap_sync(struct imap *im, const char *wire,
+			 enum imap_priority prio,
+			 const struct imap_sync_request *req,
+			 const struct imap_list_ops *ops, void *ctx,
+			 imap_job *ret);
+
+struct imap_body_ops {
+	/*
+	 * The server begins to send `size` bytes of the body of `uid`, from
+	 * `offset` on. Negative: these bytes are read and thrown away, and
+	 * end() gets that value.
+	 */
+	int (*begin)(void *ctx, uint32_t uid, uint64_t offset, uint64_t size);
+	/* The next bytes; at most 64 KiB a call. Negative: as for begin(). */
+	int (*data)(void *ctx, uint32_t uid, const void *bytes, size_t n);
+	/*
+	 * All `size` bytes were handed out (0), or why not. Once per begin().
+	 * A uid that was asked for and has no begin() by the time of done(0)
+	 * does not exist any more (or its body is NIL).
+	 */
+	void (*end)(void *ctx, uint32_t uid, int result);
+	void (*done)(void *ctx, int result, const struct imap_error *why);
+};
+
+/*
+ * Bodies: UID FETCH of BODY.PEEK[] (whole, or `length` bytes from `offset`),
+ * streamed in constant memory, in the order in which the server sends them.
+ * An answer for a UID that was not asked for is skipped.
+ * -ESTALE if the mailbox has another UIDVALIDITY.
+ */
+struct imap_body_request {
+	uint32_t uidvalidity;
+	const uint32_t *uids;	/* ascending; copied */
+	size_t n_uids;		/* 1..IMAP_BODY_UIDS_MAX */
+	uint64_t offset;
+	uint64_t length;	/* 0: to the end */
+};
+#define IMAP_BODY_UIDS_MAX 1000
+MUST_CHECK int imap_fetch(struct imap *im, const char *wire,
+			  enum imap_priority prio,
+			  const struct imap_body_request *req,
+			  const struct imap_body_ops *ops, void *ctx,
+			  imap_job *ret);
+
+/* --- state, for people --- */
+
+struct imap_connection_state {
+	const char *state; /* a word: "closed", "connecting", "ready", "busy" */
+	char mailbox[128]; /* selected, in wire form, cut; "" if none */
+	uint64_t bytes_in; /* since the program was started, on the wire */
+	uint64_t bytes_out;
+};
+
+#define IMAP_CONNECTIONS_MAX 15
+
+struct imap_state {
+	bool online;	  /* some connection is logged in */
+	char server[128]; /* the server's ID or greeting, one line, may be "" */
+	unsigned n_connections;
+	struct imap_connection_state conn[IMAP_CONNECTIONS_MAX];
+	unsigned jobs_queued;
+	unsigned jobs_running;
+	struct imap_error last_error; /* code 0 if there was none */
+	int64_t retry_in_ms; /* until the next try to connect; -1: not due */
+};
+
+void imap_get_state(struct imap *im, struct imap_state *ret);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Text as mail writes it: mailbox names in modified UTF-7 (RFC 9051 section
+ * A / RFC 3501 section 5.1.3), header fields with encoded words (RFC 2047).
+ * Pure functions, no state; thread-safe.
+ */
+#ifndef IMAPFS_IMAP_NAMES_H
+#define IMAPFS_IMAP_NAMES_H
+
+#include "imap/mail.h"
+
+/*
+ * Modified UTF-7 to UTF-8. -EILSEQ: not valid modified UTF-7 (raw 8-bit, a
+ * lone `&`, base64 that ends in mid-character, an encoded ASCII character,
+ * lone surrogates): the caller shows the wire bytes escaped. The result is
+ * yours to free. -ENOMEM.
+ */
+MUST_CHECK int utf7_decode(const char *wire, char **ret);
+
+/* UTF-8 to modified UTF-7. -EILSEQ: not valid UTF-8. -ENOMEM. */
+MUST_CHECK int utf7_encode(const char *utf8, char **ret);
+
+/*
+ * Decode encoded words and raw 8-bit text of a header field's value to valid
+ * UTF-8 (what cannot be decoded becomes U+FFFD). Never fails on content;
+ * -ENOMEM. Input is cut at MAIL_FIELD_MAX.
+ */
+MUST_CHECK int header_decode(const char *raw, char **ret);
+
+/*
+ * The first mailbox of an address list (RFC 5322 section 3.4), decoded:
+ * display name (quotes, escapes and comments removed), or "" if there is none,
+ * and address, or "". Tolerates anything. Both are yours to free. -ENOMEM.
+ */
+MUST_CHECK int header_first_address(const char *raw, char **ret_name,
+				    char **ret_addr);
+
+/*
+ * Seconds since the epoch of a Date field (RFC 5322 section 3.3, with the
+ * obsolete forms). -EINVAL: not a date, or a year outside 1900..9999.
+ */
+MUST_CHECK int header_date(const char *raw, int64_t *ret);
+
+/*
+ * Cut a header block (as BODY[HEADER.FIELDS ...] gives it) into the fields of
+ * a row, by the rules of struct mail_row. Writes into `store`, which holds at
+ * least N_FIELDS * (MAIL_FIELD_MAX + 1) bytes, and sets `field` to point there.
+ */
+void header_fields(const char *block, size_t n, char *store,
+		   const char *field[N_FIELDS]);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A byte stream to the server: socket, TLS, cancellation, time-outs.
+ *
+ * A `struct net` belongs to one thread; only net_wake() may be called from
+ * others. Nothing here blocks longer than the deadline that it is given, and
+ * net_wake() ends any wait. Names are resolved in a detached thread that owns
+ * its data, since getaddrinfo(3) cannot be cancelled. TLS is 1.2 or later, with
+ * chain, host name (or IP address) and SNI, or a pinned certificate.
+ *
+ * Errors: -ECANCELED (woken while connecting), -ETIMEDOUT, -ENOTCONN (refused,
+ * reset, ended by the peer, host unknown), -EPROTO (TLS), -ENOMEM. Each fills
+ * `why` with a fault and a sentence.
+ */
+#ifndef IMAPFS_IMAP_NET_H
+#define IMAPFS_IMAP_NET_H
+
+#include "imap/imap.h"
+
+struct net;
+
+/* An account's TLS settings, made once, shared by its connections. */
+struct net_tls;
+
+/* -EINVAL with `why`: cafile unreadable, or pin not 64 hex digits. */
+MUST_CHECK int net_tls_new(const char *cafile, const char *pin_sha256,
+			   struct net_tls **ret, struct imap_error *why);
+void net_tls_free(struct net_tls *tls);
+
+MUST_CHECK int net_new(struct net **ret);
+void net_free(struct net *n);
+
+/*
+ * Resolve, connect (every address in turn, IPv6 and IPv4), and for `tls`
+ * shake hands. `loopback_only`: refuse to connect to any address that is not
+ * in 127.0.0.0/8 or ::1 (-EINVAL).
+ */
+MUST_CHECK int net_connect(struct net *n, const char *host, uint16_t port,
+			   bool loopback_only, int64_t deadline_ms,
+			   struct imap_error *why);
+
+/* The handshake, also in the middle of a connection (STARTTLS). */
+MUST_CHECK int net_start_tls(struct net *n, struct net_tls *tls,
+			     const char *host, int64_t deadline_ms,
+			     struct imap_error *why);
+
+/*
+ * Read what is there, at most `n` bytes, without waiting: > 0 bytes, 0 nothing
+ * now, -ENOTCONN at the end of the stream.
+ */
+MUST_CHECK long net_read(struct net *n, void *buf, size_t n_bytes);
+
+/* Write what goes without waiting: bytes taken (0: none now), or an error. */
+MUST_CHECK long net_write(struct net *n, const void *buf, size_t n_bytes);
+
+/*
+ * Wait until something can be read (always looked for), written (if
+ * `want_write`), net_wake() was called, or the deadline is over. What the TLS
+ * layer has buffered counts as readable.
+ */
+enum net_ready {
+	NET_TIMEOUT = 0,
+	NET_READABLE = 1 << 0,
+	NET_WRITABLE = 1 << 1,
+	NET_WOKEN = 1 << 2,
+};
+MUST_CHECK unsigned net_wait(struct net *n, bool want_write,
+			     int64_t deadline_ms);
+
+/* End a wait, now or the next one. Any thread, async-signal-safe. */
+void net_wake(struct net *n);
+
+/* Close the socket at once; the struct may connect again. */
+void net_close(struct net *n);
+
+bool net_is_open(const struct net *n);
+bool net_is_tls(const struct net *n);
+
+/* Bytes on the wire since net_new(), over all its connections. */
+uint64_t net_bytes_in(const struct net *n);
+uint64_t net_bytes_out(const struct net *n);
+
+/* The text of why the peer's certificate was refused etc. is in `why`. */
+
+#endif
