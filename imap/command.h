@@ -3,10 +3,10 @@
  * The writer of commands: the only place where bytes for the server are made.
  *
  * A command is built piece by piece into a buffer. Whatever a piece is given,
- * CR, LF and NUL can never pass into the line: a string that cannot be an
- * atom or a quoted string is refused (-EINVAL, remembered: command_end()
- * returns it), so that no name or search word can smuggle in a second
- * command. 8-bit bytes go only where `command_string` makes a literal.
+ * CR, LF and NUL can never pass into the line: such a string is refused
+ * (-EINVAL, remembered: command_end() returns it), so that no name or search
+ * word can smuggle in a second command. 8-bit bytes and other control
+ * characters go only as literals.
  */
 #ifndef IMAPFS_IMAP_COMMAND_H
 #define IMAPFS_IMAP_COMMAND_H
@@ -14,19 +14,20 @@
 #include "imap/mail.h"
 
 struct command {
-	char *bytes;  /* what has been built, with literals */
+	char *bytes; /* what has been built, with literals */
 	size_t n;
 	size_t size;
-	int error;    /* the first failure */
+	int error; /* the first failure */
 	/*
-	 * Offsets at which the writer must wait for `+` before it goes on
-	 * (synchronising literals). Empty with LITERAL+/LITERAL-.
+	 * Offsets (of the first byte behind `{n}` CRLF) at which the writer
+	 * must wait for `+` before it goes on (synchronising literals). Empty
+	 * with LITERAL+/LITERAL-.
 	 */
 	size_t wait_at[4];
 	unsigned n_waits;
-	bool literal_plus; /* LITERAL+ (any size); set after init */
+	bool literal_plus;  /* LITERAL+ (any size); set after init */
 	bool literal_minus; /* LITERAL- (up to 4096 bytes) */
-	bool secret;  /* never to be logged */
+	bool secret; /* never to be logged; set before the secret is added */
 };
 
 /* Begins with `tag` and a blank. */
@@ -37,17 +38,24 @@ void command_finish(struct command *c); /* frees; wipes if secret */
 void command_text(struct command *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* An astring (RFC 9051 section 9): atom, quoted string, or literal. */
+/*
+ * An astring (RFC 9051 section 9): atom, quoted string, or literal. -EINVAL:
+ * CR or LF in it, or a fifth synchronising literal.
+ */
 void command_astring(struct command *c, const char *s);
 
 /*
- * A mailbox name in wire form: INBOX in capitals, else quoted. -EINVAL unless
- * all bytes are 0x20..0x7e; names with other bytes as a literal, since servers
- * that list such names want them back as they were.
+ * A mailbox name in wire form: INBOX in capitals, else quoted; names with
+ * bytes outside 0x20..0x7e as a literal, since servers that list such names
+ * want them back as they were. -EINVAL: CR or LF in it, empty, or longer than
+ * MAIL_WIRE_NAME_MAX.
  */
 void command_mailbox(struct command *c, const char *wire);
 
-/* A sequence set of ascending numbers, ranges joined: 1:3,7. */
+/*
+ * A sequence set of ascending numbers, ranges joined: 1:3,7. -EINVAL: none at
+ * all, a 0, or not ascending.
+ */
 void command_uids(struct command *c, const uint32_t *uids, size_t n);
 
 /* CRLF. 0, or the first error of any piece: -EINVAL, -ENOMEM. */

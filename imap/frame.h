@@ -19,26 +19,28 @@
 
 #include "imap/mail.h"
 
-#define FRAME_LINE_MAX (8u << 20)      /* bytes of a response without bodies */
-#define FRAME_LITERAL_MAX (1u << 20)   /* bytes of one inline literal */
-#define FRAME_DEPTH_MAX 64	       /* nested parentheses outside strings */
-#define FRAME_BODY_MAX (1ULL << 40)    /* bytes of one body literal */
-#define FRAME_PIECE_MAX 65536u	       /* bytes handed to a sink at once */
+#define FRAME_LINE_MAX (8u << 20)    /* bytes of a response without bodies */
+#define FRAME_LITERAL_MAX (1u << 20) /* bytes of one inline literal */
+#define FRAME_DEPTH_MAX 64           /* nested parentheses outside strings */
+#define FRAME_BODY_MAX (1ULL << 40)  /* bytes of one body literal */
+#define FRAME_PIECE_MAX 65536u       /* bytes handed to a sink at once */
+#define FRAME_SLACK 16               /* writable bytes behind a response */
 
 struct frame;
 
 struct frame_ops {
 	/*
 	 * A whole response: `n` bytes that end in CRLF (a bare LF was
-	 * completed), with one NUL behind them. NUL bytes occur only inside
-	 * inline literals. Not kept after the call. Negative: stop, and
-	 * frame_feed() returns it.
+	 * completed), with one NUL behind them and then FRAME_SLACK bytes that
+	 * may be written to, as all of `text` may. NUL bytes occur only inside
+	 * inline literals; `~{n}` and `{n+}` have become `{n}`. Not kept after
+	 * the call. Negative: stop, and frame_feed() returns it.
 	 */
 	int (*response)(void *ctx, char *text, size_t n);
 	/*
 	 * A body literal of `size` bytes begins; `head` is the response up to
-	 * the `{`, NUL-terminated. It will be followed by its bytes, then by
-	 * body_end(), then (when the line is complete) by response().
+	 * the `{` (or `~{`), NUL-terminated. It will be followed by its bytes,
+	 * then by body_end(), then (when the line is complete) by response().
 	 */
 	int (*body_begin)(void *ctx, const char *head, size_t n, uint64_t size);
 	int (*body_data)(void *ctx, const void *bytes, size_t n);
@@ -52,7 +54,8 @@ void frame_free(struct frame *f);
 /*
  * -EPROTO: NUL outside a literal, nesting or a length over its limit, a
  * literal length that is no number; `frame_why()` says which.
- * -ENOMEM. Or what a callback returned.
+ * -ENOMEM. Or what a callback returned. After an error every call returns it.
+ * Callbacks must not call frame_feed() or frame_free().
  */
 MUST_CHECK int frame_feed(struct frame *f, const void *bytes, size_t n);
 

@@ -47,41 +47,41 @@ struct secret; /* imap/secret.h */
 enum imap_tls {
 	IMAP_TLS_IMPLICIT, /* TLS from the first byte */
 	IMAP_TLS_STARTTLS, /* required, never optional */
-	IMAP_TLS_NONE,	   /* loopback addresses only */
+	IMAP_TLS_NONE,     /* loopback addresses only */
 };
 
 /* Why something failed, by what a user can do about it. */
 enum imap_fault {
 	FAULT_NONE,
-	FAULT_NETWORK,	/* host unknown, refused, no answer, cut */
-	FAULT_TLS,	/* certificate or handshake */
-	FAULT_AUTH,	/* user name, password, token, policy */
-	FAULT_LIMIT,	/* too many connections, throttled */
+	FAULT_NETWORK,  /* host unknown, refused, no answer, cut */
+	FAULT_TLS,      /* certificate or handshake */
+	FAULT_AUTH,     /* user name, password, token, policy */
+	FAULT_LIMIT,    /* too many connections, throttled */
 	FAULT_PROTOCOL, /* not an IMAP server, or a broken one */
 };
 
 #define IMAP_ERROR_TEXT 512
 
 struct imap_error {
-	int code;		    /* negative errno; 0: no error */
+	int code; /* negative errno; 0: no error */
 	enum imap_fault fault;
 	char text[IMAP_ERROR_TEXT]; /* one sentence, for the user, no secrets */
 };
 
 struct imap_config {
-	const char *host;	/* name or address; verified against */
+	const char *host; /* name or address; verified against */
 	uint16_t port;
 	enum imap_tls tls;
 	const char *user;
-	const char *cafile;	/* NULL: the system's trust store */
+	const char *cafile;     /* NULL: the system's trust store */
 	const char *pin_sha256; /* 64 hex digits of the certificate's SHA-256
 				 * (colons allowed); NULL: none. A pinned
 				 * certificate needs no chain and no name. */
-	const char *version;	/* ours, for ID */
-	unsigned connections;	/* 1..15 */
-	unsigned timeout_ms;	/* from the last byte of progress */
+	const char *version;    /* ours, for ID */
+	unsigned connections;   /* 1..15 */
+	unsigned timeout_ms;    /* from the last byte of progress */
 	unsigned connect_timeout_ms; /* for imap_connect() and reconnects */
-	struct secret *secret;	/* asked at each login; outlives the account */
+	struct secret *secret; /* asked at each login; outlives the account */
 };
 
 /* Connections going up and down; called from connection threads, no locks. */
@@ -116,9 +116,9 @@ void imap_free(struct imap *im);
 
 /* Urgent first. A job of a better priority overtakes queued ones of others. */
 enum imap_priority {
-	IMAP_PRIO_READER,   /* somebody waits in read(2) */
-	IMAP_PRIO_LISTING,  /* somebody waits in readdir(3) or stat(2) */
-	IMAP_PRIO_CHANGE,   /* a change goes out */
+	IMAP_PRIO_READER,  /* somebody waits in read(2) */
+	IMAP_PRIO_LISTING, /* somebody waits in readdir(3) or stat(2) */
+	IMAP_PRIO_CHANGE,  /* a change goes out */
 	IMAP_PRIO_SYNC,
 	IMAP_PRIO_PREFETCH,
 	N_IMAP_PRIO
@@ -227,10 +227,10 @@ struct imap_body_ops {
  */
 struct imap_body_request {
 	uint32_t uidvalidity;
-	const uint32_t *uids;	/* ascending; copied */
-	size_t n_uids;		/* 1..IMAP_BODY_UIDS_MAX */
+	const uint32_t *uids; /* ascending; copied */
+	size_t n_uids;        /* 1..IMAP_BODY_UIDS_MAX */
 	uint64_t offset;
-	uint64_t length;	/* 0: to the end */
+	uint64_t length; /* 0: to the end */
 };
 #define IMAP_BODY_UIDS_MAX 1000
 MUST_CHECK int imap_fetch(struct imap *im, const char *wire,
@@ -251,7 +251,7 @@ struct imap_connection_state {
 #define IMAP_CONNECTIONS_MAX 15
 
 struct imap_state {
-	bool online;	  /* some connection is logged in */
+	bool online;      /* some connection is logged in */
 	char server[128]; /* the server's ID or greeting, one line, may be "" */
 	unsigned n_connections;
 	struct imap_connection_state conn[IMAP_CONNECTIONS_MAX];

@@ -9,8 +9,9 @@
  * The last LOG_RING_BYTES of info and above (of everything that is enabled,
  * with -d) are kept in memory: they are what `.imapfs/log` shows. No password,
  * token or body is ever given to the log; control characters that a server
- * sent are escaped. A module that repeats itself is cut off after
- * LOG_BURST lines a second, and the number of lines left out is said.
+ * sent are escaped. A module (the text up to the first `:`) that repeats
+ * itself is cut off after LOG_BURST lines a second (debug and wire excepted),
+ * and the number of lines left out is said. The caller's errno is kept.
  */
 #ifndef IMAPFS_IMAP_LOG_H
 #define IMAPFS_IMAP_LOG_H
@@ -18,8 +19,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
-		 LOG_LEVEL_DEBUG, LOG_LEVEL_WIRE };
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+	LOG_LEVEL_WIRE
+};
 
 enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_NOWHERE };
 

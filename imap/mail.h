@@ -34,22 +34,22 @@ enum mail_folder_attr {
 	FOLDER_SENT = 1 << 8,
 	FOLDER_TRASH = 1 << 9,
 	FOLDER_IMPORTANT = 1 << 10,
-	FOLDER_IMPLIED = 1 << 11,    /* ours: a parent that was never listed */
+	FOLDER_IMPLIED = 1 << 11, /* ours: a parent that was never listed */
 };
 
 /* Limits on what a server may make us hold (DESIGN B10). */
-#define MAIL_WIRE_NAME_MAX 4096	      /* bytes of a mailbox name */
-#define MAIL_FOLDERS_MAX 100000	      /* mailboxes of one account */
-#define MAIL_FIELD_MAX 1024	      /* bytes of one header field, stored */
-#define MAIL_KEYWORDS_MAX 4096	      /* bytes of all keywords of a message */
-#define MAIL_SIZE_MAX (1ULL << 40)    /* bytes of a message: 1 TiB */
+#define MAIL_WIRE_NAME_MAX 4096    /* bytes of a mailbox name */
+#define MAIL_FOLDERS_MAX 100000    /* mailboxes of one account */
+#define MAIL_FIELD_MAX 1024        /* bytes of one header field, stored */
+#define MAIL_KEYWORDS_MAX 4096     /* bytes of all keywords of a message */
+#define MAIL_SIZE_MAX (1ULL << 40) /* bytes of a message: 1 TiB */
 
 /* What LIST and STATUS say of one mailbox. */
 struct mail_folder {
-	char *wire;	  /* name as on the wire (modified UTF-7), no NUL */
-	char delimiter;	  /* 0: NIL, the mailbox has no hierarchy */
-	uint32_t attrs;	  /* enum mail_folder_attr */
-	bool has_status;  /* the four below are known */
+	char *wire;      /* name as on the wire (modified UTF-7), no NUL */
+	char delimiter;  /* 0: NIL, the mailbox has no hierarchy */
+	uint32_t attrs;  /* enum mail_folder_attr */
+	bool has_status; /* the four below are known */
 	uint32_t uidvalidity;
 	uint32_t uidnext;
 	uint32_t messages;
@@ -86,9 +86,9 @@ struct mail_row {
 	unsigned has; /* enum mail_row_has */
 	uint32_t seq; /* message sequence number of the response */
 	uint32_t uid;
-	uint32_t flags;	      /* enum mail_flag */
+	uint32_t flags;       /* enum mail_flag */
 	const char *keywords; /* joined by one blank; "" if none */
-	uint64_t size;	      /* RFC822.SIZE, at most MAIL_SIZE_MAX */
+	uint64_t size;        /* RFC822.SIZE, at most MAIL_SIZE_MAX */
 	int64_t internaldate; /* seconds since the epoch, UTC */
 	uint64_t modseq;
 	uint64_t gm_msgid;     /* 0: none */

@@ -11,9 +11,11 @@
 
 /*
  * Modified UTF-7 to UTF-8. -EILSEQ: not valid modified UTF-7 (raw 8-bit, a
- * lone `&`, base64 that ends in mid-character, an encoded ASCII character,
- * lone surrogates): the caller shows the wire bytes escaped. The result is
- * yours to free. -ENOMEM.
+ * lone `&`, base64 that ends in mid-character, an encoded NUL or printable
+ * ASCII character, lone surrogates, two encoded runs in a row: anything that
+ * utf7_encode() would have written otherwise): the caller shows the wire bytes
+ * escaped. Encoded control characters are decoded. The result is yours to
+ * free. -ENOMEM.
  */
 MUST_CHECK int utf7_decode(const char *wire, char **ret);
 
@@ -22,15 +24,19 @@ MUST_CHECK int utf7_encode(const char *utf8, char **ret);
 
 /*
  * Decode encoded words and raw 8-bit text of a header field's value to valid
- * UTF-8 (what cannot be decoded becomes U+FFFD). Never fails on content;
- * -ENOMEM. Input is cut at MAIL_FIELD_MAX.
+ * UTF-8. Raw bytes that are not UTF-8 are taken as windows-1252, the usual
+ * guess; what cannot be decoded inside an encoded word becomes U+FFFD or `?`;
+ * a word in a character set that we do not know stays as it is. Control
+ * characters become blanks. Never fails on content; -ENOMEM. Input is cut at
+ * MAIL_FIELD_MAX.
  */
 MUST_CHECK int header_decode(const char *raw, char **ret);
 
 /*
  * The first mailbox of an address list (RFC 5322 section 3.4), decoded:
- * display name (quotes, escapes and comments removed), or "" if there is none,
- * and address, or "". Tolerates anything. Both are yours to free. -ENOMEM.
+ * display name (quotes, escapes and comments removed; the comment itself in
+ * the old form `address (name)`), or "" if there is none, and address, or "".
+ * Tolerates anything. Both are yours to free. -ENOMEM.
  */
 MUST_CHECK int header_first_address(const char *raw, char **ret_name,
 				    char **ret_addr);

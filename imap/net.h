@@ -2,11 +2,12 @@
 /*
  * A byte stream to the server: socket, TLS, cancellation, time-outs.
  *
- * A `struct net` belongs to one thread; only net_wake() may be called from
- * others. Nothing here blocks longer than the deadline that it is given, and
- * net_wake() ends any wait. Names are resolved in a detached thread that owns
- * its data, since getaddrinfo(3) cannot be cancelled. TLS is 1.2 or later, with
- * chain, host name (or IP address) and SNI, or a pinned certificate.
+ * A `struct net` belongs to one thread; only net_wake() and
+ * the counters may be called from others. Nothing here blocks longer than the
+ * deadline that it is given, and net_wake() ends any wait. Names are resolved
+ * in a detached thread that owns its data, since getaddrinfo(3) cannot be
+ * cancelled. TLS is 1.2 or later, with chain, host name (or IP address) and
+ * SNI, or a pinned certificate.
  *
  * Errors: -ECANCELED (woken while connecting), -ETIMEDOUT, -ENOTCONN (refused,
  * reset, ended by the peer, host unknown), -EPROTO (TLS), -ENOMEM. Each fills
@@ -46,11 +47,14 @@ MUST_CHECK int net_start_tls(struct net *n, struct net_tls *tls,
 
 /*
  * Read what is there, at most `n` bytes, without waiting: > 0 bytes, 0 nothing
- * now, -ENOTCONN at the end of the stream.
+ * now, -ENOTCONN at the end of the stream, -EPROTO broken TLS.
  */
 MUST_CHECK long net_read(struct net *n, void *buf, size_t n_bytes);
 
-/* Write what goes without waiting: bytes taken (0: none now), or an error. */
+/*
+ * Write what goes without waiting: bytes taken (0: none now), or an error.
+ * After 0 the next call must offer the same bytes again (more may follow).
+ */
 MUST_CHECK long net_write(struct net *n, const void *buf, size_t n_bytes);
 
 /*
@@ -67,7 +71,10 @@ enum net_ready {
 MUST_CHECK unsigned net_wait(struct net *n, bool want_write,
 			     int64_t deadline_ms);
 
-/* End a wait, now or the next one. Any thread, async-signal-safe. */
+/*
+ * End a wait, now or the next one; that may be the wait of net_connect() or
+ * net_start_tls(), which then give up. Any thread, async-signal-safe.
+ */
 void net_wake(struct net *n);
 
 /* Close the socket at once; the struct may connect again. */
@@ -76,10 +83,8 @@ void net_close(struct net *n);
 bool net_is_open(const struct net *n);
 bool net_is_tls(const struct net *n);
 
-/* Bytes on the wire since net_new(), over all its connections. */
+/* Bytes on the wire since net_new(), over all its connections. Any thread. */
 uint64_t net_bytes_in(const struct net *n);
 uint64_t net_bytes_out(const struct net *n);
-
-/* The text of why the peer's certificate was refused etc. is in `why`. */
 
 #endif

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Passwords and tokens: where they come from, and memory that is locked
- * (mlock(2)), left out of core dumps and forks, and wiped.
+ * (mlock(2), as far as the limits allow), left out of core dumps, and wiped.
+ * It survives a fork, since the program goes to the background with it.
  *
  * Sources, the first that is there: passcmd, passfile, tokencmd,
  * $CREDENTIALS_DIRECTORY/imapfs, ~/.authinfo, ~/.netrc, a prompt on the
  * terminal. Whatever the source, one trailing newline is dropped; for hosts of
- * Google the blanks of an app password are removed.
+ * Google the blanks of an app password (16 letters) are removed. The first
+ * source that is there decides: if it fails, no other one is tried.
  */
 #ifndef IMAPFS_IMAP_SECRET_H
 #define IMAPFS_IMAP_SECRET_H
@@ -18,13 +20,13 @@
 struct secret;
 
 struct secret_sources {
-	const char *passcmd;  /* run by /bin/sh -c; NULL: none */
+	const char *passcmd; /* run by /bin/sh -c; NULL: none */
 	const char *passfile;
 	const char *tokencmd;
-	const char *user;     /* looked up in authinfo and netrc */
+	const char *user; /* looked up in authinfo and netrc */
 	const char *host;
 	uint16_t port;
-	bool may_prompt;      /* a terminal is there and may be asked */
+	bool may_prompt; /* a terminal is there and may be asked */
 };
 
 enum secret_kind { SECRET_PASSWORD, SECRET_TOKEN };
@@ -38,7 +40,10 @@ enum secret_kind { SECRET_PASSWORD, SECRET_TOKEN };
 MUST_CHECK int secret_find(const struct secret_sources *src,
 			   struct secret **ret, struct imap_error *why);
 
-/* Make one of given bytes (tests, and a password from a pipe). */
+/*
+ * Make one of given bytes (tests, and a password from a pipe). -EINVAL: none,
+ * more than SECRET_MAX, or a NUL among them; -ENOMEM.
+ */
 MUST_CHECK int secret_new(enum secret_kind kind, const char *bytes, size_t n,
 			  struct secret **ret);
 

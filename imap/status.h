@@ -21,16 +21,16 @@ enum status_code {
 	CODE_OTHER, /* one that we do not know */
 	CODE_ALERT,
 	CODE_ALREADYEXISTS,
-	CODE_APPENDUID,	   /* number, set */
+	CODE_APPENDUID, /* number, set */
 	CODE_AUTHENTICATIONFAILED,
 	CODE_AUTHORIZATIONFAILED,
 	CODE_BADCHARSET,
 	CODE_CANNOT,
-	CODE_CAPABILITY,   /* words */
+	CODE_CAPABILITY, /* words */
 	CODE_CLIENTBUG,
 	CODE_CLOSED,
 	CODE_CONTACTADMIN,
-	CODE_COPYUID,	   /* number, sets in words: "src dst" */
+	CODE_COPYUID, /* number, sets in words: "src dst" */
 	CODE_CORRUPTION,
 	CODE_EXPIRED,
 	CODE_EXPUNGEISSUED,
@@ -38,7 +38,7 @@ enum status_code {
 	CODE_HIGHESTMODSEQ, /* number */
 	CODE_INUSE,
 	CODE_LIMIT,
-	CODE_MODIFIED,	   /* set in words */
+	CODE_MODIFIED, /* set in words */
 	CODE_NOMODSEQ,
 	CODE_NONEXISTENT,
 	CODE_NOPERM,
@@ -53,24 +53,24 @@ enum status_code {
 	CODE_THROTTLED,
 	CODE_TOOBIG,
 	CODE_TRYCREATE,
-	CODE_UIDNEXT,	  /* number */
+	CODE_UIDNEXT, /* number */
 	CODE_UIDNOTSTICKY,
 	CODE_UIDVALIDITY, /* number */
 	CODE_UNAVAILABLE,
-	CODE_UNSEEN,	  /* number */
+	CODE_UNSEEN, /* number */
 	CODE_USEATTR,
-	CODE_WEBALERT,	  /* words: a URL */
+	CODE_WEBALERT, /* words: a URL */
 };
 
 struct status {
 	bool tagged;
-	char tag[16];		/* "" for untagged */
+	char tag[16]; /* "" for untagged */
 	enum status_kind kind;
 	enum status_code code;
-	uint64_t number;	/* of codes that carry one */
-	const char *words;	/* argument of the code; "" if none */
+	uint64_t number;   /* of codes that carry one */
+	const char *words; /* argument of the code; "" if none */
 	size_t n_words;
-	const char *text;	/* for people; "" if none */
+	const char *text; /* for people; "" if none */
 	size_t n_text;
 };
 

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/auth.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "imap/log.h"
+#include "imap/secret.h"
+
+/*
+ * SASL (RFC 4616 PLAIN, RFC 7628 OAUTHBEARER, Google's XOAUTH2) and LOGIN.
+ *
+ * The exchange is written as one command whose later lines wait for the
+ * server's `+`, as a synchronising literal does; lines that turn out not to be
+ * needed are never sent. With SASL-IR (RFC 4959) the first answer stands in
+ * the command itself and a round trip is saved.
+ *
+ * Secrets stand in locked memory, in the buffer of the command (wiped) and in
+ * the session's buffer (wiped here, as soon as the answer is in).
+ */
+
+#define USER_MAX 1024
+#define MESSAGE_MAX (SECRET_MAX + USER_MAX * 4)
+
+struct credentials {
+	char secret[SECRET_MAX + 1];
+	char message[MESSAGE_MAX];
+	size_t n;
+	char base64[MESSAGE_MAX * 4 / 3 + 8];
+};
+
+/* --- the sentences for those who were refused --- */
+
+static const char *const limit_signs[] = {
+	"Too many simultaneous connections",
+	"Maximum number of connections",
+	"too many connections",
+};
+
+static bool says_one_of(const char *text, const char *const *signs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcasestr(text, signs[i]))
+			return true;
+	}
+	return false;
+}
+
+bool auth_is_limit(const struct answer *a)
+{
+	return a->code == CODE_LIMIT ||
+	       says_one_of(a->text, limit_signs,
+			   sizeof(limit_signs) / sizeof(*limit_signs));
+}
+
+static bool is_disabled(const struct answer *a)
+{
+	static const char *const signs[] = {
+		"not enabled for IMAP",
+		"IMAP access is disabled",
+		"IMAP is disabled",
+	};
+
+	return says_one_of(a->text, signs, sizeof(signs) / sizeof(*signs));
+}
+
+static int fail_auth(struct session *s, const char *fmt, const char *text)
+{
+	char sentence[IMAP_ERROR_TEXT];
+
+	(void)snprintf(sentence, sizeof(sentence),
+		       "the server '%s' refuses the %s of '%s': %s%s",
+		       s->cfg->host, fmt, s->cfg->user, text,
+		       *text ? "" : "no reason given");
+	return session_fail(s, -EACCES, FAULT_AUTH, "%s", sentence);
+}
+
+static int refused(struct session *s)
+{
+	const struct answer *a = &s->answer;
+	bool token = secret_kind(s->cfg->secret) == SECRET_TOKEN;
+
+	if (auth_is_limit(a))
+		return session_fail(s, -ENOTCONN, FAULT_LIMIT,
+				    "the server '%s' allows no more "
+				    "connections: %s",
+				    s->cfg->host, a->text);
+	if (a->code == CODE_UNAVAILABLE || a->code == CODE_INUSE ||
+	    a->code == CODE_SERVERBUG)
+		return session_fail(s, -ENOTCONN, FAULT_LIMIT,
+				    "the server '%s' cannot log anybody in "
+				    "now: %s",
+				    s->cfg->host, a->text);
+	if (a->code == CODE_WEBALERT)
+		return session_fail(s, -EACCES, FAULT_AUTH,
+				    "the server '%s' wants '%s' to log in with "
+				    "a web browser first: %s",
+				    s->cfg->host, s->cfg->user, a->words);
+	if (is_disabled(a))
+		return session_fail(s, -EACCES, FAULT_AUTH,
+				    "IMAP is switched off for '%s' at '%s': %s",
+				    s->cfg->user, s->cfg->host, a->text);
+	if (s->quirks.is_google && !token)
+		return session_fail(s, -EACCES, FAULT_AUTH,
+				    "the server '%s' refuses the password of "
+				    "'%s' (%s): Google needs an app password, "
+				    "see https://support.google.com/accounts/"
+				    "answer/185833",
+				    s->cfg->host, s->cfg->user, a->text);
+	return fail_auth(s, token ? "token" : "password", a->text);
+}
+
+/* --- building the messages --- */
+
+static void add(struct credentials *c, const char *bytes, size_t n)
+{
+	if (c->n + n > sizeof(c->message))
+		n = sizeof(c->message) - c->n;
+	memcpy(c->message + c->n, bytes, n);
+	c->n += n;
+}
+
+static void add_text(struct credentials *c, const char *s)
+{
+	add(c, s, strlen(s));
+}
+
+/* A saslname of GS2 (RFC 5801 section 4): `,` and `=` are written =2C, =3D. */
+static void add_saslname(struct credentials *c, const char *s)
+{
+	for (; *s; s++) {
+		if (*s == ',')
+			add_text(c, "=2C");
+		else if (*s == '=')
+			add_text(c, "=3D");
+		else
+			add(c, s, 1);
+	}
+}
+
+static void build_plain(struct session *s, struct credentials *c)
+{
+	add(c, "", 1);
+	add_text(c, s->cfg->user);
+	add(c, "", 1);
+	add_text(c, c->secret);
+}
+
+static void build_oauthbearer(struct session *s, struct credentials *c)
+{
+	char port[16];
+
+	(void)snprintf(port, sizeof(port), "%u", s->cfg->port);
+	add_text(c, "n,a=");
+	add_saslname(c, s->cfg->user);
+	add_text(c, ",\001host=");
+	add_text(c, s->cfg->host);
+	add_text(c, "\001port=");
+	add_text(c, port);
+	add_text(c, "\001auth=Bearer ");
+	add_text(c, c->secret);
+	add_text(c, "\001\001");
+}
+
+static void build_xoauth2(struct session *s, struct credentials *c)
+{
+	add_text(c, "user=");
+	add_text(c, s->cfg->user);
+	add_text(c, "\001auth=Bearer ");
+	add_text(c, c->secret);
+	add_text(c, "\001\001");
+}
+
+struct mechanism {
+	const char *name;
+	void (*build)(struct session *s, struct credentials *c);
+	/* The answer to an error challenge; NULL: there is none. */
+	const char *give_up;
+};
+
+static const struct mechanism plain = {"PLAIN", build_plain, NULL};
+/* RFC 7628 section 3.2.3: a single 0x01, in base64. */
+static const struct mechanism oauthbearer = {"OAUTHBEARER", build_oauthbearer,
+					     "AQ=="};
+static const struct mechanism xoauth2 = {"XOAUTH2", build_xoauth2, ""};
+
+/* The end of a line; what follows waits for the server's `+`. */
+static void end_line(struct command *c)
+{
+	char *p;
+
+	if (c->error != 0)
+		return;
+	p = malloc(c->n + 256);
+	if (!p) {
+		c->error = -ENOMEM;
+		return;
+	}
+	memcpy(p, c->bytes, c->n);
+	memcpy(p + c->n, "\r\n", 2);
+	secret_wipe(c->bytes, c->n);
+	free(c->bytes);
+	c->bytes = p;
+	c->size = c->n + 256;
+	c->n += 2;
+	c->wait_at[c->n_waits++] = c->n;
+}
+
+static int authenticate(struct session *s, const struct mechanism *m,
+			struct credentials *cred)
+{
+	struct command c;
+
+	m->build(s, cred);
+	(void)EVP_EncodeBlock((unsigned char *)cred->base64,
+			      (const unsigned char *)cred->message,
+			      (int)cred->n);
+
+	session_begin(s, &c);
+	c.secret = true;
+	command_text(&c, "AUTHENTICATE %s", m->name);
+	if (session_has(s, CAP_SASL_IR))
+		command_text(&c, " ");
+	else
+		end_line(&c);
+	command_text(&c, "%s", cred->base64);
+	if (m->give_up) {
+		end_line(&c);
+		command_text(&c, "%s", m->give_up);
+	}
+	return session_ask(s, &c);
+}
+
+static int login(struct session *s, struct credentials *cred)
+{
+	struct command c;
+
+	if (session_has(s, CAP_LOGINDISABLED) && !net_is_tls(s->net))
+		return session_fail(s, -EACCES, FAULT_AUTH,
+				    "the server '%s' allows no login without "
+				    "TLS",
+				    s->cfg->host);
+	session_begin(s, &c);
+	c.secret = true;
+	command_text(&c, "LOGIN ");
+	command_astring(&c, s->cfg->user);
+	command_text(&c, " ");
+	command_astring(&c, cred->secret);
+	return session_ask(s, &c);
+}
+
+static int try_once(struct session *s, struct credentials *cred)
+{
+	bool token = secret_kind(s->cfg->secret) == SECRET_TOKEN;
+	size_t n;
+
+	cred->n = 0;
+	secret_get(s->cfg->secret, cred->secret, &n);
+	if (!token && session_has(s, CAP_AUTH_PLAIN))
+		return authenticate(s, &plain, cred);
+	if (!token)
+		return login(s, cred);
+	if (session_has(s, CAP_AUTH_OAUTHBEARER))
+		return authenticate(s, &oauthbearer, cred);
+	if (session_has(s, CAP_AUTH_XOAUTH2))
+		return authenticate(s, &xoauth2, cred);
+	return session_fail(s, -EACCES, FAULT_AUTH,
+			    "the server '%s' takes no tokens (neither "
+			    "OAUTHBEARER nor XOAUTH2)",
+			    s->cfg->host);
+}
+
+/* Try; with a token that is refused, renew it and try once more. */
+static int try_login(struct session *s, struct credentials *cred)
+{
+	/* Capabilities of a client that is not logged in are void behind it. */
+	unsigned caps = s->caps;
+	int r;
+
+	for (int tries = 0;; tries++) {
+		s->caps = caps;
+		s->caps_fresh = false;
+		r = try_once(s, cred);
+		if (r < 0)
+			return r;
+		if (s->answer.kind == STATUS_OK) {
+			if (!s->caps_fresh)
+				s->caps = 0;
+			return 0;
+		}
+		if (tries > 0 || auth_is_limit(&s->answer) ||
+		    secret_kind(s->cfg->secret) != SECRET_TOKEN)
+			return refused(s);
+		r = secret_renew(s->cfg->secret, &s->why);
+		if (r < 0)
+			return r;
+	}
+}
+
+int auth_login(struct session *s)
+{
+	struct credentials *cred;
+	int r;
+
+	if (strlen(s->cfg->user) > USER_MAX)
+		return session_fail(s, -EACCES, FAULT_AUTH,
+				    "the user name is too long");
+	cred = malloc(sizeof(*cred));
+	if (!cred)
+		return -ENOMEM;
+	r = try_login(s, cred);
+	secret_wipe(cred, sizeof(*cred));
+	free(cred);
+	/* Nothing is in flight: `out` holds only what was sent. */
+	secret_wipe(s->out, SESSION_OUT_MAX);
+	s->out_n = 0;
+	s->out_sent = 0;
+	return r;
+}

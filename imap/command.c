@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/*
+ * Every piece is checked before its first byte is added, and the first
+ * failure sticks, so a command that came through command_end() is whole and
+ * is one command. CR and LF are refused even in literals, where the protocol
+ * would allow them: no mailbox, user name or search word of ours has them.
+ *
+ * The buffer of a secret command is wiped whenever it moves.
+ */
+
+#define LITERAL_MINUS_MAX 4096 /* RFC 7888 section 5 */
+#define QUOTED_MAX 1024        /* longer strings go as literals */
+
+static void fail(struct command *c, int error)
+{
+	if (c->error == 0)
+		c->error = error;
+}
+
+static bool reserve(struct command *c, size_t more)
+{
+	size_t size = c->size ? c->size : 256;
+	char *p;
+
+	if (c->error != 0)
+		return false;
+	if (more <= c->size - c->n)
+		return true;
+
+	while (size - c->n < more)
+		size *= 2;
+	p = malloc(size);
+	if (!p) {
+		fail(c, -ENOMEM);
+		return false;
+	}
+	if (c->n > 0)
+		memcpy(p, c->bytes, c->n);
+	if (c->secret && c->bytes)
+		explicit_bzero(c->bytes, c->size);
+	free(c->bytes);
+	c->bytes = p;
+	c->size = size;
+	return true;
+}
+
+static void add(struct command *c, const char *bytes, size_t n)
+{
+	if (!reserve(c, n))
+		return;
+	memcpy(c->bytes + c->n, bytes, n);
+	c->n += n;
+}
+
+static bool is_printable(const char *s)
+{
+	for (; *s; s++) {
+		if (*s < 0x20 || *s > 0x7e)
+			return false;
+	}
+	return true;
+}
+
+/* ASTRING-CHAR of RFC 9051: what needs no quotes. */
+static bool is_atom(const char *s)
+{
+	if (!*s || strcasecmp(s, "NIL") == 0 || strlen(s) > QUOTED_MAX)
+		return false;
+	for (; *s; s++) {
+		if (*s <= 0x20 || *s > 0x7e || strchr("(){%*\"\\", *s))
+			return false;
+	}
+	return true;
+}
+
+static void add_quoted(struct command *c, const char *s)
+{
+	add(c, "\"", 1);
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			add(c, "\\", 1);
+		add(c, s, 1);
+	}
+	add(c, "\"", 1);
+}
+
+static void add_literal(struct command *c, const char *s)
+{
+	const unsigned max_waits = sizeof(c->wait_at) / sizeof(c->wait_at[0]);
+	size_t n = strlen(s);
+	bool plus =
+		c->literal_plus || (c->literal_minus && n <= LITERAL_MINUS_MAX);
+
+	if (!plus && c->n_waits == max_waits) {
+		fail(c, -EINVAL);
+		return;
+	}
+	command_text(c, plus ? "{%zu+}" : "{%zu}", n);
+	add(c, "\r\n", 2);
+	if (c->error != 0)
+		return;
+	if (!plus)
+		c->wait_at[c->n_waits++] = c->n;
+	add(c, s, n);
+}
+
+/* A quoted string, or a literal where a quoted string cannot hold `s`. */
+static void add_string(struct command *c, const char *s)
+{
+	if (strpbrk(s, "\r\n"))
+		fail(c, -EINVAL);
+	else if (is_printable(s) && strlen(s) <= QUOTED_MAX)
+		add_quoted(c, s);
+	else
+		add_literal(c, s);
+}
+
+void command_init(struct command *c, const char *tag)
+{
+	memset(c, 0, sizeof(*c));
+	if (!is_atom(tag) || *tag == '+') {
+		fail(c, -EINVAL);
+		return;
+	}
+	command_text(c, "%s ", tag);
+}
+
+void command_finish(struct command *c)
+{
+	if (c->secret && c->bytes)
+		explicit_bzero(c->bytes, c->size);
+	free(c->bytes);
+	memset(c, 0, sizeof(*c));
+}
+
+void command_text(struct command *c, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		fail(c, -EINVAL);
+		return;
+	}
+	if (!reserve(c, (size_t)n + 1))
+		return;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(c->bytes + c->n, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	/* %c of 0 would end the string before its length is over. */
+	if (strlen(c->bytes + c->n) != (size_t)n ||
+	    !is_printable(c->bytes + c->n))
+		fail(c, -EINVAL);
+	else
+		c->n += (size_t)n;
+}
+
+void command_astring(struct command *c, const char *s)
+{
+	if (is_atom(s))
+		add(c, s, strlen(s));
+	else
+		add_string(c, s);
+}
+
+void command_mailbox(struct command *c, const char *wire)
+{
+	if (!*wire || strlen(wire) > MAIL_WIRE_NAME_MAX)
+		fail(c, -EINVAL);
+	else if (strcasecmp(wire, "INBOX") == 0)
+		add(c, "INBOX", 5);
+	else
+		add_string(c, wire);
+}
+
+void command_uids(struct command *c, const uint32_t *uids, size_t n)
+{
+	size_t i = 0;
+
+	if (n == 0 || uids[0] == 0)
+		fail(c, -EINVAL);
+	while (i < n && c->error == 0) {
+		size_t first = i;
+
+		while (i + 1 < n && uids[i + 1] >= uids[i] &&
+		       uids[i + 1] - uids[i] <= 1)
+			i++;
+		if (i + 1 < n && uids[i + 1] < uids[i]) {
+			fail(c, -EINVAL);
+			return;
+		}
+		if (first > 0)
+			add(c, ",", 1);
+		command_text(c, "%u", uids[first]);
+		if (uids[i] != uids[first])
+			command_text(c, ":%u", uids[i]);
+		i++;
+	}
+}
+
+int command_end(struct command *c)
+{
+	add(c, "\r\n", 2);
+	return c->error;
+}

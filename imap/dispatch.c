@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/dispatch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "imap/log.h"
+
+/*
+ * What comes from the framer, sent where it belongs: tagged answers to the
+ * command with that tag, mailbox sizes to `box`, rows and bodies to the
+ * owner's operations. Unknown data is dropped (RFC 9051 section 2.2.2 wants a
+ * client ready for anything at any time).
+ *
+ * Runs on the session's thread, inside session_step().
+ */
+
+static const struct {
+	const char *name;
+	enum capability cap;
+} capabilities[] = {
+	{"IMAP4rev1", CAP_IMAP4},
+	{"IMAP4rev2", CAP_IMAP4},
+	{"STARTTLS", CAP_STARTTLS},
+	{"LOGINDISABLED", CAP_LOGINDISABLED},
+	{"SASL-IR", CAP_SASL_IR},
+	{"AUTH=PLAIN", CAP_AUTH_PLAIN},
+	{"AUTH=OAUTHBEARER", CAP_AUTH_OAUTHBEARER},
+	{"AUTH=XOAUTH2", CAP_AUTH_XOAUTH2},
+	{"ID", CAP_ID},
+	{"NAMESPACE", CAP_NAMESPACE},
+	{"ESEARCH", CAP_ESEARCH},
+	{"LITERAL+", CAP_LITERAL_PLUS},
+	{"LITERAL-", CAP_LITERAL_MINUS},
+	{"LIST-EXTENDED", CAP_LIST_EXTENDED},
+	{"LIST-STATUS", CAP_LIST_STATUS},
+	{"SPECIAL-USE", CAP_SPECIAL_USE},
+	{"CONDSTORE", CAP_CONDSTORE},
+	{"QRESYNC", CAP_CONDSTORE},
+	{"X-GM-EXT-1", CAP_GMAIL},
+};
+
+static unsigned capability_of(const char *word, size_t n)
+{
+	for (size_t i = 0; i < sizeof(capabilities) / sizeof(*capabilities);
+	     i++) {
+		if (strlen(capabilities[i].name) == n &&
+		    strncasecmp(capabilities[i].name, word, n) == 0)
+			return capabilities[i].cap;
+	}
+	return 0;
+}
+
+void session_take_capabilities(struct session *s, const char *words, size_t n)
+{
+	struct scan at = {.p = words, .end = words + n};
+	const char *word;
+	size_t len;
+
+	s->caps = 0;
+	s->caps_fresh = true;
+	quirks_apply(&s->quirks, words, n);
+	for (;;) {
+		(void)scan_blanks(&at);
+		if (!scan_item(&at, &word, &len))
+			return;
+		s->caps |= capability_of(word, len);
+	}
+}
+
+/* Copy text of the server, cut, without control characters. */
+static void copy_text(char *ret, size_t size, const char *text, size_t n)
+{
+	if (n >= size)
+		n = size - 1;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		ret[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+	}
+	ret[n] = '\0';
+}
+
+static void keep_answer(struct answer *a, const struct status *st)
+{
+	a->kind = st->kind;
+	a->code = st->code;
+	copy_text(a->words, sizeof(a->words), st->words, st->n_words);
+	copy_text(a->text, sizeof(a->text), st->text, st->n_text);
+}
+
+/* Codes that say something about the connection or the open mailbox. */
+static void take_code(struct session *s, const struct status *st)
+{
+	switch (st->code) {
+	case CODE_CAPABILITY:
+		session_take_capabilities(s, st->words, st->n_words);
+		break;
+	case CODE_UIDVALIDITY:
+		if (st->number <= UINT32_MAX)
+			s->box.uidvalidity = (uint32_t)st->number;
+		break;
+	case CODE_UIDNEXT:
+		if (st->number <= UINT32_MAX)
+			s->box.uidnext = (uint32_t)st->number;
+		break;
+	case CODE_HIGHESTMODSEQ:
+		s->box.highestmodseq = st->number;
+		break;
+	case CODE_UIDNOTSTICKY:
+		s->box.uids_not_sticky = true;
+		break;
+	case CODE_ALERT:
+		/* RFC 9051 section 7.1: the user has to see it. */
+		if (st->n_text > 0)
+			log_warn("imap: '%s' says: %.*s", s->cfg->host,
+				 (int)(st->n_text < 400 ? st->n_text : 400),
+				 st->text);
+		break;
+	default:
+		break;
+	}
+}
+
+static void remove_slot(struct session *s, unsigned i)
+{
+	command_finish(&s->slots[i].cmd);
+	s->n_slots--;
+	memmove(&s->slots[i], &s->slots[i + 1],
+		(s->n_slots - i) * sizeof(s->slots[0]));
+}
+
+static void tagged(struct session *s, const struct status *st)
+{
+	char tag[16];
+
+	for (unsigned i = 0; i < s->n_slots; i++) {
+		struct call call = s->slots[i].call;
+
+		(void)snprintf(tag, sizeof(tag), "A%u", s->slots[i].tag);
+		if (strcmp(tag, st->tag) != 0)
+			continue;
+		keep_answer(&s->answer, st);
+		s->secured_next = s->asks_tls && st->kind == STATUS_OK;
+		s->asks_tls = false;
+		remove_slot(s, i);
+		if (call.job)
+			s->ops->answer(s->ctx, &call, st);
+		return;
+	}
+	log_debug("imap: an answer with the unknown tag '%s'", st->tag);
+}
+
+static void status_line(struct session *s, const struct status *st)
+{
+	take_code(s, st);
+	if (st->tagged) {
+		tagged(s, st);
+		return;
+	}
+	if (!s->greeted) {
+		s->greeted = true;
+		keep_answer(&s->greeting, st);
+		copy_text(s->server, sizeof(s->server), st->text, st->n_text);
+		quirks_apply(&s->quirks, st->text, st->n_text);
+	}
+	if (st->kind == STATUS_BYE) {
+		keep_answer(&s->greeting, st);
+		s->ended = true;
+		s->ended_code = st->code;
+	}
+}
+
+/* The first command that waits for a `+` has got it. */
+static void continuation(struct session *s)
+{
+	for (unsigned i = 0; i < s->n_slots; i++) {
+		struct slot *slot = &s->slots[i];
+
+		if (slot->queued == slot->cmd.n)
+			continue;
+		if (slot->waits < slot->cmd.n_waits &&
+		    slot->queued == slot->cmd.wait_at[slot->waits])
+			slot->waits++;
+		return;
+	}
+}
+
+/* ID ("name" "Dovecot" ...): values joined, for people and for quirks. */
+static void take_id(struct session *s, struct scan *at)
+{
+	struct scan_string key;
+	struct scan_string value;
+	char text[sizeof(s->server)] = "";
+	size_t n = 0;
+
+	quirks_apply(&s->quirks, at->p, (size_t)(at->end - at->p));
+	if (!scan_char(at, '('))
+		return;
+	while (scan_blanks(at) || true) {
+		if (!scan_string(at, &key) || !scan_blanks(at) ||
+		    !scan_string(at, &value))
+			break;
+		if ((key.n != 4 || strncasecmp(key.p, "name", 4) != 0) &&
+		    (key.n != 7 || strncasecmp(key.p, "version", 7) != 0))
+			continue;
+		if (value.kind == SCAN_NIL || n + value.n + 2 > sizeof(text))
+			continue;
+		if (n > 0)
+			text[n++] = ' ';
+		n += scan_text(&value, text + n);
+	}
+	if (n > 0)
+		copy_text(s->server, sizeof(s->server), text, n);
+}
+
+static void untagged(struct session *s, struct response *r)
+{
+	struct fetch f;
+
+	switch (r->kind) {
+	case RESPONSE_CAPABILITY:
+		session_take_capabilities(s, r->rest.p,
+					  (size_t)(r->rest.end - r->rest.p));
+		break;
+	case RESPONSE_EXISTS:
+		s->box.messages = r->number;
+		break;
+	case RESPONSE_EXPUNGE:
+		if (s->box.messages > 0)
+			s->box.messages--;
+		break;
+	case RESPONSE_ID:
+		take_id(s, &r->rest);
+		break;
+	case RESPONSE_FETCH:
+		grammar_fetch(s->grammar, r, &f);
+		s->ops->fetch(s->ctx, &f);
+		break;
+	case RESPONSE_LIST:
+	case RESPONSE_STATUS:
+	case RESPONSE_SEARCH:
+	case RESPONSE_ESEARCH:
+		s->ops->data(s->ctx, r);
+		break;
+	default: /* NAMESPACE is not needed: LIST "" "*" has it all */
+		break;
+	}
+}
+
+/* The log never shows what may be a body: of a FETCH only its beginning. */
+static void log_response(struct session *s, const char *text, size_t n,
+			 enum response_kind kind)
+{
+	const char *body;
+
+	if (log_max_level() < LOG_LEVEL_WIRE)
+		return;
+	body = kind == RESPONSE_FETCH ? memmem(text, n, "BODY[", 5) : NULL;
+	log_wire(s->name, '<', text, body ? (size_t)(body - text) + 5 : n);
+}
+
+static int on_response(void *ctx, char *text, size_t n)
+{
+	struct session *s = ctx;
+	struct response r = {.kind = RESPONSE_OTHER};
+	struct status st;
+
+	if (s->secured_next) {
+		s->injected = true;
+		return 0;
+	}
+	if (status_parse(text, n, &st)) {
+		log_response(s, text, n, r.kind);
+		status_line(s, &st);
+		return 0;
+	}
+	if (!s->greeted)
+		return -EPROTO;
+
+	if (text[0] == '+') {
+		log_response(s, "+", 1, r.kind);
+		continuation(s);
+	} else {
+		grammar_classify(text, n, &r);
+		log_response(s, text, n, r.kind);
+		untagged(s, &r);
+	}
+	s->body_sunk = false;
+	return 0;
+}
+
+static int on_body_begin(void *ctx, const char *head, size_t n, uint64_t size)
+{
+	struct session *s = ctx;
+	struct body_head h;
+
+	s->body_sunk = true;
+	s->body_open = grammar_body_head(head, n, &h) == 0 && s->greeted;
+	s->body_skip = !s->body_open;
+	if (s->body_open && s->ops->body_begin(s->ctx, &h, size) < 0)
+		s->body_skip = true;
+	return 0;
+}
+
+static int on_body_data(void *ctx, const void *bytes, size_t n)
+{
+	struct session *s = ctx;
+
+	if (!s->body_skip && s->ops->body_data(s->ctx, bytes, n) < 0)
+		s->body_skip = true;
+	return 0;
+}
+
+static int on_body_end(void *ctx)
+{
+	struct session *s = ctx;
+
+	if (s->body_open)
+		s->ops->body_end(s->ctx);
+	s->body_open = false;
+	s->body_skip = false;
+	return 0;
+}
+
+const struct frame_ops session_frame_ops = {
+	.response = on_response,
+	.body_begin = on_body_begin,
+	.body_data = on_body_data,
+	.body_end = on_body_end,
+};
+
+static const struct {
+	enum status_code code;
+	int error;
+} errors[] = {
+	{CODE_NONEXISTENT, -ENOENT},
+	{CODE_NOPERM, -EACCES},
+	{CODE_AUTHENTICATIONFAILED, -EACCES},
+	{CODE_AUTHORIZATIONFAILED, -EACCES},
+	{CODE_EXPIRED, -EACCES},
+	{CODE_PRIVACYREQUIRED, -EACCES},
+	{CODE_WEBALERT, -EACCES},
+	{CODE_OVERQUOTA, -EDQUOT},
+	{CODE_LIMIT, -EDQUOT},
+	{CODE_THROTTLED, -EDQUOT},
+};
+
+/* Servers without response codes say it in words. */
+static const char *const gone_signs[] = {
+	"doesn't exist",
+	"does not exist",
+	"Unknown Mailbox",
+	"No such mailbox",
+};
+
+int session_errno(const struct status *st)
+{
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+		if (errors[i].code == st->code)
+			return errors[i].error;
+	}
+	copy_text(text, sizeof(text), st->text, st->n_text);
+	for (size_t i = 0; i < sizeof(gone_signs) / sizeof(*gone_signs); i++) {
+		if (strcasestr(text, gone_signs[i]))
+			return -ENOENT;
+	}
+	return -EIO;
+}

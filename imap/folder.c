@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/job.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "imap/lock.h"
+#include "imap/log.h"
+
+/*
+ * imap_list_folders(): LIST, with STATUS of each mailbox in the same answer
+ * where the server can do that. A server that refuses the long form, or
+ * answers it with nothing, is asked in the plain one.
+ *
+ * Some servers list a mailbox twice (a special one again at the end); it
+ * counts once, with the attributes of both.
+ */
+
+enum { CALL_LONG, CALL_PLAIN };
+
+struct folders_job {
+	struct job job;
+	struct imap_folders_ops ops;
+	void *ctx;
+	struct mail_folder *folder;
+	size_t n;
+	size_t size;
+	void *by_name; /* tree of indices, kept as struct node */
+	bool sent;
+	bool too_many;
+};
+
+struct node {
+	const char *name;
+	size_t index;
+};
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(((const struct node *)a)->name,
+		      ((const struct node *)b)->name);
+}
+
+static void clear(struct folders_job *j)
+{
+	tdestroy(j->by_name, free);
+	j->by_name = NULL;
+	for (size_t i = 0; i < j->n; i++)
+		free(j->folder[i].wire);
+	j->n = 0;
+	j->too_many = false;
+}
+
+static void start(struct job *job, struct session *s)
+{
+	struct folders_job *j = (struct folders_job *)job;
+
+	(void)s;
+	j->sent = false;
+}
+
+static void send_list(struct folders_job *j, struct session *s, int kind)
+{
+	const struct call call = {.job = &j->job, .kind = kind};
+	bool modseq = session_has(s, CAP_CONDSTORE);
+	struct command c;
+	int r;
+
+	session_begin(s, &c);
+	command_text(&c, "LIST \"\" \"*\"");
+	if (kind == CALL_LONG) {
+		command_text(&c, " RETURN (SUBSCRIBED");
+		if (session_has(s, CAP_SPECIAL_USE))
+			command_text(&c, " SPECIAL-USE");
+		if (session_has(s, CAP_LIST_STATUS))
+			command_text(&c,
+				     " STATUS (MESSAGES UIDNEXT UIDVALIDITY%s)",
+				     modseq ? " HIGHESTMODSEQ" : "");
+		command_text(&c, ")");
+	}
+	r = session_send(s, &c, &call);
+	if (r < 0)
+		job_finish(&j->job, r, NULL);
+}
+
+static void pump(struct job *job, struct session *s)
+{
+	struct folders_job *j = (struct folders_job *)job;
+	bool can = session_has(s, CAP_LIST_EXTENDED) && !s->quirks.plain_list;
+
+	if (j->sent || !session_has_room(s))
+		return;
+	j->sent = true;
+	send_list(j, s, can ? CALL_LONG : CALL_PLAIN);
+}
+
+static void answer(struct job *job, struct session *s, const struct call *call,
+		   const struct status *st)
+{
+	struct folders_job *j = (struct folders_job *)job;
+	bool is_empty = st->kind != STATUS_OK || j->n == 0;
+
+	if (call->kind == CALL_LONG && is_empty) {
+		clear(j);
+		s->quirks.plain_list = true;
+		send_list(j, s, CALL_PLAIN);
+	} else if (st->kind != STATUS_OK) {
+		job_refuse(job, st);
+	} else {
+		job_finish(job, 0, NULL);
+	}
+}
+
+/* The folder of that name; with `add`, a new one if there is none. */
+static struct mail_folder *find(struct folders_job *j, char *wire, bool add)
+{
+	struct node key = {.name = wire};
+	struct node **at = tfind(&key, &j->by_name, compare);
+	struct node *node;
+
+	if (at)
+		return &j->folder[(*at)->index];
+	if (!add)
+		return NULL;
+	if (j->n == j->size) {
+		size_t size = j->size ? j->size * 2 : 64;
+		void *p = realloc(j->folder, size * sizeof(*j->folder));
+
+		if (!p)
+			return NULL;
+		j->folder = p;
+		j->size = size;
+	}
+	node = malloc(sizeof(*node));
+	if (!node)
+		return NULL;
+	*node = (struct node){.name = wire, .index = j->n};
+	if (!tsearch(node, &j->by_name, compare)) {
+		free(node);
+		return NULL;
+	}
+	j->folder[j->n] = (struct mail_folder){.wire = wire};
+	return &j->folder[j->n++];
+}
+
+static void take_list(struct folders_job *j, struct mail_folder *f)
+{
+	struct mail_folder *to;
+
+	if (j->n >= MAIL_FOLDERS_MAX) {
+		if (!j->too_many)
+			log_warn("imap: more than %d mailboxes: the rest is "
+				 "left out",
+				 MAIL_FOLDERS_MAX);
+		j->too_many = true;
+		free(f->wire);
+		return;
+	}
+	to = find(j, f->wire, true);
+	if (!to) {
+		free(f->wire);
+		job_finish(&j->job, -ENOMEM, NULL);
+		return;
+	}
+	to->attrs |= f->attrs;
+	to->delimiter = f->delimiter;
+	if (to->wire != f->wire)
+		free(f->wire);
+}
+
+static void take_status(struct folders_job *j, struct mail_folder *f)
+{
+	struct mail_folder *to = find(j, f->wire, false);
+
+	if (to && f->has_status) {
+		to->has_status = true;
+		to->uidvalidity = f->uidvalidity;
+		to->uidnext = f->uidnext;
+		to->messages = f->messages;
+		to->highestmodseq = f->highestmodseq;
+	}
+	free(f->wire);
+}
+
+static void data(struct job *job, struct session *s, const struct response *r)
+{
+	struct folders_job *j = (struct folders_job *)job;
+	struct mail_folder f;
+
+	(void)s;
+	if (r->kind == RESPONSE_LIST) {
+		if (grammar_list(r, &f) == 0)
+			take_list(j, &f);
+		else
+			log_warn("imap: a mailbox is left out: its name or "
+				 "description makes no sense");
+	} else if (r->kind == RESPONSE_STATUS && grammar_status(r, &f) == 0) {
+		take_status(j, &f);
+	}
+}
+
+static bool repeat(struct job *job)
+{
+	clear((struct folders_job *)job);
+	return true;
+}
+
+static void done(struct job *job)
+{
+	struct folders_job *j = (struct folders_job *)job;
+
+	lock_assert_none();
+	j->ops.done(j->ctx, job->result, job->result == 0 ? j->folder : NULL,
+		    job->result == 0 ? j->n : 0);
+}
+
+static void folders_free(struct job *job)
+{
+	struct folders_job *j = (struct folders_job *)job;
+
+	clear(j);
+	free(j->folder);
+	free(j);
+}
+
+static const struct job_class folders_class = {
+	.name = "folders",
+	.start = start,
+	.pump = pump,
+	.answer = answer,
+	.data = data,
+	.repeat = repeat,
+	.done = done,
+	.free = folders_free,
+};
+
+int imap_list_folders(struct imap *im, enum imap_priority prio,
+		      const struct imap_folders_ops *ops, void *ctx,
+		      imap_job *ret)
+{
+	struct folders_job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return -ENOMEM;
+	j->ops = *ops;
+	j->ctx = ctx;
+	if (job_init(&j->job, &folders_class, NULL) < 0) {
+		free(j);
+		return -ENOMEM;
+	}
+	return pool_submit(im, &j->job, prio, ret);
+}

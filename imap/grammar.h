@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One framed untagged response -> our structs.
+ *
+ * libetpan parses what has a grammar worth the name (flags, dates, body
+ * sections), and gets nothing but single, framed responses that were cut down
+ * to items which it is known to survive; numbers, names and lists are read
+ * here, since it wraps at 2^32 and cuts at NUL. What cannot be understood
+ * costs that item or that response, never the connection.
+ *
+ * A `struct grammar` belongs to one connection's thread, which has at least
+ * 1 MiB of stack (libetpan keeps 64 KiB of it in one function).
+ */
+#ifndef IMAPFS_IMAP_GRAMMAR_H
+#define IMAPFS_IMAP_GRAMMAR_H
+
+#include "imap/mail.h"
+#include "imap/names.h"
+#include "imap/scan.h"
+
+enum response_kind {
+	RESPONSE_OTHER, /* nothing that we know: skipped */
+	RESPONSE_CAPABILITY,
+	RESPONSE_LIST,
+	RESPONSE_STATUS,
+	RESPONSE_SEARCH,
+	RESPONSE_ESEARCH,
+	RESPONSE_NAMESPACE,
+	RESPONSE_ID,
+	RESPONSE_EXISTS,
+	RESPONSE_EXPUNGE,
+	RESPONSE_VANISHED,
+	RESPONSE_FETCH,
+};
+
+/* A response, and the cursor behind its name. */
+struct response {
+	enum response_kind kind;
+	uint32_t number; /* of EXISTS, EXPUNGE, FETCH */
+	struct scan rest;
+};
+
+/* Which response is this? `text` is as the framer gave it; kept, not copied. */
+void grammar_classify(const char *text, size_t n, struct response *ret);
+
+struct grammar;
+
+MUST_CHECK int grammar_new(struct grammar **ret);
+void grammar_free(struct grammar *g);
+
+/* The value of BODY[] in a FETCH response. */
+enum body_value {
+	BODY_ABSENT,
+	BODY_NIL,
+	BODY_STRING, /* quoted, or a literal that went to the sink ({0}) */
+};
+
+struct fetch {
+	struct mail_row row; /* pointers into the grammar, until its next use */
+	bool damaged;        /* some item could not be understood */
+	enum body_value body;
+	struct scan_string body_text;
+	uint64_t origin; /* of BODY[]<origin>; 0 if none was given */
+	bool has_origin;
+};
+
+/*
+ * Read a FETCH response. Items that make no sense are left out of `row.has`,
+ * and `damaged` is set. Never fails.
+ */
+void grammar_fetch(struct grammar *g, const struct response *r,
+		   struct fetch *ret);
+
+/*
+ * The beginning of a FETCH response, up to the literal of a body section:
+ * which message, and from which byte on. -EBADMSG: not a FETCH of BODY[].
+ * `uid` is 0 if the UID was not said before the literal.
+ */
+struct body_head {
+	uint32_t uid;
+	uint64_t origin;
+	bool has_origin;
+};
+MUST_CHECK int grammar_body_head(const char *head, size_t n,
+				 struct body_head *ret);
+
+/*
+ * LIST: `ret->wire` is the caller's to free. -EBADMSG: not understood, or a
+ * name that cannot be one (NUL in it, empty, over MAIL_WIRE_NAME_MAX).
+ */
+MUST_CHECK int grammar_list(const struct response *r, struct mail_folder *ret);
+
+/* STATUS, likewise; has_status is set if all of the asked numbers are there. */
+MUST_CHECK int grammar_status(const struct response *r,
+			      struct mail_folder *ret);
+
+/* The greatest number of a SEARCH, or MAX of an ESEARCH; 0: none. */
+uint32_t grammar_search_max(const struct response *r);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/imap.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "imap/pool.h"
+
+/*
+ * The account: made, connected, looked at, freed. What it does in between is
+ * in pool.c and conn.c.
+ */
+
+static int copy_string(const char *from, const char **to)
+{
+	*to = NULL;
+	if (!from)
+		return 0;
+	*to = strdup(from);
+	return *to ? 0 : -ENOMEM;
+}
+
+static int copy_config(const struct imap_config *from, struct imap_config *to)
+{
+	*to = *from;
+	to->host = to->user = to->cafile = to->pin_sha256 = to->version = NULL;
+	if (copy_string(from->host, &to->host) < 0 ||
+	    copy_string(from->user, &to->user) < 0 ||
+	    copy_string(from->cafile, &to->cafile) < 0 ||
+	    copy_string(from->pin_sha256, &to->pin_sha256) < 0 ||
+	    copy_string(from->version ? from->version : "", &to->version) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static bool is_valid(const struct imap_config *cfg)
+{
+	return cfg->host && cfg->user && cfg->secret && cfg->port > 0 &&
+	       cfg->connections >= 1 &&
+	       cfg->connections <= IMAP_CONNECTIONS_MAX && cfg->timeout_ms > 0;
+}
+
+static int start_keeper(struct imap *im)
+{
+	sigset_t all;
+	sigset_t old;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&im->keeper, NULL, keeper_main, im);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	im->has_keeper = r == 0;
+	return -r;
+}
+
+static int build(struct imap *im, const struct imap_config *cfg)
+{
+	struct imap_error why;
+	int r = copy_config(cfg, &im->cfg);
+
+	if (r < 0)
+		return r;
+	if (cfg->tls != IMAP_TLS_NONE) {
+		r = net_tls_new(im->cfg.cafile, im->cfg.pin_sha256, &im->tls,
+				&why);
+		if (r < 0)
+			return r;
+	}
+	for (unsigned i = 0; i < cfg->connections; i++) {
+		r = conn_init(&im->conn[i], im, i);
+		if (r < 0)
+			return r;
+	}
+	return start_keeper(im);
+}
+
+int imap_new(const struct imap_config *cfg, const struct imap_events *events,
+	     void *ctx, struct imap **ret)
+{
+	struct imap *im;
+	int r;
+
+	if (!is_valid(cfg))
+		return -EINVAL;
+	im = calloc(1, sizeof(*im));
+	if (!im)
+		return -ENOMEM;
+	if (events)
+		im->events = *events;
+	im->ctx = ctx;
+	lock_init(&im->lock, RANK_POOL);
+	lock_cond_init(&im->keeper_wake);
+	lock_cond_init(&im->attempted);
+	im->limit = cfg->connections;
+	im->retry_at_ms = CLOCK_NEVER;
+	im->jitter = (uint32_t)clock_now_ms();
+
+	r = build(im, cfg);
+	if (r < 0) {
+		imap_free(im);
+		return r;
+	}
+	*ret = im;
+	return 0;
+}
+
+int imap_connect(struct imap *im, struct imap_error *why)
+{
+	uint64_t before;
+	int r = 0;
+
+	lock_assert_none();
+	lock_take(&im->lock);
+	before = im->attempts;
+	im->refused = false;
+	im->fail_until_ms = 0;
+	if (im->n_ready == 0)
+		pool_want_locked(im, &im->conn[0]);
+	while (im->n_ready == 0 && im->attempts == before &&
+	       !atomic_load(&im->stop))
+		(void)lock_cond_wait(&im->attempted, &im->lock, CLOCK_NEVER);
+	if (im->n_ready == 0) {
+		*why = im->last_error;
+		r = why->code < 0 ? why->code : -ENOTCONN;
+	} else {
+		*why = (struct imap_error){0};
+	}
+	lock_drop(&im->lock);
+	return r;
+}
+
+void imap_retry(struct imap *im)
+{
+	lock_take(&im->lock);
+	im->refused = false;
+	im->failures = 0;
+	im->fail_until_ms = 0;
+	if (im->n_ready == 0 && im->retry_at_ms != CLOCK_NEVER)
+		im->retry_at_ms = clock_now_ms();
+	lock_cond_wake(&im->keeper_wake);
+	lock_drop(&im->lock);
+}
+
+static void stop(struct imap *im)
+{
+	lock_take(&im->lock);
+	atomic_store(&im->stop, true);
+	pool_fail_locked(im, -ECANCELED, NULL);
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		if (im->conn[i].has_thread)
+			conn_wake_locked(&im->conn[i]);
+	}
+	lock_cond_wake_all(&im->attempted);
+	lock_drop(&im->lock);
+
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		if (im->conn[i].has_thread)
+			pthread_join(im->conn[i].thread, NULL);
+	}
+	/* The keeper last: it ends what the connections left. */
+	lock_take(&im->lock);
+	pool_fail_locked(im, -ECANCELED, NULL);
+	lock_drop(&im->lock);
+	pthread_join(im->keeper, NULL);
+}
+
+void imap_free(struct imap *im)
+{
+	if (!im)
+		return;
+	lock_assert_none();
+	if (im->has_keeper)
+		stop(im);
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		if (im->conn[i].im)
+			conn_finish(&im->conn[i]);
+	}
+	net_tls_free(im->tls);
+	lock_cond_finish(&im->keeper_wake);
+	lock_cond_finish(&im->attempted);
+	lock_finish(&im->lock);
+	free((void *)im->cfg.host);
+	free((void *)im->cfg.user);
+	free((void *)im->cfg.cafile);
+	free((void *)im->cfg.pin_sha256);
+	free((void *)im->cfg.version);
+	free(im);
+}
+
+static const char *state_word(const struct conn *c)
+{
+	if (c->state == CONN_CLOSED)
+		return "closed";
+	if (c->state == CONN_CONNECTING)
+		return "connecting";
+	return c->n_running > 0 ? "busy" : "ready";
+}
+
+void imap_get_state(struct imap *im, struct imap_state *ret)
+{
+	*ret = (struct imap_state){.retry_in_ms = -1};
+	lock_take(&im->lock);
+	ret->online = im->n_ready > 0;
+	memcpy(ret->server, im->server, sizeof(ret->server));
+	ret->n_connections = im->cfg.connections;
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		const struct conn *c = &im->conn[i];
+		struct imap_connection_state *to = &ret->conn[i];
+
+		to->state = state_word(c);
+		(void)snprintf(to->mailbox, sizeof(to->mailbox), "%s",
+			       c->mailbox ? c->mailbox : "");
+		to->bytes_in = c->bytes_in;
+		to->bytes_out = c->bytes_out;
+		ret->jobs_running += c->n_running;
+	}
+	ret->jobs_queued = im->n_queued;
+	ret->last_error = im->last_error;
+	if (!ret->online && !im->refused && im->retry_at_ms != CLOCK_NEVER) {
+		ret->retry_in_ms = im->retry_at_ms - clock_now_ms();
+		if (ret->retry_in_ms < 0)
+			ret->retry_in_ms = 0;
+	}
+	lock_drop(&im->lock);
+}

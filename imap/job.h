@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A piece of work for a connection.
+ *
+ * queued --taken by a connection--> running --job_finish()--> finished
+ *   |                                  | connection lost, may be repeated
+ *   +-- cancelled, no connection       +--> queued again (once)
+ *
+ * A class says how a kind of job runs. Its functions are called by the thread
+ * of the connection that has the job, with no lock held. They end the job by
+ * job_finish(); the connection then calls `done` and `free`. `done` alone is
+ * also called, by the pool's keeper, for jobs that never got a connection.
+ */
+#ifndef IMAPFS_IMAP_JOB_H
+#define IMAPFS_IMAP_JOB_H
+
+#include <stdatomic.h>
+
+#include "imap/session.h"
+
+struct job;
+
+struct job_class {
+	const char *name;
+	/* EXAMINE even if the mailbox is open: the job wants fresh numbers. */
+	bool fresh;
+
+	/* The mailbox (if any) is open; s->box is what EXAMINE said. */
+	void (*start)(struct job *j, struct session *s);
+	/* Send what there is to send, as long as session_has_room(). */
+	void (*pump)(struct job *j, struct session *s);
+	/* A command of this job is over. */
+	void (*answer)(struct job *j, struct session *s,
+		       const struct call *call, const struct status *st);
+	/* The rest may be NULL. Untagged data, whoever asked for it. */
+	void (*fetch)(struct job *j, struct session *s, struct fetch *f);
+	void (*data)(struct job *j, struct session *s,
+		     const struct response *r);
+	/* Does this job want that body? */
+	bool (*wants)(struct job *j, struct session *s,
+		      const struct body_head *head);
+	int (*body_begin)(struct job *j, struct session *s,
+			  const struct body_head *head, uint64_t size);
+	int (*body_data)(struct job *j, const void *bytes, size_t n);
+	void (*body_end)(struct job *j, struct session *s);
+	/* The connection is gone: may the job begin again? Then make it so. */
+	bool (*repeat)(struct job *j);
+
+	/* Tell the one who asked. */
+	void (*done)(struct job *j);
+	void (*free)(struct job *j);
+};
+
+struct job {
+	const struct job_class *class;
+	char *mailbox; /* NULL: needs none */
+	imap_job id;
+
+	enum imap_priority prio; /* pool's lock */
+	struct job *next;        /* pool's lock while queued */
+	atomic_bool cancelled;   /* a flag that any thread may set */
+
+	/* Of the thread that runs it. */
+	bool repeated;
+	bool started;
+	bool finished;
+	int result;
+	struct imap_error why;
+};
+
+/* End a job: the first result counts. `why` may be NULL. */
+void job_finish(struct job *j, int result, const struct imap_error *why);
+
+/* End it because of a NO or BAD. */
+void job_refuse(struct job *j, const struct status *st);
+
+/* Queue it; it is the pool's now, or freed if this fails. */
+MUST_CHECK int pool_submit(struct imap *im, struct job *j,
+			   enum imap_priority prio, imap_job *ret);
+
+/* mailbox copied (NULL: none). -EINVAL: no name for a mailbox; -ENOMEM. */
+MUST_CHECK int job_init(struct job *j, const struct job_class *class,
+			const char *mailbox);
+
+#endif

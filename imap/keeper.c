@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/pool.h"
+
+#include <errno.h>
+
+#include "imap/log.h"
+
+/*
+ * The keeper: a thread that does what no connection can be asked to do. It
+ * ends jobs that never got one (cancelled, or connecting failed), and starts
+ * the next try to connect when its time has come.
+ *
+ * Events are told by whatever thread made them, one at a time: who finds
+ * another one telling leaves its news to that one, so the owner can never hear
+ * "offline" behind an "online" that came later.
+ */
+
+void keeper_end_job(struct job *j)
+{
+	lock_assert_none();
+	log_debug("imap: %s of '%s': %d", j->class->name,
+		  j->mailbox ? j->mailbox : "", j->result);
+	j->class->done(j);
+	j->class->free(j);
+}
+
+void keeper_tell(struct imap *im)
+{
+	struct imap_error why;
+
+	lock_take(&im->lock);
+	if (im->telling) {
+		lock_drop(&im->lock);
+		return;
+	}
+	im->telling = true;
+	for (;;) {
+		bool online = im->n_ready > 0;
+
+		/* Going down because the owner says so is no news. */
+		if (atomic_load(&im->stop) ||
+		    (online == im->told_online &&
+		     (online || im->told_fails == im->fails)))
+			break;
+		im->told_online = online;
+		im->told_fails = im->fails;
+		why = im->last_error;
+		lock_drop(&im->lock);
+		lock_assert_none();
+		if (online && im->events.online)
+			im->events.online(im->ctx);
+		else if (!online && im->events.offline)
+			im->events.offline(im->ctx, &why);
+		lock_take(&im->lock);
+	}
+	im->telling = false;
+	lock_drop(&im->lock);
+}
+
+void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
+{
+	int64_t max = why->fault == FAULT_LIMIT ? POOL_BACKOFF_LIMIT_MS
+						: POOL_BACKOFF_MAX_MS;
+	int64_t wait = POOL_BACKOFF_MIN_MS;
+
+	if (why->fault == FAULT_AUTH) {
+		im->refused = true;
+		im->retry_at_ms = CLOCK_NEVER;
+		return;
+	}
+	for (unsigned i = 0; i < im->failures && wait < max; i++)
+		wait *= 2;
+	if (wait > max)
+		wait = max;
+	im->failures++;
+	/* Up to a quarter more, so that clients of one server spread out. */
+	im->jitter = im->jitter * 1664525u + 1013904223u;
+	wait += (int64_t)((uint64_t)wait * (im->jitter >> 16) / 65536 / 4);
+	im->retry_at_ms = clock_now_ms() + wait;
+}
+
+/* Is it time for another try, and nobody is at it? */
+static bool retry_due(struct imap *im) REQUIRES(im->lock)
+{
+	if (im->n_ready > 0 || im->refused || clock_now_ms() < im->retry_at_ms)
+		return false;
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		if (im->conn[i].wanted || im->conn[i].state != CONN_CLOSED)
+			return false;
+	}
+	return true;
+}
+
+static int64_t next_look(struct imap *im) REQUIRES(im->lock)
+{
+	if (im->n_ready > 0 || im->refused || clock_now_ms() >= im->retry_at_ms)
+		return CLOCK_NEVER;
+	return im->retry_at_ms;
+}
+
+void *keeper_main(void *arg)
+{
+	struct imap *im = arg;
+	struct job *j;
+
+	pthread_setname_np(pthread_self(), "imap-keeper");
+	lock_take(&im->lock);
+	for (;;) {
+		j = jobs_pop(&im->ended);
+		if (j) {
+			lock_drop(&im->lock);
+			keeper_end_job(j);
+			lock_take(&im->lock);
+			continue;
+		}
+		if (atomic_load(&im->stop))
+			break;
+		if (retry_due(im))
+			pool_want_locked(im, &im->conn[0]);
+		(void)lock_cond_wait(&im->keeper_wake, &im->lock,
+				     next_look(im));
+	}
+	lock_drop(&im->lock);
+	return NULL;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/listing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "imap/lock.h"
+#include "imap/log.h"
+
+/*
+ * The common half of listings. A message that the server describes wrongly
+ * costs itself only: it is asked for once more, alone, and then left out with
+ * a line in the log.
+ */
+
+#define ITEMS                                                                  \
+	"UID FLAGS RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS "          \
+	"(DATE FROM TO CC SUBJECT MESSAGE-ID)]"
+#define GMAIL_ITEMS " X-GM-MSGID X-GM-THRID X-GM-LABELS"
+
+int listing_init(struct listing *l, const struct job_class *class,
+		 const char *wire, const struct imap_list_ops *ops, void *ctx)
+{
+	int r = job_init(&l->job, class, wire);
+
+	if (r < 0)
+		return r;
+	l->ops = *ops;
+	l->ctx = ctx;
+	return 0;
+}
+
+bool listing_opened(struct listing *l, struct session *s)
+{
+	int r;
+
+	lock_assert_none();
+	r = l->ops.opened(l->ctx, &s->box);
+	if (r >= 0)
+		return true;
+	job_finish(&l->job, r, NULL);
+	return false;
+}
+
+void listing_flush(struct listing *l, struct rows *from)
+{
+	int r;
+
+	if (from->n == 0)
+		return;
+	rows_sort(from, l->newest_first);
+	if (!l->job.finished) {
+		lock_assert_none();
+		l->handed_out = true;
+		r = l->ops.rows(l->ctx, from->row, from->n);
+		if (r < 0)
+			job_finish(&l->job, r, NULL);
+	}
+	rows_clear(from);
+}
+
+void listing_add(struct listing *l, struct rows *to, const struct mail_row *row)
+{
+	int r = rows_add(to, row);
+
+	if (r == -ENOSPC) {
+		listing_flush(l, to);
+		r = rows_add(to, row);
+	}
+	if (r < 0)
+		job_finish(&l->job, r, NULL);
+}
+
+bool listing_is_row(const struct mail_row *row)
+{
+	return (row->has & (ROW_SIZE | ROW_DATE | ROW_FIELDS)) != 0;
+}
+
+static void leave_out(const struct listing *l, uint32_t uid, uint32_t seq)
+{
+	if (uid > 0)
+		log_warn("imap: message %u of '%s' is left out: the server "
+			 "describes it wrongly",
+			 uid, l->job.mailbox);
+	else
+		log_warn("imap: message number %u of '%s' is left out: the "
+			 "server describes it wrongly",
+			 seq, l->job.mailbox);
+}
+
+void listing_again(struct listing *l, const struct mail_row *row)
+{
+	uint32_t uid = row->has & ROW_UID ? row->uid : 0;
+
+	for (unsigned i = 0; i < l->n_again; i++) {
+		const struct again *a = &l->again[i];
+
+		if (uid > 0 ? a->uid == uid : a->seq == row->seq) {
+			if (a->sent)
+				leave_out(l, uid, row->seq);
+			return;
+		}
+	}
+	if (l->n_again == AGAIN_MAX) {
+		leave_out(l, uid, row->seq);
+		return;
+	}
+	l->again[l->n_again++] = (struct again){.uid = uid, .seq = row->seq};
+}
+
+bool listing_send(struct listing *l, struct session *s, const char *what,
+		  uint32_t first, uint32_t last, int kind)
+{
+	const struct call call = {
+		.job = &l->job,
+		.kind = kind,
+		.first = first,
+		.last = last,
+	};
+	struct command c;
+	int r;
+
+	session_begin(s, &c);
+	command_text(&c, "%s %u", what, first);
+	if (last == UINT32_MAX)
+		command_text(&c, ":*");
+	else if (last != first)
+		command_text(&c, ":%u", last);
+	command_text(&c, " (" ITEMS "%s)",
+		     session_has(s, CAP_GMAIL) ? GMAIL_ITEMS : "");
+	r = session_send(s, &c, &call);
+	if (r < 0) {
+		job_finish(&l->job, r, NULL);
+		return false;
+	}
+	l->in_flight++;
+	return true;
+}
+
+void listing_pump_again(struct listing *l, struct session *s)
+{
+	for (unsigned i = 0; i < l->n_again && session_has_room(s); i++) {
+		struct again *a = &l->again[i];
+		uint32_t n = a->uid > 0 ? a->uid : a->seq;
+
+		if (a->sent)
+			continue;
+		a->sent = true;
+		if (!listing_send(l, s, a->uid > 0 ? "UID FETCH" : "FETCH", n,
+				  n, CALL_AGAIN))
+			return;
+	}
+}
+
+void listing_answer_again(struct listing *l, const struct call *call)
+{
+	for (unsigned i = 0; i < l->n_again; i++) {
+		struct again *a = &l->again[i];
+
+		if (!a->sent || (a->uid > 0 ? a->uid : a->seq) != call->first)
+			continue;
+		*a = l->again[--l->n_again];
+		return;
+	}
+}
+
+bool listing_repeat(struct job *j)
+{
+	struct listing *l = (struct listing *)j;
+
+	if (l->handed_out)
+		return false;
+	rows_clear(&l->rows);
+	l->n_again = 0;
+	l->in_flight = 0;
+	l->refusals = 0;
+	return true;
+}
+
+void listing_done(struct job *j)
+{
+	struct listing *l = (struct listing *)j;
+
+	lock_assert_none();
+	l->ops.done(l->ctx, j->result, &j->why);
+}
+
+void listing_free(struct job *j)
+{
+	struct listing *l = (struct listing *)j;
+
+	rows_finish(&l->rows);
+	free(j->mailbox);
+	free(l);
+}

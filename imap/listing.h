@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What imap_list() and imap_sync() have in common: rows come, the good ones
+ * are handed on in windows, the others are asked for once more.
+ */
+#ifndef IMAPFS_IMAP_LISTING_H
+#define IMAPFS_IMAP_LISTING_H
+
+#include "imap/job.h"
+#include "imap/rows.h"
+
+#define AGAIN_MAX 64 /* messages that are asked for once more, at one time */
+
+enum { ROW_FULL = ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE | ROW_FIELDS };
+
+/* The kinds of commands; sync.c and list.c add theirs from CALL_OWN on. */
+enum { CALL_AGAIN, CALL_OWN };
+
+struct again {
+	uint32_t uid; /* 0: only the sequence number is known */
+	uint32_t seq;
+	bool sent;
+};
+
+struct listing {
+	struct job job;
+	struct imap_list_ops ops;
+	void *ctx;
+	struct rows rows;
+	bool newest_first;
+	bool handed_out;
+	struct again again[AGAIN_MAX];
+	unsigned n_again;
+	unsigned in_flight; /* commands of this job */
+	unsigned refusals;
+};
+
+MUST_CHECK int listing_init(struct listing *l, const struct job_class *class,
+			    const char *wire, const struct imap_list_ops *ops,
+			    void *ctx);
+
+/* Tell `opened`. False: the job is finished. */
+bool listing_opened(struct listing *l, struct session *s);
+
+/* A row is good: put it into `to`. */
+void listing_add(struct listing *l, struct rows *to,
+		 const struct mail_row *row);
+
+/* A row lacks something: ask for it again, once. */
+void listing_again(struct listing *l, const struct mail_row *row);
+
+/* Hand on what has been gathered there. */
+void listing_flush(struct listing *l, struct rows *from);
+
+/* Send a FETCH of all items: "FETCH a:b", "UID FETCH a:*". */
+bool listing_send(struct listing *l, struct session *s, const char *what,
+		  uint32_t first, uint32_t last, int kind);
+
+/* Send what is to be asked again. */
+void listing_pump_again(struct listing *l, struct session *s);
+
+/* CALL_AGAIN is over. */
+void listing_answer_again(struct listing *l, const struct call *call);
+
+/* Is this row one that a full FETCH has brought (and no flag update)? */
+bool listing_is_row(const struct mail_row *row);
+
+bool listing_repeat(struct job *j);
+void listing_done(struct job *j);
+void listing_free(struct job *j);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/dispatch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "imap/auth.h"
+#include "imap/lock.h"
+#include "imap/log.h"
+
+/*
+ * From nothing to a session that is logged in: connect, greeting, STARTTLS,
+ * capabilities, login. Each step waits for its answer: what was said before
+ * TLS is worth nothing behind it (RFC 9051 section 6.2.1), and some servers
+ * swallow commands that are pipelined behind LOGIN.
+ *
+ * Every failure leaves one sentence in s->why.
+ */
+
+static int fail_greeting(struct session *s)
+{
+	if (auth_is_limit(&s->greeting))
+		return session_fail(s, -ENOTCONN, FAULT_LIMIT,
+				    "the server '%s' allows no more "
+				    "connections: %s",
+				    s->cfg->host, s->greeting.text);
+	return session_fail(s, -ENOTCONN,
+			    s->greeting.code == CODE_UNAVAILABLE
+				    ? FAULT_LIMIT
+				    : FAULT_NETWORK,
+			    "the server '%s' turns us away: %s", s->cfg->host,
+			    s->greeting.text);
+}
+
+static int wait_greeting(struct session *s)
+{
+	s->progress_ms = clock_now_ms();
+	while (!s->greeted) {
+		int r;
+
+		if (s->ops->stopped(s->ctx))
+			return session_fail(s, -ECANCELED, FAULT_NONE,
+					    "stopped");
+		r = session_step(s, CLOCK_NEVER);
+		if (r == -EPROTO)
+			return session_fail(s, r, FAULT_PROTOCOL,
+					    "'%s' port %u is not an IMAP "
+					    "server",
+					    s->cfg->host, s->cfg->port);
+		if (r < 0 && !s->greeted)
+			return r;
+	}
+	if (s->greeting.kind == STATUS_BYE)
+		return fail_greeting(s);
+	if (s->greeting.kind != STATUS_OK && s->greeting.kind != STATUS_PREAUTH)
+		return session_fail(s, -EPROTO, FAULT_PROTOCOL,
+				    "'%s' port %u is not an IMAP server",
+				    s->cfg->host, s->cfg->port);
+	return 0;
+}
+
+static int ask(struct session *s, const char *text)
+{
+	struct command c;
+
+	session_begin(s, &c);
+	command_text(&c, "%s", text);
+	return session_ask(s, &c);
+}
+
+static int ask_capabilities(struct session *s)
+{
+	int r;
+
+	if (s->caps)
+		return 0;
+	r = ask(s, "CAPABILITY");
+	if (r < 0)
+		return r;
+	if (!s->caps)
+		return session_fail(s, -EPROTO, FAULT_PROTOCOL,
+				    "the server '%s' does not say what it "
+				    "can do: %s",
+				    s->cfg->host, s->answer.text);
+	return 0;
+}
+
+static int start_tls(struct session *s)
+{
+	int r;
+
+	/* Who is logged in before TLS may be anybody (RFC 9051 section 11.3).
+	 */
+	if (s->greeting.kind == STATUS_PREAUTH)
+		return session_fail(s, -EPROTO, FAULT_TLS,
+				    "the server '%s' says PREAUTH before TLS: "
+				    "refused, because anybody could have said "
+				    "that",
+				    s->cfg->host);
+	r = ask_capabilities(s);
+	if (r < 0)
+		return r;
+	if (!session_has(s, CAP_STARTTLS))
+		return session_fail(s, -EPROTO, FAULT_TLS,
+				    "the server '%s' does not offer STARTTLS",
+				    s->cfg->host);
+	s->asks_tls = true;
+	r = ask(s, "STARTTLS");
+	if (r < 0)
+		return r;
+	if (s->answer.kind != STATUS_OK)
+		return session_fail(s, -EPROTO, FAULT_TLS,
+				    "the server '%s' refuses STARTTLS: %s",
+				    s->cfg->host, s->answer.text);
+	if (s->injected || !frame_is_idle(s->frame))
+		return session_fail(s, -EPROTO, FAULT_TLS,
+				    "'%s' sent something in clear behind its "
+				    "answer to STARTTLS: somebody tampers with "
+				    "this connection",
+				    s->cfg->host);
+	s->secured_next = false;
+	s->caps = 0;
+	return net_start_tls(s->net, s->tls, s->cfg->host,
+			     clock_now_ms() + s->cfg->timeout_ms, &s->why);
+}
+
+static int connect_net(struct session *s)
+{
+	const struct imap_config *cfg = s->cfg;
+	int r = net_connect(s->net, cfg->host, cfg->port,
+			    cfg->tls == IMAP_TLS_NONE,
+			    clock_now_ms() + cfg->connect_timeout_ms, &s->why);
+
+	if (r < 0 || cfg->tls != IMAP_TLS_IMPLICIT)
+		return r;
+	return net_start_tls(s->net, s->tls, cfg->host,
+			     clock_now_ms() + cfg->timeout_ms, &s->why);
+}
+
+/* Logged in: what is worth knowing goes out in one go, without waiting. */
+static int introduce(struct session *s)
+{
+	static const struct call nobody = {0};
+	struct command c;
+	int r;
+
+	/* Capabilities change at login; ask unless they were told again. */
+	if (!s->caps) {
+		r = ask_capabilities(s);
+		if (r < 0)
+			return r;
+	}
+	if (!session_has(s, CAP_ID))
+		return 0;
+	session_begin(s, &c);
+	command_text(&c, "ID (\"name\" \"mount.imapfs\" \"version\" ");
+	command_text(&c, "\"%s\")", s->cfg->version);
+	return session_send(s, &c, &nobody);
+}
+
+static int open_steps(struct session *s)
+{
+	int r = connect_net(s);
+
+	if (r < 0)
+		return r;
+	r = frame_new(&session_frame_ops, s, &s->frame);
+	if (r < 0)
+		return r;
+	r = wait_greeting(s);
+	if (r < 0)
+		return r;
+	if (s->cfg->tls == IMAP_TLS_STARTTLS) {
+		r = start_tls(s);
+		if (r < 0)
+			return r;
+	}
+	r = ask_capabilities(s);
+	if (r < 0)
+		return r;
+	if (s->greeting.kind != STATUS_PREAUTH) {
+		r = auth_login(s);
+		if (r < 0)
+			return r;
+	}
+	return introduce(s);
+}
+
+int session_open(struct session *s)
+{
+	int r;
+
+	session_close(s);
+	quirks_init(&s->quirks);
+	s->why = (struct imap_error){0};
+	r = open_steps(s);
+	if (r < 0) {
+		if (s->why.code == 0)
+			(void)session_fail(s, r, FAULT_NETWORK,
+					   "cannot connect to '%s'",
+					   s->cfg->host);
+		s->why.code = r;
+		session_close(s);
+		return r;
+	}
+	log_debug("imap: %s is logged in at '%s'", s->name, s->cfg->host);
+	return 0;
+}

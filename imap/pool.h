@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The pool from inside: what pool.c (the queue, who may take what, the public
+ * functions), keeper.c (ends what has no connection, retries, tells) and
+ * conn.c (a connection's thread) share. One lock guards it all; it is never
+ * held across a callback, the network, or a wait for another thread.
+ *
+ * A connection:
+ *
+ *   CLOSED --wanted--> CONNECTING --ok--> READY --lost, idle, stop--> CLOSED
+ *                          |
+ *                          +--failed--> CLOSED
+ */
+#ifndef IMAPFS_IMAP_POOL_H
+#define IMAPFS_IMAP_POOL_H
+
+#include <stdatomic.h>
+
+#include "imap/job.h"
+#include "imap/lock.h"
+
+#define POOL_FAIL_FAST_MS 2000 /* jobs fail at once behind a failure */
+#define POOL_BACKOFF_MIN_MS 1000
+#define POOL_BACKOFF_MAX_MS 60000
+#define POOL_BACKOFF_LIMIT_MS 900000   /* the server itself asked for less */
+#define POOL_EXTRA_RETRY_MS 5000       /* an extra connection that failed */
+#define POOL_IDLE_MS 180000            /* an extra connection closes */
+#define POOL_KEEPALIVE_MS 540000       /* NOOP, before a NAT forgets us */
+#define POOL_RUNNING_MAX SESSION_SLOTS /* jobs of one connection */
+#define POOL_EXPECTED_MAX (2u << 20)   /* body bytes; above, no more prefetch */
+#define POOL_STACK (4u << 20)          /* libetpan wants 1 MiB of it */
+
+enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_READY };
+
+/* A list of jobs, in the order in which they came. */
+struct job_list {
+	struct job *first;
+	struct job *last;
+};
+
+struct conn {
+	struct imap *im;
+	char name[16];
+	struct session
+		session; /* of its thread; but session.net may be woken */
+	struct job_list running; /* of its thread */
+	struct job *body_job;    /* of its thread: takes the body that comes */
+	struct job opener;       /* of its thread: stands for EXAMINE */
+	bool opening;
+
+	/* im->lock: */
+	pthread_t thread;
+	bool has_thread;
+	struct lock_cond wake; /* while not READY */
+	enum conn_state state;
+	bool wanted;
+	char *mailbox; /* open, or being opened; NULL: none */
+	unsigned n_running;
+	unsigned n_background;
+	unsigned in_flight; /* commands, also of jobs that were cancelled */
+	uint64_t expected;
+	int64_t not_before_ms; /* no new try until then */
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	imap_job running_id[POOL_RUNNING_MAX];
+	struct job *running_job[POOL_RUNNING_MAX];
+};
+
+struct imap {
+	struct imap_config cfg; /* strings are ours; fixed */
+	struct imap_events events;
+	void *ctx;
+	struct net_tls *tls;
+	pthread_t keeper;
+	bool has_keeper;
+	atomic_bool stop; /* read by threads in the middle of connecting */
+
+	struct lock lock; /* guards what follows, and `im->lock:` above */
+	struct lock_cond keeper_wake;
+	struct lock_cond attempted; /* a try to connect is over */
+	struct conn conn[IMAP_CONNECTIONS_MAX];
+	unsigned limit; /* connections that the server lets us have */
+	int64_t limit_until_ms;
+	struct job_list queue[N_IMAP_PRIO];
+	unsigned n_queued;
+	struct job_list ended; /* for the keeper: `done` is due */
+	imap_job last_id;
+	unsigned n_ready;
+	uint64_t attempts;
+	int64_t fail_until_ms;
+	int64_t retry_at_ms; /* CLOCK_NEVER: not by ourselves */
+	unsigned failures;   /* one after the other */
+	bool refused;        /* FAULT_AUTH: ask the user, never loop */
+	uint32_t jitter;
+	struct imap_error last_error;
+	char server[128];
+
+	bool telling; /* some thread delivers events */
+	bool told_online;
+	uint64_t fails;
+	uint64_t told_fails;
+};
+
+/* --- pool.c; all with the lock held --- */
+
+void jobs_push(struct job_list *l, struct job *j);
+void jobs_push_front(struct job_list *l, struct job *j);
+bool jobs_remove(struct job_list *l, struct job *j);
+struct job *jobs_pop(struct job_list *l);
+
+/* The next job for this connection, or NULL. */
+struct job *pool_take_locked(struct imap *im, struct conn *c)
+	REQUIRES(im->lock);
+
+/* Put a job back, in front: its connection was lost. */
+void pool_requeue_locked(struct imap *im, struct job *j) REQUIRES(im->lock);
+
+/* Wake, or make, a connection for what waits. */
+void pool_kick_locked(struct imap *im) REQUIRES(im->lock);
+
+/* All that waits ends with `result`. */
+void pool_fail_locked(struct imap *im, int result, const struct imap_error *why)
+	REQUIRES(im->lock);
+
+/* Let this connection connect. */
+void pool_want_locked(struct imap *im, struct conn *c) REQUIRES(im->lock);
+
+/* --- keeper.c --- */
+
+void *keeper_main(void *arg);
+
+/* A try failed: when is the next one? */
+void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
+	REQUIRES(im->lock);
+
+/* Tell the owner what has not been told yet. No lock held. */
+void keeper_tell(struct imap *im);
+
+/* Call `done` and `free`. No lock held. */
+void keeper_end_job(struct job *j);
+
+/* --- route.c --- */
+
+/* Kinds of calls that are the connection's own. */
+enum { CALL_EXAMINE = -1, CALL_FORGOTTEN = -2 };
+
+/* Their context is the connection. */
+extern const struct session_ops route_ops;
+
+/* --- conn.c --- */
+
+MUST_CHECK int conn_init(struct conn *c, struct imap *im, unsigned index);
+void conn_finish(struct conn *c);
+void *conn_main(void *arg);
+
+/* Wake it, whatever it waits for. */
+void conn_wake_locked(struct conn *c);
+
+#endif

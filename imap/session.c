@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/session.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "imap/lock.h"
+#include "imap/log.h"
+#include "imap/secret.h"
+
+/*
+ * The connection's machine: commands go out, answers come in.
+ *
+ * Out: each command waits in a slot; what may be sent is copied to `out`, up
+ * to the place where a synchronising literal (or a SASL exchange) needs the
+ * server's `+`; commands behind that place wait too. In: the framer cuts the
+ * stream, dispatch.c sends each response where it belongs. Reading goes on
+ * while writing cannot, so the two sides can never block each other.
+ *
+ * One thread, no locks; nothing here calls back with a lock held, because no
+ * lock is known here.
+ */
+
+#define READ_CHUNK 65536
+#define READS_A_STEP 16
+
+int session_init(struct session *s)
+{
+	int r = net_new(&s->net);
+
+	if (r < 0)
+		return r;
+	r = grammar_new(&s->grammar);
+	if (r < 0)
+		return r;
+	s->in = malloc(READ_CHUNK);
+	s->out = malloc(SESSION_OUT_MAX);
+	if (!s->in || !s->out)
+		return -ENOMEM;
+	quirks_init(&s->quirks);
+	return 0;
+}
+
+void session_finish(struct session *s)
+{
+	if (s->net)
+		session_close(s);
+	net_free(s->net);
+	grammar_free(s->grammar);
+	free(s->in);
+	free(s->out);
+}
+
+void session_close(struct session *s)
+{
+	net_close(s->net);
+	frame_free(s->frame);
+	s->frame = NULL;
+	for (unsigned i = 0; i < s->n_slots; i++)
+		command_finish(&s->slots[i].cmd);
+	s->n_slots = 0;
+	if (s->out)
+		secret_wipe(s->out, SESSION_OUT_MAX);
+	s->out_n = 0;
+	s->out_sent = 0;
+	s->caps = 0;
+	s->greeted = false;
+	s->asks_tls = false;
+	s->secured_next = false;
+	s->injected = false;
+	s->body_open = false;
+	s->body_sunk = false;
+	s->body_skip = false;
+	s->ended = false;
+	free(s->mailbox);
+	s->mailbox = NULL;
+}
+
+int session_fail(struct session *s, int code, enum imap_fault fault,
+		 const char *fmt, ...)
+{
+	va_list ap;
+
+	s->why.code = code;
+	s->why.fault = fault;
+	va_start(ap, fmt);
+	(void)vsnprintf(s->why.text, sizeof(s->why.text), fmt, ap);
+	va_end(ap);
+	/* Parts of the sentence come from the server. */
+	for (char *p = s->why.text; *p; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = ' ';
+	}
+	return code;
+}
+
+bool session_has(const struct session *s, enum capability cap)
+{
+	return (s->caps & (unsigned)cap) != 0;
+}
+
+uint64_t session_expected(const struct session *s)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < s->n_slots; i++)
+		sum += s->slots[i].call.expect;
+	return sum;
+}
+
+bool session_has_room(const struct session *s)
+{
+	size_t bytes = 0;
+
+	if (s->n_slots >= SESSION_SLOTS || s->n_slots >= s->quirks.window)
+		return false;
+	for (unsigned i = 0; i < s->n_slots; i++)
+		bytes += s->slots[i].cmd.n;
+	return bytes < SESSION_OUT_MAX / 2;
+}
+
+void session_begin(struct session *s, struct command *c)
+{
+	char tag[16];
+
+	(void)snprintf(tag, sizeof(tag), "A%u", s->last_tag + 1);
+	command_init(c, tag);
+	c->literal_plus = session_has(s, CAP_LITERAL_PLUS);
+	c->literal_minus = session_has(s, CAP_LITERAL_MINUS);
+}
+
+int session_send(struct session *s, struct command *c, const struct call *call)
+{
+	struct slot *slot = &s->slots[s->n_slots];
+	int r = command_end(c);
+
+	if (r == 0 && s->n_slots >= SESSION_SLOTS)
+		r = -ENOMEM;
+	if (r < 0) {
+		command_finish(c);
+		return r;
+	}
+
+	if (c->secret)
+		log_wire(s->name, '>', "(login)", 7);
+	else
+		log_wire(s->name, '>', c->bytes, c->n);
+	*slot = (struct slot){
+		.tag = ++s->last_tag,
+		.call = *call,
+		.cmd = *c,
+	};
+	s->used_ms = clock_now_ms();
+	if (s->n_slots++ == 0)
+		s->progress_ms = s->used_ms;
+	*c = (struct command){0};
+	return 0;
+}
+
+/* Up to where may this command's bytes go? */
+static size_t sendable(const struct slot *slot)
+{
+	if (slot->waits < slot->cmd.n_waits)
+		return slot->cmd.wait_at[slot->waits];
+	return slot->cmd.n;
+}
+
+/* Move bytes of commands to `out`; stop at the first one that must wait. */
+static void fill_out(struct session *s)
+{
+	if (s->out_sent == s->out_n) {
+		s->out_sent = 0;
+		s->out_n = 0;
+	}
+	for (unsigned i = 0; i < s->n_slots; i++) {
+		struct slot *slot = &s->slots[i];
+		size_t n = sendable(slot) - slot->queued;
+		size_t room = SESSION_OUT_MAX - s->out_n;
+
+		if (n > room)
+			n = room;
+		memcpy(s->out + s->out_n, slot->cmd.bytes + slot->queued, n);
+		s->out_n += n;
+		slot->queued += n;
+		if (slot->queued < slot->cmd.n)
+			return;
+	}
+}
+
+static int lost(struct session *s, int r)
+{
+	const char *host = s->cfg->host;
+
+	if (r == -ENOMEM)
+		return session_fail(s, r, FAULT_NETWORK,
+				    "no memory for what '%s' sends", host);
+	if (r == -EPROTO)
+		return session_fail(s, r, FAULT_PROTOCOL,
+				    "the server '%s' does not keep to the "
+				    "protocol: %s",
+				    host, frame_why(s->frame));
+	if (s->ended)
+		return session_fail(s, -ENOTCONN,
+				    s->ended_code == CODE_LIMIT ? FAULT_LIMIT
+								: FAULT_NETWORK,
+				    "the server '%s' ended the connection: %s",
+				    host, s->greeting.text);
+	return session_fail(s, -ENOTCONN, FAULT_NETWORK,
+			    "the connection to '%s' was cut", host);
+}
+
+static int write_out(struct session *s)
+{
+	for (;;) {
+		long n;
+
+		fill_out(s);
+		if (s->out_sent == s->out_n)
+			return 0;
+		n = net_write(s->net, s->out + s->out_sent,
+			      s->out_n - s->out_sent);
+		if (n < 0)
+			return lost(s, -ENOTCONN);
+		if (n == 0)
+			return 0;
+		s->out_sent += (size_t)n;
+	}
+}
+
+static int read_in(struct session *s)
+{
+	for (int i = 0; i < READS_A_STEP; i++) {
+		long n = net_read(s->net, s->in, READ_CHUNK);
+		int r;
+
+		if (n == 0)
+			return 0;
+		if (n < 0)
+			return lost(s, -ENOTCONN);
+		s->progress_ms = clock_now_ms();
+		r = frame_feed(s->frame, s->in, (size_t)n);
+		if (r < 0)
+			return lost(s, r);
+		/* What follows now must be read by TLS, not here. */
+		if (s->secured_next)
+			return 0;
+	}
+	return 0;
+}
+
+static int64_t dead_at(const struct session *s)
+{
+	if (s->n_slots == 0 && s->greeted)
+		return CLOCK_NEVER;
+	return s->progress_ms + s->cfg->timeout_ms;
+}
+
+int session_step(struct session *s, int64_t deadline_ms)
+{
+	int64_t dead = dead_at(s);
+	unsigned ready;
+	int r = write_out(s);
+
+	if (r < 0)
+		return r;
+	ready = net_wait(s->net, s->out_sent < s->out_n,
+			 dead < deadline_ms ? dead : deadline_ms);
+	if (ready & NET_READABLE) {
+		r = read_in(s);
+		if (r < 0)
+			return r;
+	}
+	/* Some servers go on behind their BYE, for ever. */
+	if (s->ended)
+		return lost(s, -ENOTCONN);
+	if (clock_now_ms() >= dead_at(s))
+		return session_fail(s, -ETIMEDOUT, FAULT_NETWORK,
+				    "the server '%s' has not answered for "
+				    "%u seconds",
+				    s->cfg->host,
+				    (s->cfg->timeout_ms + 999) / 1000);
+	return 0;
+}
+
+void session_logout(struct session *s)
+{
+	static const struct call nobody = {0};
+	struct command c;
+
+	if (s->n_slots >= SESSION_SLOTS)
+		return;
+	session_begin(s, &c);
+	command_text(&c, "LOGOUT");
+	if (session_send(s, &c, &nobody) == 0)
+		(void)write_out(s);
+}
+
+int session_ask(struct session *s, struct command *c)
+{
+	static const struct call nobody = {0};
+	int r = session_send(s, c, &nobody);
+
+	if (r < 0)
+		return session_fail(s, r, FAULT_PROTOCOL,
+				    "cannot make a command for '%s'",
+				    s->cfg->host);
+	while (s->n_slots > 0) {
+		if (s->ops->stopped(s->ctx))
+			return session_fail(s, -ECANCELED, FAULT_NONE,
+					    "stopped");
+		r = session_step(s, CLOCK_NEVER);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

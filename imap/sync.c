@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/listing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * imap_sync(): what changed in a mailbox since a UIDNEXT, by comparing: the
+ * flags of every old message that is still there, then everything new. Both
+ * commands go out together, and the server answers them in that order.
+ *
+ * `n:*` with n above the greatest UID means the last message (RFC 9051
+ * section 6.4.8), so rows below n are no news. Rows of both kinds may also
+ * come unasked, when somebody else changes flags; they are true, so they are
+ * taken.
+ */
+
+enum { CALL_FLAGS = CALL_OWN, CALL_NEW };
+
+struct sync_job {
+	struct listing l;
+	uint32_t uidnext;
+	bool flags_due;
+	bool new_due;
+	bool unsure; /* a message came that cannot be told from the others */
+};
+
+static void start(struct job *job, struct session *s)
+{
+	struct sync_job *j = (struct sync_job *)job;
+
+	if (!listing_opened(&j->l, s))
+		return;
+	j->flags_due = s->box.messages > 0 && j->uidnext > 1;
+	j->new_due = s->box.messages > 0;
+}
+
+static void send_flags(struct sync_job *j, struct session *s)
+{
+	const struct call call = {.job = &j->l.job, .kind = CALL_FLAGS};
+	struct command c;
+	int r;
+
+	session_begin(s, &c);
+	command_text(&c, "UID FETCH 1:%u (UID FLAGS)", j->uidnext - 1);
+	r = session_send(s, &c, &call);
+	if (r < 0) {
+		job_finish(&j->l.job, r, NULL);
+		return;
+	}
+	j->l.in_flight++;
+}
+
+static void pump(struct job *job, struct session *s)
+{
+	struct sync_job *j = (struct sync_job *)job;
+
+	if (j->flags_due && session_has_room(s)) {
+		j->flags_due = false;
+		send_flags(j, s);
+	}
+	if (j->new_due && !j->flags_due && session_has_room(s)) {
+		j->new_due = false;
+		(void)listing_send(&j->l, s, "UID FETCH", j->uidnext,
+				   UINT32_MAX, CALL_NEW);
+	}
+	if (!j->new_due && !j->flags_due)
+		listing_pump_again(&j->l, s);
+	if (!job->finished && j->l.in_flight == 0 && j->l.n_again == 0 &&
+	    !j->flags_due && !j->new_due) {
+		listing_flush(&j->l, &j->l.rows);
+		/* What has no row counts as gone: that must not be a guess. */
+		job_finish(job, j->unsure ? -EBADMSG : 0, NULL);
+	}
+}
+
+static void answer(struct job *job, struct session *s, const struct call *call,
+		   const struct status *st)
+{
+	struct sync_job *j = (struct sync_job *)job;
+
+	(void)s;
+	j->l.in_flight--;
+	if (call->kind == CALL_AGAIN)
+		listing_answer_again(&j->l, call);
+	else if (st->kind != STATUS_OK)
+		job_refuse(job, st);
+	listing_flush(&j->l, &j->l.rows);
+}
+
+static void fetch(struct job *job, struct session *s, struct fetch *f)
+{
+	struct sync_job *j = (struct sync_job *)job;
+	struct mail_row *row = &f->row;
+	bool old = (row->has & ROW_UID) && row->uid < j->uidnext;
+
+	(void)s;
+	if (!(row->has & ROW_UID) && f->damaged)
+		j->unsure = true;
+	if (old && (row->has & ROW_FLAGS)) {
+		row->has = ROW_UID | ROW_FLAGS;
+		for (unsigned i = 0; i < N_FIELDS; i++)
+			row->field[i] = NULL;
+	} else if (old || !listing_is_row(row)) {
+		return;
+	} else if ((row->has & ROW_FULL) != ROW_FULL) {
+		listing_again(&j->l, row);
+		return;
+	}
+	/* A window has rows of one kind only. */
+	if (j->l.rows.n > 0 &&
+	    ((j->l.rows.row[0].has ^ row->has) & ROW_SIZE) != 0)
+		listing_flush(&j->l, &j->l.rows);
+	listing_add(&j->l, &j->l.rows, row);
+}
+
+static const struct job_class sync_class = {
+	.name = "sync",
+	.fresh = true,
+	.start = start,
+	.pump = pump,
+	.answer = answer,
+	.fetch = fetch,
+	.repeat = listing_repeat,
+	.done = listing_done,
+	.free = listing_free,
+};
+
+int imap_sync(struct imap *im, const char *wire, enum imap_priority prio,
+	      const struct imap_sync_request *req,
+	      const struct imap_list_ops *ops, void *ctx, imap_job *ret)
+{
+	struct sync_job *j;
+	int r;
+
+	if (req->uidnext == 0)
+		return -EINVAL;
+	j = calloc(1, sizeof(*j));
+	if (!j)
+		return -ENOMEM;
+	j->uidnext = req->uidnext;
+	r = listing_init(&j->l, &sync_class, wire, ops, ctx);
+	if (r < 0) {
+		listing_free(&j->l.job);
+		return r;
+	}
+	return pool_submit(im, &j->l.job, prio, ret);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A server that plays a script, on a loopback port of its own, in a thread;
+ * and an account that is connected to it. For tests of the connection and the
+ * pool.
+ *
+ * A script is a list of steps for one connection, ended by NULL:
+ *   "S: text"   send text and CRLF; `$T` is the tag of the last command read
+ *   "R: text"   send text without CRLF
+ *   "C: words"  read a line; it must contain these words
+ *   "X:"        close, with nothing unread
+ *   "H:"        say nothing more, until the client goes
+ * Behind the last step the server hangs (H:). Connections that come when no
+ * script is left are closed at once.
+ */
+#ifndef IMAPFS_TESTS_SCRIPT_H
+#define IMAPFS_TESTS_SCRIPT_H
+
+#include "imap/imap.h"
+
+typedef const char *const *script;
+
+struct server;
+
+/* Start; `scripts` ends with NULL and must outlive the server. */
+struct server *server_start(const script *scripts);
+uint16_t server_port(const struct server *s);
+
+/* Connections that were accepted so far. */
+unsigned server_connections(struct server *s);
+
+/* Stop; fails the test if a script was not followed. */
+void server_stop(struct server *s);
+
+/* What most scripts begin with. */
+#define GREETING "S: * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] ready"
+#define LOGIN                                                                  \
+	GREETING, "C: AUTHENTICATE PLAIN",                                     \
+		"S: $T OK [CAPABILITY IMAP4rev1 ESEARCH] in"
+#define EXAMINE(exists)                                                        \
+	"C: EXAMINE", "S: * " exists " EXISTS", "S: * OK [UIDVALIDITY 7] ok",  \
+		"S: * OK [UIDNEXT 100] ok", "S: $T OK [READ-ONLY] done"
+
+/* What a job did. */
+#define SEEN_MAX 2048
+struct seen {
+	unsigned opened;
+	struct imap_mailbox box;
+	int opened_returns;
+	uint32_t uid[SEEN_MAX]; /* of rows, or of bodies that ended well */
+	unsigned has[SEEN_MAX];
+	uint64_t size[SEEN_MAX];
+	unsigned n;
+	unsigned begun;
+	unsigned ended;
+	int end_result; /* the last one that was not 0 */
+	char body[4096];
+	size_t n_body;
+	struct mail_folder folder[16];
+	unsigned n_folders;
+	int result;
+	struct imap_error why;
+	bool done;
+};
+
+extern const struct imap_list_ops seen_list_ops;
+extern const struct imap_body_ops seen_body_ops;
+extern const struct imap_folders_ops seen_folders_ops;
+
+/* Wait until the job is done, or fail the test. */
+void seen_wait(struct seen *s);
+/* Wait until something has begun: a row, a body, an opened mailbox. */
+void seen_wait_begun(struct seen *s);
+
+/* An account on this server: user "u", password "p w", no TLS. */
+struct account_options {
+	unsigned connections; /* 0: 1 */
+	unsigned timeout_ms;  /* 0: 10 s */
+	enum imap_tls tls;    /* 0 is IMPLICIT: set it */
+};
+struct imap *account_new(struct server *s, const struct account_options *o);
+void account_free(struct imap *im);
+
+/* How often events came. */
+unsigned account_online(void);
+unsigned account_offline(void);
+
+/* account_new() and imap_connect(), which must work. */
+struct imap *account_connected(struct server *s, unsigned connections);
+
+#endif

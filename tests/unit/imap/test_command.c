@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "imap/command.h"
+
+static struct command c;
+
+static void begin(void)
+{
+	command_finish(&c);
+	command_init(&c, "a1");
+}
+
+static void expect(const char *want)
+{
+	assert_int_equal(command_end(&c), 0);
+	assert_int_equal(c.n, strlen(want));
+	assert_memory_equal(c.bytes, want, c.n);
+	command_finish(&c);
+}
+
+static void refused(void)
+{
+	/* The first failure sticks, whatever comes after it. */
+	command_text(&c, " x");
+	assert_int_equal(command_end(&c), -EINVAL);
+	command_finish(&c);
+}
+
+static void pieces_make_one_line(void **state)
+{
+	(void)state;
+	begin();
+	command_text(&c, "FETCH %u:%s (", 3u, "*");
+	command_text(&c, "%s)", "");
+	expect("a1 FETCH 3:* ()\r\n");
+}
+
+static void line_ends_never_pass(void **state)
+{
+	static const char *const bad[] = {"a\rb", "a\nb", "\r\nb2 NOOP",
+					  "x\"\r\ny"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		begin();
+		command_text(&c, "%s", bad[i]);
+		refused();
+		begin();
+		command_astring(&c, bad[i]);
+		refused();
+		begin();
+		c.literal_plus = true;
+		command_mailbox(&c, bad[i]);
+		refused();
+		command_init(&c, bad[i]);
+		refused();
+	}
+	begin();
+	command_text(&c, "a%cb", 0);
+	refused();
+	begin();
+	command_text(&c, "%s", "\xc3\xa4");
+	refused();
+}
+
+static void strings_take_their_simplest_form(void **state)
+{
+	static const struct {
+		const char *in;
+		const char *out;
+	} rows[] = {
+		{"abc]", "a1 abc]\r\n"},           {"", "a1 \"\"\r\n"},
+		{"nil", "a1 \"nil\"\r\n"},         {"a b", "a1 \"a b\"\r\n"},
+		{"q\"\\", "a1 \"q\\\"\\\\\"\r\n"}, {"a{3}", "a1 \"a{3}\"\r\n"},
+		{"50%*()", "a1 \"50%*()\"\r\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin();
+		command_astring(&c, rows[i].in);
+		expect(rows[i].out);
+	}
+}
+
+static void mailboxes_are_quoted_and_inbox_is_in_capitals(void **state)
+{
+	(void)state;
+	begin();
+	command_mailbox(&c, "inBox");
+	expect("a1 INBOX\r\n");
+	begin();
+	command_mailbox(&c, "Entw&APw-rfe");
+	expect("a1 \"Entw&APw-rfe\"\r\n");
+	begin();
+	command_mailbox(&c, "");
+	refused();
+}
+
+static void a_name_over_the_limit_is_refused(void **state)
+{
+	char *name = calloc(1, MAIL_WIRE_NAME_MAX + 2);
+
+	(void)state;
+	assert_non_null(name);
+	memset(name, 'a', MAIL_WIRE_NAME_MAX);
+	begin();
+	command_mailbox(&c, name);
+	assert_int_equal(command_end(&c), 0);
+	name[MAIL_WIRE_NAME_MAX] = 'a';
+	begin();
+	command_mailbox(&c, name);
+	refused();
+	free(name);
+}
+
+static void eight_bit_goes_as_a_literal_that_waits(void **state)
+{
+	(void)state;
+	begin();
+	command_text(&c, "LOGIN ");
+	command_astring(&c, "m\xc3\xa4x");
+	command_text(&c, " ");
+	command_astring(&c, "tab\there");
+	assert_int_equal(c.n_waits, 2);
+	assert_memory_equal(c.bytes + c.wait_at[0], "m\xc3\xa4x {8}\r\n", 10);
+	assert_memory_equal(c.bytes + c.wait_at[1], "tab\there", 8);
+	expect("a1 LOGIN {4}\r\nm\xc3\xa4x {8}\r\ntab\there\r\n");
+}
+
+static void literal_plus_never_waits_and_minus_up_to_4096(void **state)
+{
+	char *s = calloc(1, 4098);
+
+	(void)state;
+	assert_non_null(s);
+	memset(s, 'a', 4096);
+	begin();
+	c.literal_minus = true;
+	command_astring(&c, s);
+	assert_int_equal(c.n_waits, 0);
+	assert_memory_equal(c.bytes, "a1 {4096+}\r\n", 12);
+	s[4096] = 'b';
+	begin();
+	c.literal_minus = true;
+	command_astring(&c, s);
+	assert_int_equal(c.n_waits, 1);
+	assert_memory_equal(c.bytes, "a1 {4097}\r\nab", 12);
+	begin();
+	c.literal_plus = true;
+	command_astring(&c, s);
+	assert_int_equal(c.n_waits, 0);
+	assert_memory_equal(c.bytes, "a1 {4097+}\r\n", 12);
+	command_finish(&c);
+	free(s);
+}
+
+static void a_fifth_wait_is_refused(void **state)
+{
+	(void)state;
+	begin();
+	for (int i = 0; i < 4; i++)
+		command_astring(&c, "\x80");
+	assert_int_equal(c.error, 0);
+	command_astring(&c, "\x80");
+	refused();
+}
+
+static void uids_are_joined_into_ranges(void **state)
+{
+	static const uint32_t uids[] = {1, 2,  3,           3,          7,
+					9, 10, 4294967294u, 4294967295u};
+
+	(void)state;
+	begin();
+	command_uids(&c, uids, 9);
+	expect("a1 1:3,7,9:10,4294967294:4294967295\r\n");
+	begin();
+	command_uids(&c, uids + 3, 2);
+	expect("a1 3,7\r\n");
+}
+
+static void sets_that_are_none_are_refused(void **state)
+{
+	static const uint32_t down[] = {7, 3};
+	static const uint32_t zero[] = {0, 1};
+	static const uint32_t wrap[] = {4294967295u, 0};
+
+	(void)state;
+	begin();
+	command_uids(&c, down, 2);
+	refused();
+	begin();
+	command_uids(&c, zero, 2);
+	refused();
+	begin();
+	command_uids(&c, wrap, 2);
+	refused();
+	begin();
+	command_uids(&c, down, 0);
+	refused();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pieces_make_one_line),
+		cmocka_unit_test(line_ends_never_pass),
+		cmocka_unit_test(strings_take_their_simplest_form),
+		cmocka_unit_test(mailboxes_are_quoted_and_inbox_is_in_capitals),
+		cmocka_unit_test(a_name_over_the_limit_is_refused),
+		cmocka_unit_test(eight_bit_goes_as_a_literal_that_waits),
+		cmocka_unit_test(literal_plus_never_waits_and_minus_up_to_4096),
+		cmocka_unit_test(a_fifth_wait_is_refused),
+		cmocka_unit_test(uids_are_joined_into_ranges),
+		cmocka_unit_test(sets_that_are_none_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

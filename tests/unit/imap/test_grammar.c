@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "imap/grammar.h"
+
+/*
+ * What responses come to, and that a bad one costs itself only. Texts are as
+ * the framer hands them on.
+ */
+
+static struct grammar *g;
+
+static int setup(void **state)
+{
+	(void)state;
+	return grammar_new(&g);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	grammar_free(g);
+	return 0;
+}
+
+static struct fetch fetch_n(const char *text, size_t n)
+{
+	struct response r;
+	struct fetch f;
+
+	grammar_classify(text, n, &r);
+	assert_int_equal(r.kind, RESPONSE_FETCH);
+	grammar_fetch(g, &r, &f);
+	return f;
+}
+
+static struct fetch fetch(const char *text)
+{
+	return fetch_n(text, strlen(text));
+}
+
+#define HEADER_ITEM                                                            \
+	"BODY[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)] {25}\r\n"    \
+	"Subject: x\r\nFrom: a@b\r\n\r\n"
+
+static void a_whole_row_is_read(void **state)
+{
+	struct fetch f =
+		fetch("* 12 FETCH (UID 345 FLAGS (\\Seen \\flagged "
+		      "$Work \\Recent) RFC822.SIZE 4711 INTERNALDATE "
+		      "\" 1-Feb-2026 03:04:05 +0130\" " HEADER_ITEM ")\r\n");
+
+	(void)state;
+	assert_false(f.damaged);
+	assert_int_equal(f.row.has, ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE |
+					    ROW_FIELDS);
+	assert_int_equal(f.row.seq, 12);
+	assert_int_equal(f.row.uid, 345);
+	assert_int_equal(f.row.flags, MAIL_SEEN | MAIL_FLAGGED);
+	assert_string_equal(f.row.keywords, "$Work");
+	assert_int_equal(f.row.size, 4711);
+	assert_int_equal(f.row.internaldate, 1769909645);
+	assert_string_equal(f.row.field[FIELD_SUBJECT], "x");
+	assert_string_equal(f.row.field[FIELD_FROM], "a@b");
+	assert_null(f.row.field[FIELD_CC]);
+}
+
+static void gmail_items_are_read(void **state)
+{
+	struct fetch f =
+		fetch("* 1 FETCH (X-GM-THRID 18446744073709551615 X-GM-MSGID 2 "
+		      "X-GM-LABELS (\"\\\\Inbox\" \\Sent plain \"two words\") "
+		      "UID 1 MODSEQ (99))\r\n");
+
+	(void)state;
+	assert_false(f.damaged);
+	assert_int_equal(f.row.has, ROW_GM | ROW_UID | ROW_MODSEQ);
+	assert_true(f.row.gm_thrid == UINT64_MAX);
+	assert_int_equal(f.row.gm_msgid, 2);
+	assert_int_equal(f.row.modseq, 99);
+	assert_string_equal(f.row.gm_labels,
+			    "\"\\\\Inbox\" \\Sent plain \"two words\"");
+}
+
+static void sizes_over_32_bits_do_not_wrap(void **state)
+{
+	struct fetch f = fetch("* 1 FETCH (UID 1 RFC822.SIZE 4294967297)\r\n");
+
+	(void)state;
+	assert_int_equal(f.row.has, ROW_UID | ROW_SIZE);
+	assert_true(f.row.size == 4294967297ULL);
+}
+
+static void nonsense_numbers_are_left_out(void **state)
+{
+	struct fetch f = fetch("* 1 FETCH (UID 4294967297 RFC822.SIZE "
+			       "99999999999999999999)\r\n");
+
+	(void)state;
+	assert_true(f.damaged);
+	assert_int_equal(f.row.has, 0);
+	f = fetch("* 1 FETCH (UID 0 RFC822.SIZE -1 FLAGS ())\r\n");
+	assert_true(f.damaged);
+	assert_int_equal(f.row.has, ROW_FLAGS);
+	f = fetch("* 1 FETCH (UID 5 RFC822.SIZE 9.37e+06)\r\n");
+	assert_int_equal(f.row.has, ROW_UID);
+}
+
+static void a_bad_item_costs_only_itself(void **state)
+{
+	struct fetch f = fetch("* 1 FETCH (UID 9 FLAGS (\\Seen a%b c*) "
+			       "INTERNALDATE NIL RFC822.SIZE 3)\r\n");
+
+	(void)state;
+	assert_true(f.damaged);
+	assert_int_equal(f.row.has, ROW_UID | ROW_FLAGS | ROW_SIZE);
+	assert_int_equal(f.row.flags, MAIL_SEEN);
+	assert_string_equal(f.row.keywords, "a%b c*");
+}
+
+static void unknown_items_are_skipped(void **state)
+{
+	struct fetch f = fetch("* 1 FETCH (SAVEDATE NIL EMAILID (M1) X-NEW "
+			       "((a (b {3}\r\n(x)) \"q)\") 5) PREVIEW \"p\" "
+			       "UID 3 FLAGS ())\r\n");
+
+	(void)state;
+	assert_false(f.damaged);
+	assert_int_equal(f.row.has, ROW_UID | ROW_FLAGS);
+	assert_int_equal(f.row.uid, 3);
+}
+
+static void empty_and_torn_lists_are_harmless(void **state)
+{
+	static const char *const texts[] = {
+		"* 6 FETCH ()\r\n",       "* 6 FETCH\r\n",
+		"* 6 FETCH (UID\r\n",     "* 6 FETCH (UID 5 FLAGS (\r\n",
+		"* 6 FETCH NIL\r\n",      "* 6 FETCH (BODY[\r\n",
+		"* 6 FETCH (BODY[]<\r\n", "* 6 FETCH (UID 5 {3}\r\nab\r\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		(void)fetch(texts[i]);
+	assert_int_equal(fetch(texts[0]).row.has, 0);
+}
+
+static void bodies_are_found_in_every_form(void **state)
+{
+	struct fetch f = fetch("* 1 FETCH (UID 4 BODY[] NIL)\r\n");
+
+	(void)state;
+	assert_int_equal(f.body, BODY_NIL);
+	f = fetch("* 1 FETCH (BODY[]<10> \"a\\\"b\" UID 4)\r\n");
+	assert_int_equal(f.body, BODY_STRING);
+	assert_true(f.has_origin);
+	assert_int_equal(f.origin, 10);
+	assert_int_equal(f.body_text.n, 4);
+	f = fetch("* 1 FETCH (UID 4 BODY[] ~{3}\r\na)b)\r\n");
+	assert_int_equal(f.body, BODY_STRING);
+	assert_memory_equal(f.body_text.p, "a)b", 3);
+	f = fetch("* 1 FETCH (UID 4 FLAGS ())\r\n");
+	assert_int_equal(f.body, BODY_ABSENT);
+}
+
+static int head(const char *text, struct body_head *h)
+{
+	return grammar_body_head(text, strlen(text), h);
+}
+
+static void the_head_of_a_body_tells_whose_it_is(void **state)
+{
+	struct body_head h;
+
+	(void)state;
+	assert_int_equal(head("* 3 FETCH (UID 77 BODY[]<512> ", &h), 0);
+	assert_int_equal(h.uid, 77);
+	assert_true(h.has_origin);
+	assert_int_equal(h.origin, 512);
+	assert_int_equal(head("* 3 FETCH (FLAGS (\\Seen) BODY[] ", &h), 0);
+	assert_int_equal(h.uid, 0);
+	assert_false(h.has_origin);
+	assert_int_equal(head("* 3 FETCH (UID 7 BODY[] ~", &h), 0);
+	assert_int_equal(head("* 3 FETCH (UID 7 BODY[1] ", &h), -EBADMSG);
+	assert_int_equal(head("* 3 EXPUNGE ", &h), -EBADMSG);
+	assert_int_equal(head("* 3 FETCH (UID 7 ", &h), -EBADMSG);
+}
+
+static int list(const char *text, size_t n, struct mail_folder *f)
+{
+	struct response r;
+
+	grammar_classify(text, n, &r);
+	if (r.kind != RESPONSE_LIST)
+		return -EIO;
+	return grammar_list(&r, f);
+}
+
+#define LIST(text, f) list(text, sizeof(text) - 1, f)
+
+static void mailboxes_are_read_in_every_form(void **state)
+{
+	struct mail_folder f;
+
+	(void)state;
+	assert_int_equal(LIST("* LIST (\\HasNoChildren \\trash) \"/\" "
+			      "\"a \\\"b\\\\c\" (\"OLDNAME\" (x))\r\n",
+			      &f),
+			 0);
+	assert_string_equal(f.wire, "a \"b\\c");
+	assert_int_equal(f.delimiter, '/');
+	assert_int_equal(f.attrs, FOLDER_TRASH);
+	free(f.wire);
+	assert_int_equal(LIST("* LIST () NIL {4}\r\na\r\nb\r\n", &f), 0);
+	assert_string_equal(f.wire, "a\r\nb");
+	assert_int_equal(f.delimiter, 0);
+	free(f.wire);
+	assert_int_equal(LIST("* list (\\) \"\\\\\" inbox\r\n", &f), 0);
+	assert_string_equal(f.wire, "INBOX");
+	assert_int_equal(f.delimiter, '\\');
+	free(f.wire);
+	assert_int_equal(LIST("* LIST () \".\" NIL\r\n", &f), 0);
+	assert_string_equal(f.wire, "NIL");
+	free(f.wire);
+}
+
+static void impossible_mailboxes_are_refused(void **state)
+{
+	struct mail_folder f;
+
+	(void)state;
+	assert_int_equal(LIST("* LIST () \"/\" {3}\r\na\0b\r\n", &f), -EBADMSG);
+	assert_int_equal(LIST("* LIST () \"/\" \"\"\r\n", &f), -EBADMSG);
+	assert_int_equal(LIST("* LIST () \"/\"\r\n", &f), -EBADMSG);
+	assert_int_equal(LIST("* LIST x\r\n", &f), -EBADMSG);
+}
+
+static void status_is_whole_or_not_there(void **state)
+{
+	static const char whole[] =
+		"* STATUS \"a b\" (MESSAGES 3 SIZE 99999999999 MAILBOXID () "
+		"UIDNEXT 9 UIDVALIDITY 4294967295 HIGHESTMODSEQ 7)\r\n";
+	static const char half[] = "* STATUS a (MESSAGES 4294967296 UIDNEXT 9 "
+				   "UIDVALIDITY 5)\r\n";
+	struct mail_folder f;
+	struct response r;
+
+	(void)state;
+	grammar_classify(whole, sizeof(whole) - 1, &r);
+	assert_int_equal(grammar_status(&r, &f), 0);
+	assert_true(f.has_status);
+	assert_int_equal(f.messages, 3);
+	assert_int_equal(f.uidnext, 9);
+	assert_true(f.uidvalidity == UINT32_MAX);
+	assert_int_equal(f.highestmodseq, 7);
+	free(f.wire);
+	grammar_classify(half, sizeof(half) - 1, &r);
+	assert_int_equal(grammar_status(&r, &f), 0);
+	assert_false(f.has_status);
+	free(f.wire);
+}
+
+static uint32_t search_max(const char *text)
+{
+	struct response r;
+
+	grammar_classify(text, strlen(text), &r);
+	return grammar_search_max(&r);
+}
+
+static void searches_give_their_greatest(void **state)
+{
+	(void)state;
+	assert_int_equal(search_max("* SEARCH 3 9 4 (MODSEQ 99)\r\n"), 9);
+	assert_int_equal(search_max("* SEARCH\r\n"), 0);
+	assert_int_equal(search_max("* SEARCH 99999999999\r\n"), 0);
+	assert_int_equal(
+		search_max("* ESEARCH (TAG \"A1\") UID MIN 1 MAX 17\r\n"), 17);
+	assert_int_equal(search_max("* ESEARCH (TAG \"A1\")\r\n"), 0);
+	assert_int_equal(search_max("* ESEARCH MAX -3\r\n"), 0);
+}
+
+static void responses_are_told_apart(void **state)
+{
+	static const struct {
+		const char *text;
+		enum response_kind kind;
+		uint32_t number;
+	} cases[] = {
+		{"* 23 EXISTS\r\n", RESPONSE_EXISTS, 23},
+		{"* 0 exists\r\n", RESPONSE_EXISTS, 0},
+		{"* 1 EXPUNGE\r\n", RESPONSE_EXPUNGE, 1},
+		{"* 0 EXPUNGE\r\n", RESPONSE_OTHER, 0},
+		{"* 4294967296 EXISTS\r\n", RESPONSE_OTHER, 0},
+		{"* LISTING x\r\n", RESPONSE_OTHER, 0},
+		{"* 5 FETCHING (x)\r\n", RESPONSE_OTHER, 5},
+		{"*  2   FETCH (UID 1)\r\n", RESPONSE_FETCH, 2},
+		{"* VANISHED 1:3\r\n", RESPONSE_VANISHED, 0},
+		{"*\r\n", RESPONSE_OTHER, 0},
+		{"", RESPONSE_OTHER, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct response r;
+
+		grammar_classify(cases[i].text, strlen(cases[i].text), &r);
+		assert_int_equal(r.kind, cases[i].kind);
+		assert_int_equal(r.number, cases[i].number);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_whole_row_is_read),
+		cmocka_unit_test(gmail_items_are_read),
+		cmocka_unit_test(sizes_over_32_bits_do_not_wrap),
+		cmocka_unit_test(nonsense_numbers_are_left_out),
+		cmocka_unit_test(a_bad_item_costs_only_itself),
+		cmocka_unit_test(unknown_items_are_skipped),
+		cmocka_unit_test(empty_and_torn_lists_are_harmless),
+		cmocka_unit_test(bodies_are_found_in_every_form),
+		cmocka_unit_test(the_head_of_a_body_tells_whose_it_is),
+		cmocka_unit_test(mailboxes_are_read_in_every_form),
+		cmocka_unit_test(impossible_mailboxes_are_refused),
+		cmocka_unit_test(status_is_whole_or_not_there),
+		cmocka_unit_test(searches_give_their_greatest),
+		cmocka_unit_test(responses_are_told_apart),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "script.h"
+
+/*
+ * From the greeting to the login: what a connection accepts, what it refuses,
+ * and which sentence the user gets. Every case is a script of a server.
+ */
+
+/* Connect to a server that plays this; `words` must be in the sentence. */
+static void expect(script steps, enum imap_tls tls, int result,
+		   enum imap_fault fault, const char *words)
+{
+	const script scripts[] = {steps, NULL};
+	const struct account_options o = {.tls = tls, .timeout_ms = 1000};
+	struct server *s = server_start(scripts);
+	struct imap *im = account_new(s, &o);
+	struct imap_error why;
+
+	assert_int_equal(imap_connect(im, &why), result);
+	account_free(im);
+	server_stop(s);
+	if (result < 0) {
+		assert_int_equal(why.code, result);
+		assert_int_equal(why.fault, fault);
+		if (!strstr(why.text, words))
+			fail_msg("'%s' is not in '%s'", words, why.text);
+	}
+}
+
+#define STEPS(...)                                                             \
+	(script)(const char *const[])                                          \
+	{                                                                      \
+		__VA_ARGS__, NULL                                              \
+	}
+
+static void plain_login_takes_one_round_trip(void **state)
+{
+	(void)state;
+	/* "\0u\0p w" in base64. */
+	expect(STEPS(GREETING, "C: AUTHENTICATE PLAIN AHUAcCB3",
+		     "S: $T OK [CAPABILITY IMAP4rev1] in"),
+	       IMAP_TLS_NONE, 0, FAULT_NONE, "");
+}
+
+static void plain_without_initial_response_waits_for_plus(void **state)
+{
+	(void)state;
+	expect(STEPS("S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi",
+		     "C: A1 AUTHENTICATE PLAIN", "S: +", "C: AHUAcCB3",
+		     "S: A1 OK [CAPABILITY IMAP4rev1] in"),
+	       IMAP_TLS_NONE, 0, FAULT_NONE, "");
+}
+
+static void login_is_used_where_there_is_no_sasl(void **state)
+{
+	(void)state;
+	expect(STEPS("S: * OK hi", "C: A1 CAPABILITY",
+		     "S: * CAPABILITY IMAP4rev1", "S: A1 OK done",
+		     "C: LOGIN u \"p w\"", "S: $T OK in", "C: CAPABILITY",
+		     "S: * CAPABILITY IMAP4rev1", "S: $T OK done"),
+	       IMAP_TLS_NONE, 0, FAULT_NONE, "");
+}
+
+static void preauth_needs_no_login_on_a_trusted_line(void **state)
+{
+	(void)state;
+	expect(STEPS("S: * PREAUTH [CAPABILITY IMAP4rev1] hi"), IMAP_TLS_NONE,
+	       0, FAULT_NONE, "");
+}
+
+static void preauth_before_tls_is_refused(void **state)
+{
+	(void)state;
+	expect(STEPS("S: * PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] hi"),
+	       IMAP_TLS_STARTTLS, -EPROTO, FAULT_TLS, "PREAUTH");
+}
+
+static void missing_starttls_is_refused(void **state)
+{
+	(void)state;
+	expect(STEPS(GREETING), IMAP_TLS_STARTTLS, -EPROTO, FAULT_TLS,
+	       "does not offer STARTTLS");
+}
+
+static void bytes_behind_starttls_are_an_attack(void **state)
+{
+	(void)state;
+	expect(STEPS("S: * OK [CAPABILITY IMAP4rev1 STARTTLS] hi",
+		     "C: STARTTLS",
+		     "R: $T OK go\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n"),
+	       IMAP_TLS_STARTTLS, -EPROTO, FAULT_TLS, "tampers");
+}
+
+static void half_a_line_behind_starttls_is_an_attack(void **state)
+{
+	(void)state;
+	expect(STEPS("S: * OK [CAPABILITY IMAP4rev1 STARTTLS] hi",
+		     "C: STARTTLS", "R: $T OK go\r\n* CAPAB"),
+	       IMAP_TLS_STARTTLS, -EPROTO, FAULT_TLS, "tampers");
+}
+
+static void wrong_password_says_so(void **state)
+{
+	(void)state;
+	expect(STEPS(GREETING, "C: AUTHENTICATE",
+		     "S: $T NO [AUTHENTICATIONFAILED] no such luck"),
+	       IMAP_TLS_NONE, -EACCES, FAULT_AUTH,
+	       "refuses the password of 'u': no such luck");
+}
+
+static void google_asks_for_an_app_password(void **state)
+{
+	(void)state;
+	expect(STEPS("S: * OK [CAPABILITY IMAP4rev1 X-GM-EXT-1 SASL-IR "
+		     "AUTH=PLAIN] Gimap",
+		     "C: AUTHENTICATE",
+		     "S: $T NO [AUTHENTICATIONFAILED] Invalid credentials"),
+	       IMAP_TLS_NONE, -EACCES, FAULT_AUTH,
+	       "https://support.google.com/accounts/answer/185833");
+}
+
+static void disabled_imap_says_so(void **state)
+{
+	(void)state;
+	expect(STEPS(GREETING, "C: AUTHENTICATE",
+		     "S: $T NO [ALERT] Your account is not enabled for IMAP "
+		     "use"),
+	       IMAP_TLS_NONE, -EACCES, FAULT_AUTH, "IMAP is switched off");
+}
+
+static void webalert_names_the_page(void **state)
+{
+	(void)state;
+	expect(STEPS(GREETING, "C: AUTHENTICATE",
+		     "S: $T NO [WEBALERT https://x.test/] Web login required"),
+	       IMAP_TLS_NONE, -EACCES, FAULT_AUTH, "https://x.test/");
+}
+
+static void too_many_connections_is_no_wrong_password(void **state)
+{
+	(void)state;
+	expect(STEPS(GREETING, "C: AUTHENTICATE",
+		     "S: $T NO [ALERT] Too many simultaneous connections."),
+	       IMAP_TLS_NONE, -ENOTCONN, FAULT_LIMIT, "no more connections");
+	expect(STEPS("S: * BYE Maximum number of connections reached"),
+	       IMAP_TLS_NONE, -ENOTCONN, FAULT_LIMIT, "no more connections");
+}
+
+static void a_login_without_tls_that_is_forbidden_is_not_tried(void **state)
+{
+	(void)state;
+	expect(STEPS("S: * OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi"),
+	       IMAP_TLS_NONE, -EACCES, FAULT_AUTH, "without TLS");
+}
+
+static void another_protocol_is_named(void **state)
+{
+	(void)state;
+	expect(STEPS("S: 220 smtp.example.org ESMTP"), IMAP_TLS_NONE, -EPROTO,
+	       FAULT_PROTOCOL, "not an IMAP server");
+}
+
+static void a_silent_server_times_out(void **state)
+{
+	(void)state;
+	expect(STEPS("H:"), IMAP_TLS_NONE, -ETIMEDOUT, FAULT_NETWORK,
+	       "has not answered");
+	expect(STEPS(GREETING, "C: AUTHENTICATE", "H:"), IMAP_TLS_NONE,
+	       -ETIMEDOUT, FAULT_NETWORK, "has not answered");
+}
+
+static void a_server_that_hangs_up_is_named(void **state)
+{
+	(void)state;
+	expect(STEPS("X:"), IMAP_TLS_NONE, -ENOTCONN, FAULT_NETWORK, "cut");
+	expect(STEPS(GREETING, "C: AUTHENTICATE", "S: * BYE go\001away", "X:"),
+	       IMAP_TLS_NONE, -ENOTCONN, FAULT_NETWORK, "go away");
+}
+
+static void unknown_data_and_alerts_disturb_nothing(void **state)
+{
+	(void)state;
+	expect(STEPS("S: * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hi",
+		     "S: * XUNKNOWN (\"a\" (b c)) {3}", "R: x\r\n", "S:  end",
+		     "C: AUTHENTICATE", "S: * OK [ALERT]", "S: * 3 EXISTS",
+		     "S: B77 OK whose", "S: $T OK [CAPABILITY IMAP4rev1] in"),
+	       IMAP_TLS_NONE, 0, FAULT_NONE, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(plain_login_takes_one_round_trip),
+		cmocka_unit_test(plain_without_initial_response_waits_for_plus),
+		cmocka_unit_test(login_is_used_where_there_is_no_sasl),
+		cmocka_unit_test(preauth_needs_no_login_on_a_trusted_line),
+		cmocka_unit_test(preauth_before_tls_is_refused),
+		cmocka_unit_test(missing_starttls_is_refused),
+		cmocka_unit_test(bytes_behind_starttls_are_an_attack),
+		cmocka_unit_test(half_a_line_behind_starttls_is_an_attack),
+		cmocka_unit_test(wrong_password_says_so),
+		cmocka_unit_test(google_asks_for_an_app_password),
+		cmocka_unit_test(disabled_imap_says_so),
+		cmocka_unit_test(webalert_names_the_page),
+		cmocka_unit_test(too_many_connections_is_no_wrong_password),
+		cmocka_unit_test(
+			a_login_without_tls_that_is_forbidden_is_not_tried),
+		cmocka_unit_test(another_protocol_is_named),
+		cmocka_unit_test(a_silent_server_times_out),
+		cmocka_unit_test(a_server_that_hangs_up_is_named),
+		cmocka_unit_test(unknown_data_and_alerts_disturb_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
