@@ -31,7 +31,8 @@
  *
  * Errors: negative errno, from this list: -EBADMSG (local corruption),
  * -EBUSY, -EEXIST, -EIO, -ENODATA (not here), -ENOENT, -ENOMEM, -ENOSPC,
- * -EOVERFLOW (ids exhausted, or a limit), -EACCES, -EROFS, -ENOTSUP (schema).
+ * -EOVERFLOW (ids exhausted, or a limit), -EACCES, -EROFS, -ENOTSUP (schema),
+ * -EINVAL (a name that no file can have).
  */
 #ifndef IMAPFS_CACHE_CACHE_H
 #define IMAPFS_CACHE_CACHE_H
@@ -39,9 +40,9 @@
 #include "imap/mail.h"
 
 #define CACHE_ID_FIRST 16u
-#define CACHE_ID_LIMIT 0xffffffffu    /* ids are below */
-#define CACHE_NAME_MAX 255	      /* bytes of a file name */
-#define CACHE_CHUNK (1u << 20)	      /* unit of hashing and of partial maps */
+#define CACHE_ID_LIMIT 0xffffffffu /* ids are below */
+#define CACHE_NAME_MAX 255         /* bytes of a file name */
+#define CACHE_CHUNK (1u << 20)     /* unit of hashing and of partial maps */
 
 struct cache;
 struct box;
@@ -56,23 +57,30 @@ struct cache_config {
 };
 
 struct cache_report {
-	bool is_new;		/* there was no database */
-	char set_aside[4096];	/* path of a damaged one; "" if none */
-	char text[512];		/* a sentence on failure; "" if none */
+	bool is_new;          /* there was no database */
+	char set_aside[4096]; /* path of a damaged one; "" if none */
+	char text[512];       /* a sentence on failure; "" if none */
 };
 
 /*
  * -EBUSY: another mount holds the account (`report->text` names its pid);
  * `wait_ms` > 0: wait that long for it. -ENOTSUP: newer schema. -EACCES,
- * -EROFS, -ENOSPC, -EIO, -ENOMEM. Starts the writer thread: call after fork.
+ * -EROFS, -ENOSPC, -EIO, -ENOMEM. Starts the writer thread: call after fork,
+ * and a child forked later must close or exec, for it shares the lock.
  */
 MUST_CHECK int cache_open(const struct cache_config *cfg, unsigned wait_ms,
 			  struct cache **ret, struct cache_report *report);
 
-/* Every box and body must be closed. Writes what is queued. NULL is fine. */
+/*
+ * Every box and body must be closed. Writes what is queued (tried once if the
+ * disk is full; what can be fetched again may be lost then). NULL is fine.
+ */
 void cache_close(struct cache *c);
 
-/* All that was changed before this call is on disk, fsynced. -EIO, -ENOSPC. */
+/*
+ * All that was changed before this call is on disk, fsynced. -EIO, -ENOSPC;
+ * -EBADMSG: the database is damaged.
+ */
 MUST_CHECK int cache_sync(struct cache *c);
 
 /*
@@ -93,9 +101,9 @@ MUST_CHECK int cache_set_value(struct cache *c, const char *key,
 
 struct cache_folder {
 	uint64_t id;
-	char *wire;	 /* unique */
+	char *wire; /* unique */
 	char delimiter;
-	uint32_t attrs;	 /* enum mail_folder_attr */
+	uint32_t attrs; /* enum mail_folder_attr */
 };
 
 /* All folders, ascending by id: one block of memory, free() it. */
@@ -103,8 +111,7 @@ MUST_CHECK int cache_load_folders(struct cache *c, struct cache_folder **ret,
 				  size_t *ret_n);
 
 /* Insert, or update the one with this id. Queued. -ENOMEM. */
-MUST_CHECK int cache_save_folder(struct cache *c,
-				 const struct cache_folder *f);
+MUST_CHECK int cache_save_folder(struct cache *c, const struct cache_folder *f);
 
 /* With all its messages; its box must be closed. Queued. -ENOMEM. */
 MUST_CHECK int cache_drop_folder(struct cache *c, uint64_t id);
@@ -114,10 +121,10 @@ MUST_CHECK int cache_drop_folder(struct cache *c, uint64_t id);
 /* How far a folder is known. Zeroes: nothing is. */
 struct cache_state {
 	uint32_t uidvalidity;
-	uint32_t uidnext;      /* rows with smaller UIDs are known ... */
-	uint32_t low_uid;      /* ... down to this one: the listing goes on
-				* below it; 0: nothing listed yet */
-	bool complete;	       /* ... down to the oldest */
+	uint32_t uidnext; /* rows with smaller UIDs are known ... */
+	uint32_t low_uid; /* ... down to this one: the listing goes on
+			   * below it; 0: nothing listed yet */
+	bool complete;    /* ... down to the oldest */
 	uint64_t highestmodseq;
 	int64_t synced_at;     /* time(2) of the last answer of the server */
 	int64_t changed_at_ns; /* mtime of the directory, ns since the epoch */
@@ -126,26 +133,28 @@ struct cache_state {
 struct cache_msg {
 	uint64_t id;
 	uint32_t uid;
-	uint32_t flags;	      /* enum mail_flag */
+	uint32_t flags; /* enum mail_flag */
 	uint64_t size;
 	int64_t internaldate; /* seconds since the epoch */
 	int64_t changed_at;   /* ctime, seconds since the epoch */
-	bool announced;	      /* may be shown to the kernel */
-	bool doomed;	      /* gone on the server, the kernel not yet told */
-	bool dead;	      /* removed; kept because the kernel holds its id */
-	uint32_t held;	      /* references by the kernel */
+	bool announced;       /* may be shown to the kernel */
+	bool doomed;          /* gone on the server, the kernel not yet told */
+	bool dead;     /* removed; kept because the kernel holds its id */
+	uint32_t held; /* references by the kernel */
 	char name[CACHE_NAME_MAX + 1];
 };
 
 struct cache_new {
 	const struct mail_row *row; /* uid, flags, size, date, fields ... */
-	const char *name;	    /* wanted; a twin gets `.2` before `.eml` */
+	const char *name;           /* wanted; a twin gets `.2` before `.eml` */
 	bool announced;
 };
 
 /*
  * The box of a folder, loaded from disk; all its rows are announced, none
- * doomed or dead. One box a folder at a time. box_close() forgets the memory.
+ * doomed or dead. One box a folder at a time (-EBUSY). -ENOENT: the folder was
+ * never saved. -EBADMSG: the database is damaged; it is set aside at the next
+ * cache_open(). box_close() forgets the memory.
  */
 MUST_CHECK int box_open(struct cache *c, uint64_t folder, struct box **ret);
 void box_close(struct box *b);
@@ -158,15 +167,13 @@ size_t box_count(struct box *b); /* neither dead nor unannounced */
 /* -ENOENT. Finds announced and unannounced rows, never dead ones. */
 MUST_CHECK int box_find_name(struct box *b, const char *name,
 			     struct cache_msg *ret);
-/* -ENOENT. Finds dead ones too. */
+/* -ENOENT. Finds dead ones too, as long as they are held. */
 MUST_CHECK int box_find_id(struct box *b, uint64_t id, struct cache_msg *ret);
 /* -ENOENT. Never dead ones. */
-MUST_CHECK int box_find_uid(struct box *b, uint32_t uid,
-			    struct cache_msg *ret);
+MUST_CHECK int box_find_uid(struct box *b, uint32_t uid, struct cache_msg *ret);
 
 /* Up to `n` announced, living rows with id > `after`, ascending by id. */
-size_t box_read(struct box *b, uint64_t after, struct cache_msg *ret,
-		size_t n);
+size_t box_read(struct box *b, uint64_t after, struct cache_msg *ret, size_t n);
 
 /* UIDs of every living row, ascending; yours to free. -ENOMEM. */
 MUST_CHECK int box_uids(struct box *b, uint32_t **ret, size_t *ret_n);
@@ -174,7 +181,10 @@ MUST_CHECK int box_uids(struct box *b, uint32_t **ret, size_t *ret_n);
 /*
  * Add rows in this order, with new ids, and set the state (NULL: unchanged).
  * A row whose UID is there already is not added again: its id in `ret_ids` is 0
- * (`ret_ids` may be NULL). All or none: -ENOMEM, -EOVERFLOW.
+ * (`ret_ids` may be NULL). The ctime of a new row is its internaldate. All or
+ * none: -ENOMEM, -EOVERFLOW, -EINVAL; -ENOSPC or -EIO if ids cannot be
+ * reserved. Like all that queues: the writer's error, once its queue is full
+ * and cannot be written.
  */
 MUST_CHECK int box_add(struct box *b, const struct cache_new *rows, size_t n,
 		       const struct cache_state *s, uint64_t *ret_ids);
@@ -184,11 +194,13 @@ struct cache_flags {
 	uint32_t flags;
 	const char *keywords; /* NULL: as they were */
 };
+/* Rows that are not here are left out; ctime moves if anything changed. */
 MUST_CHECK int box_set_flags(struct box *b, const struct cache_flags *v,
 			     size_t n);
 
 /* What the keywords of a row are compared by; 0 for none. */
 uint32_t box_keywords_hash(struct box *b, uint64_t id);
+/* The order of the keywords does not matter. NULL or "": 0. */
 uint32_t cache_keywords_hash(const char *keywords);
 
 /* The server lied about the size. */
@@ -200,7 +212,7 @@ void box_doom(struct box *b, uint64_t id);
 /* Gone: the row leaves the disk; memory keeps it, dead, while it is held. */
 MUST_CHECK int box_remove(struct box *b, const uint64_t *ids, size_t n);
 
-/* The kernel took or gave back references. -ENOENT. */
+/* The kernel took or gave back references. -ENOENT, -EOVERFLOW. */
 MUST_CHECK int box_hold(struct box *b, uint64_t id);
 void box_release(struct box *b, uint64_t id, uint64_t n);
 uint64_t box_held(struct box *b); /* sum over all rows */
@@ -242,11 +254,24 @@ MUST_CHECK int body_check(struct body *b, uint64_t offset, uint64_t n);
 bool body_gap(struct body *b, uint64_t from, uint64_t *ret_offset,
 	      uint64_t *ret_n);
 
-/* Read checked bytes: the number read, 0 at the end. -EIO. */
-MUST_CHECK long body_read(struct body *b, void *buf, size_t n,
-			  uint64_t offset);
+/*
+ * Read checked bytes: the number read, 0 at the end. -ENODATA: not all of
+ * them are here any more, or they were not checked. -EIO.
+ */
+MUST_CHECK long body_read(struct body *b, void *buf, size_t n, uint64_t offset);
 
-/* A descriptor to read checked bytes from; borrowed until body_put(). */
+/*
+ * A descriptor to read these bytes from, which are here and were checked;
+ * borrowed until body_put(), also if the body is thrown away meanwhile.
+ * -ENODATA: they are not, or go beyond the end.
+ */
+int body_range_fd(struct body *b, uint64_t offset, uint64_t n);
+
+/*
+ * The descriptor of the whole file, -1 if there is none yet. When damage is
+ * found it changes: what body_check() said holds for the descriptor that
+ * body_range_fd() gives.
+ */
 int body_fd(struct body *b);
 
 /* Whole and published. */
@@ -265,7 +290,8 @@ MUST_CHECK int body_write(struct body *b, uint64_t offset, const void *bytes,
 /*
  * The body ends at `size`: if all bytes are here it is hashed and published
  * (an equal one that is stored already is shared), else the size is only
- * corrected. Evicts others if the cache is over its bound. -ENOSPC, -EIO.
+ * corrected. Others are evicted soon after, if the cache is over its bound.
+ * -ENOSPC, -EIO, -EOVERFLOW.
  */
 MUST_CHECK int body_end(struct body *b, uint64_t size);
 
@@ -273,11 +299,11 @@ MUST_CHECK int body_end(struct body *b, uint64_t size);
 bool cache_has_body(struct cache *c, uint64_t id);
 
 struct cache_stats {
-	uint64_t bodies;       /* stored, each content once */
+	uint64_t bodies; /* stored, each content once */
 	uint64_t body_bytes;
 	uint64_t max_bytes;
-	uint64_t evicted;      /* since the start */
-	uint64_t damaged;      /* found damaged since the start */
+	uint64_t evicted; /* since the start */
+	uint64_t damaged; /* found damaged since the start */
 };
 void cache_get_stats(struct cache *c, struct cache_stats *ret);
 

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cache/index.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <xxhash.h>
+
+/*
+ * The packed index of one folder. Both hash tables probe linearly, hold at
+ * most three quarters of their slots and grow by half, which keeps them at 5
+ * to 8 bytes a message; a slot is a position plus one. Any number of slots
+ * will do: the home of a hash is found by multiplication, not by a mask.
+ * Removal shifts the followers back, so there are no tombstones.
+ *
+ * No locks, no I/O, no logging here; the caller holds the lock of the box.
+ */
+
+#define PAGE 4096
+#define SLOTS_MIN 1024
+#define TWIN_SUFFIX_MAX 11 /* bytes of `.4294967295` */
+
+/* --- areas --- */
+
+static int area_reserve(struct area *a, size_t bytes)
+{
+	size_t want = a->bytes + a->bytes / 2;
+	void *p;
+
+	if (bytes <= a->bytes)
+		return 0;
+
+	if (want < bytes)
+		want = bytes;
+	want = (want + PAGE - 1) / PAGE * PAGE;
+	if (a->at)
+		p = mremap(a->at, a->bytes, want, MREMAP_MAYMOVE);
+	else
+		p = mmap(NULL, want, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+
+	a->at = p;
+	a->bytes = want;
+	return 0;
+}
+
+static void area_free(struct area *a)
+{
+	if (a->at)
+		munmap(a->at, a->bytes);
+	*a = (struct area){0};
+}
+
+/* --- the two tables --- */
+
+static uint32_t hash_name(const struct index *ix, const char *name, size_t len)
+{
+	return (uint32_t)XXH3_64bits_withSeed(name, len, ix->seed);
+}
+
+static uint32_t hash_uid(const struct index *ix, uint32_t uid)
+{
+	uint64_t x = (uid ^ ix->seed) * 0x9e3779b97f4a7c15ULL;
+
+	x ^= x >> 32;
+	return (uint32_t)((x * 0xd6e8feb86659fd93ULL) >> 32);
+}
+
+/* The hash by which the record at `pos` stands in this table. */
+static uint32_t hash_of(const struct index *ix, const struct table *t,
+			uint32_t pos)
+{
+	const struct record *r = index_at(ix, pos);
+
+	if (t == &ix->by_uid)
+		return hash_uid(ix, r->uid);
+	return hash_name(ix, index_name(ix, r), r->name_len);
+}
+
+static uint32_t home(const struct table *t, uint32_t hash)
+{
+	return (uint32_t)(((uint64_t)hash * t->slots) >> 32);
+}
+
+static uint32_t next_slot(const struct table *t, uint32_t i)
+{
+	return i + 1 == t->slots ? 0 : i + 1;
+}
+
+static uint32_t distance(const struct table *t, uint32_t from, uint32_t to)
+{
+	return to >= from ? to - from : to + t->slots - from;
+}
+
+static void table_put(struct table *t, uint32_t hash, size_t pos)
+{
+	uint32_t *slot = t->area.at;
+	uint32_t i = home(t, hash);
+
+	while (slot[i] != 0)
+		i = next_slot(t, i);
+	slot[i] = (uint32_t)pos + 1;
+	t->used++;
+}
+
+static void table_remove(const struct index *ix, struct table *t, size_t pos)
+{
+	uint32_t *slot = t->area.at;
+	uint32_t i = home(t, hash_of(ix, t, (uint32_t)pos)), j;
+
+	while (slot[i] != pos + 1)
+		i = next_slot(t, i);
+	for (j = next_slot(t, i); slot[j] != 0; j = next_slot(t, j)) {
+		uint32_t h = home(t, hash_of(ix, t, slot[j] - 1));
+
+		if (distance(t, h, j) < distance(t, i, j))
+			continue;
+		slot[i] = slot[j];
+		i = j;
+	}
+	slot[i] = 0;
+	t->used--;
+}
+
+static void table_fill(struct index *ix, struct table *t)
+{
+	t->used = 0;
+	for (size_t pos = 0; pos < ix->n; pos++) {
+		const struct record *r = index_at(ix, pos);
+
+		if (r->state & RECORD_DEAD)
+			continue;
+		if (t == &ix->by_uid && r->uid == 0)
+			continue;
+		table_put(t, hash_of(ix, t, (uint32_t)pos), pos);
+	}
+}
+
+static int table_reserve(struct index *ix, struct table *t, size_t more)
+{
+	uint64_t want = t->used + (uint64_t)more;
+	uint64_t slots = t->slots;
+	struct area fresh = {0};
+
+	if (want * 4 <= slots * 3)
+		return 0;
+
+	slots += slots / 2;
+	if (slots * 3 < want * 4)
+		slots = want * 4 / 3 + 1;
+	if (slots < SLOTS_MIN)
+		slots = SLOTS_MIN;
+	if (slots > UINT32_MAX)
+		return -EOVERFLOW;
+	if (area_reserve(&fresh, slots * sizeof(uint32_t)) != 0)
+		return -ENOMEM;
+
+	area_free(&t->area);
+	t->area = fresh;
+	t->slots = (uint32_t)slots;
+	table_fill(ix, t);
+	return 0;
+}
+
+/* --- life --- */
+
+int index_init(struct index *ix)
+{
+	*ix = (struct index){0};
+	if (getrandom(&ix->seed, sizeof(ix->seed), 0) != sizeof(ix->seed))
+		return -EIO;
+	return 0;
+}
+
+void index_finish(struct index *ix)
+{
+	area_free(&ix->records);
+	area_free(&ix->names);
+	area_free(&ix->by_name.area);
+	area_free(&ix->by_uid.area);
+	*ix = (struct index){0};
+}
+
+int index_reserve(struct index *ix, size_t n, size_t name_bytes)
+{
+	int r;
+
+	if (ix->n + n > UINT32_MAX - 1)
+		return -EOVERFLOW;
+	if (ix->names_used + name_bytes > UINT32_MAX)
+		return -EOVERFLOW;
+	r = area_reserve(&ix->records, (ix->n + n) * sizeof(struct record));
+	if (r == 0)
+		r = area_reserve(&ix->names, ix->names_used + name_bytes);
+	if (r == 0)
+		r = table_reserve(ix, &ix->by_name, n);
+	if (r == 0)
+		r = table_reserve(ix, &ix->by_uid, n);
+	return r;
+}
+
+void index_append(struct index *ix, const struct record *r, const char *name,
+		  size_t len)
+{
+	struct record *new = (struct record *)ix->records.at + ix->n;
+
+	assert(len <= CACHE_NAME_MAX);
+	assert(ix->n == 0 || new[-1].id < r->id);
+	*new = *r;
+	new->name_at = (uint32_t)ix->names_used;
+	new->name_len = len;
+	memcpy((char *)ix->names.at + ix->names_used, name, len);
+	ix->names_used += len;
+	table_put(&ix->by_name, hash_name(ix, name, len), ix->n);
+	if (r->uid != 0)
+		table_put(&ix->by_uid, hash_uid(ix, r->uid), ix->n);
+	if (r->state & RECORD_ANNOUNCED)
+		ix->n_shown++;
+	ix->n++;
+}
+
+struct record *index_at(const struct index *ix, size_t pos)
+{
+	return (struct record *)ix->records.at + pos;
+}
+
+const char *index_name(const struct index *ix, const struct record *r)
+{
+	return (const char *)ix->names.at + r->name_at;
+}
+
+/* --- finding --- */
+
+size_t index_first_after(const struct index *ix, uint64_t after)
+{
+	size_t low = 0, high = ix->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (index_at(ix, mid)->id <= after)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+size_t index_find_id(const struct index *ix, uint64_t id)
+{
+	size_t pos;
+
+	if (id == 0)
+		return INDEX_NONE;
+	pos = index_first_after(ix, id - 1);
+	if (pos == ix->n || index_at(ix, pos)->id != id)
+		return INDEX_NONE;
+	return pos;
+}
+
+size_t index_find_name(const struct index *ix, const char *name, size_t len)
+{
+	const uint32_t *slot = ix->by_name.area.at;
+	uint32_t i;
+
+	if (ix->by_name.slots == 0)
+		return INDEX_NONE;
+	i = home(&ix->by_name, hash_name(ix, name, len));
+	for (; slot[i] != 0; i = next_slot(&ix->by_name, i)) {
+		const struct record *r = index_at(ix, slot[i] - 1);
+
+		if (r->name_len == len &&
+		    memcmp(index_name(ix, r), name, len) == 0)
+			return slot[i] - 1;
+	}
+	return INDEX_NONE;
+}
+
+size_t index_find_uid(const struct index *ix, uint32_t uid)
+{
+	const uint32_t *slot = ix->by_uid.area.at;
+	uint32_t i;
+
+	if (uid == 0 || ix->by_uid.slots == 0)
+		return INDEX_NONE;
+	i = home(&ix->by_uid, hash_uid(ix, uid));
+	for (; slot[i] != 0; i = next_slot(&ix->by_uid, i)) {
+		if (index_at(ix, slot[i] - 1)->uid == uid)
+			return slot[i] - 1;
+	}
+	return INDEX_NONE;
+}
+
+/* --- forgetting --- */
+
+void index_kill(struct index *ix, size_t pos)
+{
+	struct record *r = index_at(ix, pos);
+
+	table_remove(ix, &ix->by_name, pos);
+	if (r->uid != 0)
+		table_remove(ix, &ix->by_uid, pos);
+	if (r->state & RECORD_ANNOUNCED)
+		ix->n_shown--;
+	r->state |= RECORD_DEAD;
+	if (r->held == 0)
+		index_note_gone(ix, pos);
+}
+
+void index_note_gone(struct index *ix, size_t pos)
+{
+	ix->n_gone++;
+	ix->names_lost += index_at(ix, pos)->name_len;
+}
+
+void index_compact(struct index *ix)
+{
+	size_t to = 0, names_to = 0;
+	char *names = ix->names.at;
+
+	if (ix->n_gone < 64 || ix->n_gone < ix->n / 4)
+		return;
+
+	/* Names stand in the order of their records: one pass moves both. */
+	for (size_t pos = 0; pos < ix->n; pos++) {
+		struct record *r = index_at(ix, pos);
+
+		if ((r->state & RECORD_DEAD) && r->held == 0)
+			continue;
+		memmove(names + names_to, names + r->name_at, r->name_len);
+		r->name_at = (uint32_t)names_to;
+		names_to += r->name_len;
+		*index_at(ix, to++) = *r;
+	}
+	ix->n = to;
+	ix->names_used = names_to;
+	ix->n_gone = 0;
+	ix->names_lost = 0;
+	memset(ix->by_name.area.at, 0, ix->by_name.area.bytes);
+	memset(ix->by_uid.area.at, 0, ix->by_uid.area.bytes);
+	table_fill(ix, &ix->by_name);
+	table_fill(ix, &ix->by_uid);
+}
+
+/* --- names --- */
+
+bool index_name_is_valid(const char *name, size_t len)
+{
+	if (len == 0 || len > CACHE_NAME_MAX)
+		return false;
+	if (memchr(name, '/', len) || memchr(name, '\0', len))
+		return false;
+	return !(name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')));
+}
+
+/* Twin number `k` of `wanted`, cut at a character if it grows too long. */
+static size_t twin_name(const char *wanted, uint32_t k, char *ret)
+{
+	size_t len = strlen(wanted), stem = len;
+	const char *end = "";
+	char suffix[TWIN_SUFFIX_MAX + sizeof(".eml")];
+	size_t suffix_len;
+
+	if (len > 4 && strcmp(wanted + len - 4, ".eml") == 0) {
+		end = ".eml";
+		stem = len - 4;
+	}
+	suffix_len = (size_t)snprintf(suffix, sizeof(suffix), ".%u%s", k, end);
+	if (stem + suffix_len > CACHE_NAME_MAX) {
+		stem = CACHE_NAME_MAX - suffix_len;
+		while (stem > 1 && ((unsigned char)wanted[stem] & 0xc0) == 0x80)
+			stem--;
+	}
+	memcpy(ret, wanted, stem);
+	memcpy(ret + stem, suffix, suffix_len + 1);
+	return stem + suffix_len;
+}
+
+static bool twin_is_taken(const struct index *ix, const char *wanted,
+			  uint32_t k, char *scratch)
+{
+	size_t len = twin_name(wanted, k, scratch);
+
+	return index_find_name(ix, scratch, len) != INDEX_NONE;
+}
+
+/*
+ * The numbers in use are nearly always 2 to n without a hole, so the first
+ * free one is found by galloping and then by halving: ten thousand equal
+ * names cost fourteen probes each, not ten thousand.
+ */
+size_t index_free_name(const struct index *ix, const char *wanted, char *ret)
+{
+	size_t len = strlen(wanted);
+	uint32_t taken = 1, free = 2;
+
+	if (index_find_name(ix, wanted, len) == INDEX_NONE) {
+		memcpy(ret, wanted, len + 1);
+		return len;
+	}
+	while (twin_is_taken(ix, wanted, free, ret)) {
+		taken = free;
+		free *= 2;
+	}
+	while (free - taken > 1) {
+		uint32_t mid = taken + (free - taken) / 2;
+
+		if (twin_is_taken(ix, wanted, mid, ret))
+			taken = mid;
+		else
+			free = mid;
+	}
+	return twin_name(wanted, free, ret);
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scene.h"
+
+/* The packed index and its rows on disk: names, ids, UIDs, flags, state. */
+
+static void new_ids_ascend_in_the_order_given(void **state)
+{
+	struct scene *s = *state;
+	uint64_t last = 0;
+
+	scene_box(s);
+	for (uint32_t i = 0; i < 10000; i++) {
+		char name[32];
+		uint64_t id;
+
+		snprintf(name, sizeof(name), "m%u.eml", 10000 - i);
+		id = scene_add(s, 10000 - i, name);
+		assert_true(id > last && id >= CACHE_ID_FIRST);
+		last = id;
+	}
+	assert_int_equal(box_count(s->box), 10000);
+}
+
+static void a_row_comes_back_as_it_was_stored(void **state)
+{
+	struct scene *s = *state;
+	struct cache_details *d;
+	struct cache_msg m;
+	uint64_t id;
+
+	scene_box(s);
+	id = scene_add(s, 77, "ä b.eml");
+	scene_reopen(s);
+	assert_int_equal(box_find_id(s->box, id, &m), 0);
+	assert_int_equal(m.uid, 77);
+	assert_int_equal(m.size, 1077);
+	assert_int_equal(m.flags, MAIL_SEEN);
+	assert_int_equal(m.internaldate, 1700000000);
+	assert_int_equal(m.changed_at, 1700000000);
+	assert_string_equal(m.name, "ä b.eml");
+	assert_true(m.announced && !m.doomed && !m.dead && m.held == 0);
+	assert_int_equal(box_find_name(s->box, "ä b.eml", &m), 0);
+	assert_int_equal(box_find_uid(s->box, 77, &m), 0);
+	assert_int_equal(box_keywords_hash(s->box, id),
+			 cache_keywords_hash("blue"));
+	assert_int_equal(box_details(s->box, id, &d), 0);
+	assert_string_equal(d->field[FIELD_SUBJECT], "Hello");
+	assert_null(d->field[FIELD_TO]);
+	assert_string_equal(d->keywords, "blue");
+	free(d);
+}
+
+static void details_of_a_row_just_added_are_there(void **state)
+{
+	struct scene *s = *state;
+	struct cache_details *d;
+
+	scene_box(s);
+	for (uint32_t i = 1; i <= 200; i++) {
+		uint64_t id = scene_add(s, i, "x.eml");
+
+		assert_int_equal(box_details(s->box, id, &d), 0);
+		free(d);
+	}
+	assert_int_equal(box_details(s->box, 9999999, &d), -ENOENT);
+}
+
+static void a_uid_that_is_there_is_not_added_again(void **state)
+{
+	struct scene *s = *state;
+
+	scene_box(s);
+	assert_int_not_equal(scene_add(s, 5, "a.eml"), 0);
+	assert_int_equal(scene_add(s, 5, "b.eml"), 0);
+	assert_int_equal(box_count(s->box), 1);
+	scene_reopen(s);
+	assert_int_equal(box_count(s->box), 1);
+}
+
+static void twins_get_numbers_before_the_ending(void **state)
+{
+	static const char *const want[] = {"a.eml", "a.2.eml", "a.3.eml"};
+	struct scene *s = *state;
+	struct cache_msg m;
+
+	scene_box(s);
+	for (uint32_t i = 0; i < 3; i++) {
+		uint64_t id = scene_add(s, i + 1, "a.eml");
+
+		assert_int_equal(box_find_id(s->box, id, &m), 0);
+		assert_string_equal(m.name, want[i]);
+	}
+	assert_int_equal(box_find_id(s->box, scene_add(s, 4, "b"), &m), 0);
+	assert_int_equal(box_find_id(s->box, scene_add(s, 5, "b"), &m), 0);
+	assert_string_equal(m.name, "b.2");
+	scene_reopen(s);
+	assert_int_equal(box_find_name(s->box, "a.3.eml", &m), 0);
+	assert_int_equal(m.uid, 3);
+}
+
+static void ten_thousand_twins_all_differ(void **state)
+{
+	struct scene *s = *state;
+	struct cache_msg m;
+
+	scene_box(s);
+	for (uint32_t i = 1; i <= 10000; i++)
+		assert_int_not_equal(scene_add(s, i, "same.eml"), 0);
+	assert_int_equal(box_find_name(s->box, "same.10000.eml", &m), 0);
+	assert_int_equal(m.uid, 10000);
+	scene_reopen(s);
+	assert_int_equal(box_count(s->box), 10000);
+}
+
+static void a_long_twin_is_cut_at_a_character(void **state)
+{
+	struct scene *s = *state;
+	char name[CACHE_NAME_MAX + 1];
+	struct cache_msg m;
+
+	scene_box(s);
+	memset(name, 'x', sizeof(name));
+	memcpy(name + 246, "\xe2\x82\xac\xc3\xa4", 5);
+	memcpy(name + 251, ".eml", 5);
+	assert_int_equal(strlen(name), CACHE_NAME_MAX);
+	assert_int_equal(box_find_id(s->box, scene_add(s, 1, name), &m), 0);
+	assert_string_equal(m.name, name);
+	assert_int_equal(box_find_id(s->box, scene_add(s, 2, name), &m), 0);
+	assert_int_equal(strlen(m.name), 255);
+	assert_string_equal(m.name + 246, "\xe2\x82\xac.2.eml");
+	for (uint32_t i = 3; i <= 10; i++)
+		assert_int_equal(box_find_id(s->box, scene_add(s, i, name), &m),
+				 0);
+	assert_string_equal(m.name + 246, ".10.eml");
+}
+
+static void names_that_no_file_can_have_are_refused(void **state)
+{
+	static const char *const bad[] = {"", ".", "..", "a/b"};
+	struct scene *s = *state;
+	struct mail_row row = {.has = ROW_UID, .uid = 1};
+
+	scene_box(s);
+	for (size_t i = 0; i < 4; i++) {
+		struct cache_new add = {&row, bad[i], true};
+
+		assert_int_equal(box_add(s->box, &add, 1, NULL, NULL), -EINVAL);
+	}
+	assert_int_equal(box_count(s->box), 0);
+}
+
+static void an_unannounced_row_is_not_listed(void **state)
+{
+	struct scene *s = *state;
+	struct mail_row row = {.has = ROW_UID, .uid = 1};
+	struct cache_new add = {&row, "n.eml", false};
+	struct cache_msg m;
+	uint64_t id;
+
+	scene_box(s);
+	assert_int_equal(box_add(s->box, &add, 1, NULL, &id), 0);
+	assert_int_equal(box_read(s->box, 0, &m, 1), 0);
+	assert_int_equal(box_count(s->box), 0);
+	assert_int_equal(box_find_name(s->box, "n.eml", &m), 0);
+	assert_false(m.announced);
+	box_announce(s->box, id);
+	box_announce(s->box, id);
+	assert_int_equal(box_read(s->box, 0, &m, 1), 1);
+	assert_int_equal(box_count(s->box), 1);
+}
+
+static void reading_goes_on_behind_any_id(void **state)
+{
+	struct scene *s = *state;
+	struct cache_msg m[8];
+	uint64_t id[100], after = 0;
+	size_t seen = 0, n;
+
+	scene_box(s);
+	for (uint32_t i = 0; i < 100; i++)
+		id[i] = scene_add(s, i + 1, "r.eml");
+	assert_int_equal(box_remove(s->box, &id[10], 5), 0);
+	while ((n = box_read(s->box, after, m, 7)) > 0) {
+		for (size_t i = 0; i < n; i++) {
+			assert_true(m[i].id > after);
+			after = m[i].id;
+			seen++;
+		}
+	}
+	assert_int_equal(seen, 95);
+	assert_int_equal(box_read(s->box, id[9], m, 1), 1);
+	assert_int_equal(m[0].id, id[15]);
+}
+
+static void flags_move_ctime_only_when_they_change(void **state)
+{
+	struct scene *s = *state;
+	struct cache_flags f = {.flags = MAIL_SEEN, .keywords = "blue"};
+	struct cache_details *d;
+	struct cache_msg m;
+
+	scene_box(s);
+	f.id = scene_add(s, 1, "f.eml");
+	assert_int_equal(box_set_flags(s->box, &f, 1), 0);
+	assert_int_equal(box_find_id(s->box, f.id, &m), 0);
+	assert_int_equal(m.changed_at, 1700000000);
+	f.flags = MAIL_FLAGGED;
+	f.keywords = "red green";
+	assert_int_equal(box_set_flags(s->box, &f, 1), 0);
+	scene_reopen(s);
+	assert_int_equal(box_find_id(s->box, f.id, &m), 0);
+	assert_true(m.changed_at > 1700000000);
+	assert_int_equal(m.flags, MAIL_FLAGGED);
+	assert_int_equal(box_keywords_hash(s->box, f.id),
+			 cache_keywords_hash("green red"));
+	assert_int_equal(box_details(s->box, f.id, &d), 0);
+	assert_string_equal(d->keywords, "red green");
+	free(d);
+	f.flags = 0;
+	f.keywords = NULL; /* as they were */
+	assert_int_equal(box_set_flags(s->box, &f, 1), 0);
+	scene_reopen(s);
+	assert_int_equal(box_keywords_hash(s->box, f.id),
+			 cache_keywords_hash("green red"));
+	assert_int_equal(cache_keywords_hash(NULL), 0);
+	assert_int_equal(cache_keywords_hash(" "), 0);
+}
+
+static void a_corrected_size_stays(void **state)
+{
+	struct scene *s = *state;
+	struct cache_msg m;
+	uint64_t id;
+
+	scene_box(s);
+	id = scene_add(s, 1, "s.eml");
+	assert_int_equal(box_set_size(s->box, id, 1ULL << 40), 0);
+	assert_int_equal(box_set_size(s->box, id, (1ULL << 40) + 1),
+			 -EOVERFLOW);
+	assert_int_equal(box_set_size(s->box, id + 1, 5), -ENOENT);
+	scene_reopen(s);
+	assert_int_equal(box_find_id(s->box, id, &m), 0);
+	assert_int_equal(m.size, 1ULL << 40);
+}
+
+static void a_removed_row_stays_dead_while_it_is_held(void **state)
+{
+	struct scene *s = *state;
+	struct cache_msg m;
+	uint64_t id;
+
+	scene_box(s);
+	id = scene_add(s, 1, "h.eml");
+	assert_int_equal(cache_folder_of(s->c, id), s->folder);
+	assert_int_equal(box_hold(s->box, id), 0);
+	assert_int_equal(box_hold(s->box, id), 0);
+	assert_int_equal(box_held(s->box), 2);
+	box_doom(s->box, id);
+	assert_int_equal(box_find_id(s->box, id, &m), 0);
+	assert_true(m.doomed);
+	assert_int_equal(box_remove(s->box, &id, 1), 0);
+	assert_int_equal(box_find_id(s->box, id, &m), 0);
+	assert_true(m.dead);
+	assert_string_equal(m.name, "h.eml");
+	assert_int_equal(box_find_name(s->box, "h.eml", &m), -ENOENT);
+	assert_int_equal(box_find_uid(s->box, 1, &m), -ENOENT);
+	/* Its name and its UID are free again. */
+	assert_int_equal(box_find_id(s->box, scene_add(s, 1, "h.eml"), &m), 0);
+	assert_string_equal(m.name, "h.eml");
+	box_release(s->box, id, 1);
+	assert_int_equal(cache_folder_of(s->c, id), s->folder);
+	box_release(s->box, id, 9);
+	assert_int_equal(box_held(s->box), 0);
+	assert_int_equal(box_find_id(s->box, id, &m), -ENOENT);
+	assert_int_equal(box_hold(s->box, id), -ENOENT);
+	assert_int_equal(cache_folder_of(s->c, id), 0);
+}
+
+static void many_removals_leave_the_others_findable(void **state)
+{
+	struct scene *s = *state;
+	uint64_t id[3000];
+	struct cache_msg m;
+	char name[32];
+
+	scene_box(s);
+	for (uint32_t i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "k%u.eml", i);
+		id[i] = scene_add(s, i + 1, name);
+		if (i % 10 == 0)
+			assert_int_equal(box_hold(s->box, id[i]), 0);
+	}
+	for (uint32_t i = 0; i < 3000; i++) {
+		if (i % 3 != 1)
+			assert_int_equal(box_remove(s->box, &id[i], 1), 0);
+	}
+	for (uint32_t i = 0; i < 3000; i++) {
+		bool lives = i % 3 == 1, held = i % 10 == 0;
+
+		snprintf(name, sizeof(name), "k%u.eml", i);
+		assert_int_equal(box_find_name(s->box, name, &m),
+				 lives ? 0 : -ENOENT);
+		assert_int_equal(box_find_uid(s->box, i + 1, &m),
+				 lives ? 0 : -ENOENT);
+		assert_int_equal(box_find_id(s->box, id[i], &m),
+				 lives || held ? 0 : -ENOENT);
+		if (lives || held)
+			assert_string_equal(m.name, name);
+	}
+	assert_int_equal(box_count(s->box), 1000);
+	scene_reopen(s);
+	assert_int_equal(box_count(s->box), 1000);
+}
+
+static void the_uids_are_sorted_and_living(void **state)
+{
+	struct scene *s = *state;
+	uint32_t *uids;
+	uint64_t id;
+	size_t n;
+
+	scene_box(s);
+	assert_int_not_equal(scene_add(s, 30, "a"), 0);
+	id = scene_add(s, 20, "b");
+	assert_int_not_equal(scene_add(s, 10, "c"), 0);
+	assert_int_equal(box_hold(s->box, id), 0);
+	assert_int_equal(box_remove(s->box, &id, 1), 0);
+	assert_int_equal(box_uids(s->box, &uids, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(uids[0], 10);
+	assert_int_equal(uids[1], 30);
+	free(uids);
+	box_release(s->box, id, 1);
+}
+
+static void the_state_is_stored_with_its_rows(void **state)
+{
+	struct scene *s = *state;
+	struct mail_row row = {.has = ROW_UID, .uid = 9};
+	struct cache_new add = {&row, "n.eml", true};
+	struct cache_state in = {.uidvalidity = 0xfffffffe,
+				 .uidnext = 10,
+				 .low_uid = 9,
+				 .complete = true,
+				 .highestmodseq = 1ULL << 62,
+				 .synced_at = 1700000001,
+				 .changed_at_ns = 1700000001000000002};
+	struct cache_state out;
+
+	scene_box(s);
+	assert_int_equal(box_add(s->box, &add, 1, &in, NULL), 0);
+	box_state(s->box, &out);
+	assert_memory_equal(&in, &out, sizeof(in));
+	scene_reopen(s);
+	memset(&out, 0, sizeof(out));
+	box_state(s->box, &out);
+	assert_int_equal(out.uidvalidity, in.uidvalidity);
+	assert_int_equal(out.highestmodseq, in.highestmodseq);
+	assert_int_equal(out.changed_at_ns, in.changed_at_ns);
+	assert_true(out.complete);
+	in.complete = false;
+	assert_int_equal(box_set_state(s->box, &in), 0);
+	scene_reopen(s);
+	box_state(s->box, &out);
+	assert_false(out.complete);
+}
+
+static void a_folder_has_one_box_at_a_time(void **state)
+{
+	struct scene *s = *state;
+	struct box *other;
+
+	scene_box(s);
+	assert_int_equal(box_open(s->c, s->folder, &other), -EBUSY);
+	assert_int_equal(box_open(s->c, 4000000000u, &other), -ENOENT);
+}
+
+static void a_dropped_folder_takes_its_messages_along(void **state)
+{
+	struct scene *s = *state;
+	struct cache_folder *f;
+	uint64_t id;
+	size_t n;
+
+	scene_box(s);
+	id = scene_add(s, 1, "x");
+	for (uint32_t i = 2; i < 2500; i++)
+		assert_int_not_equal(scene_add(s, i, "x"), 0);
+	assert_int_equal(scene_put_body(s, id, 100, 1), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_int_equal(scene_count_files(s), 1);
+	box_close(s->box);
+	s->box = NULL;
+	assert_int_equal(cache_folder_of(s->c, id), 0);
+	assert_int_equal(cache_drop_folder(s->c, s->folder), 0);
+	assert_int_equal(cache_load_folders(s->c, &f, &n), 0);
+	assert_int_equal(n, 0);
+	free(f);
+	assert_int_equal(scene_count_files(s), 0);
+	assert_false(cache_has_body(s->c, id));
+}
+
+static void folders_come_back_ascending(void **state)
+{
+	static const char *const wire[] = {"INBOX", "Work/&AOQ-", "x\\y\"z"};
+	struct scene *s = *state;
+	struct cache_folder *f;
+	size_t n;
+
+	for (int i = 0; i < 3; i++) {
+		struct cache_folder in = {.wire = (char *)(uintptr_t)wire[i],
+					  .delimiter = i == 2 ? 0 : '/',
+					  .attrs = FOLDER_IMPLIED};
+
+		assert_int_equal(cache_new_ids(s->c, 1, &in.id), 0);
+		assert_int_equal(cache_save_folder(s->c, &in), 0);
+	}
+	scene_reopen(s);
+	assert_int_equal(cache_load_folders(s->c, &f, &n), 0);
+	assert_int_equal(n, 3);
+	for (int i = 0; i < 3; i++) {
+		assert_string_equal(f[i].wire, wire[i]);
+		assert_true(i == 0 || f[i].id > f[i - 1].id);
+		assert_int_equal(f[i].attrs, FOLDER_IMPLIED);
+		assert_int_equal(f[i].delimiter, i == 2 ? 0 : '/');
+	}
+	free(f);
+}
+
+#define T(name)                                                                \
+	cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(new_ids_ascend_in_the_order_given),
+		T(a_row_comes_back_as_it_was_stored),
+		T(details_of_a_row_just_added_are_there),
+		T(a_uid_that_is_there_is_not_added_again),
+		T(twins_get_numbers_before_the_ending),
+		T(ten_thousand_twins_all_differ),
+		T(a_long_twin_is_cut_at_a_character),
+		T(names_that_no_file_can_have_are_refused),
+		T(an_unannounced_row_is_not_listed),
+		T(reading_goes_on_behind_any_id),
+		T(flags_move_ctime_only_when_they_change),
+		T(a_corrected_size_stays),
+		T(a_removed_row_stays_dead_while_it_is_held),
+		T(many_removals_leave_the_others_findable),
+		T(the_uids_are_sorted_and_living),
+		T(the_state_is_stored_with_its_rows),
+		T(a_folder_has_one_box_at_a_time),
+		T(a_dropped_folder_takes_its_messages_along),
+		T(folders_come_back_ascending),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "scene.h"
+
+/*
+ * A disk without space. It is played by a limit on the size of files, which
+ * needs no privilege: writing beyond it fails with EFBIG, and for the cache
+ * that is the same thing.
+ */
+
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit l;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
+	l.rlim_cur = bytes < l.rlim_max ? bytes : l.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+static int teardown(void **state)
+{
+	limit_files(RLIM_INFINITY);
+	return scene_teardown(state);
+}
+
+static void a_body_without_room_leaves_nothing_behind(void **state)
+{
+	struct scene *s = *state;
+	static unsigned char in[200000];
+	struct body *b;
+	uint64_t id, at, n;
+
+	scene_box(s);
+	id = scene_add(s, 1, "b.eml");
+	assert_int_equal(cache_sync(s->c), 0);
+	scene_fill(in, 0, sizeof(in), 1);
+	assert_int_equal(body_open(s->c, id, sizeof(in), &b), 0);
+	assert_int_equal(body_write(b, 0, in, 50000), 0);
+	limit_files(100000);
+	assert_int_equal(body_write(b, 50000, in + 50000, 150000), -ENOSPC);
+	limit_files(RLIM_INFINITY);
+	/* What came before is good, the rest counts as not here. */
+	assert_int_equal(body_check(b, 0, 50000), 0);
+	assert_true(body_gap(b, 0, &at, &n) && at == 50000 && n == 150000);
+	assert_int_equal(body_end(b, sizeof(in)), 0);
+	assert_false(body_is_whole(b));
+	body_put(b);
+	assert_int_equal(scene_count_files(s), 0);
+	assert_int_equal(scene_put_body(s, id, sizeof(in), 1), 0);
+	scene_reopen(s);
+	assert_int_equal(scene_check_body(s, id, sizeof(in), 1), 0);
+}
+
+static void changes_wait_until_there_is_room_again(void **state)
+{
+	struct scene *s = *state;
+	struct cache_msg m;
+	char name[32];
+	uint64_t ids;
+
+	scene_box(s);
+	assert_int_equal(cache_new_ids(s->c, 1, &ids), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	limit_files(4096);
+	for (uint32_t i = 1; i <= 500; i++) {
+		snprintf(name, sizeof(name), "m%u.eml", i);
+		assert_int_not_equal(scene_add(s, i, name), 0);
+	}
+	assert_int_equal(cache_sync(s->c), -ENOSPC);
+	assert_int_equal(cache_writer_error(s->c), -ENOSPC);
+	/* Memory is whole meanwhile. */
+	assert_int_equal(box_find_name(s->box, "m500.eml", &m), 0);
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(cache_sync(s->c), 0);
+	(void)cache_writer_error(s->c);
+	assert_int_equal(cache_writer_error(s->c), 0);
+	scene_reopen(s);
+	assert_int_equal(box_count(s->box), 500);
+	assert_int_equal(box_find_name(s->box, "m500.eml", &m), 0);
+}
+
+/* Rows with long fields, so that the queue fills up soon. */
+static int add_long(struct scene *s, uint32_t uid)
+{
+	static char field[MAIL_FIELD_MAX];
+	struct mail_row row = {.has = ROW_UID | ROW_FIELDS, .uid = uid};
+	struct cache_new add = {&row, "long.eml", true};
+
+	memset(field, 'f', sizeof(field) - 1);
+	for (int i = 0; i < N_FIELDS; i++)
+		row.field[i] = field;
+	return box_add(s->box, &add, 1, NULL, NULL);
+}
+
+static void a_full_queue_is_an_error_not_a_hang(void **state)
+{
+	struct scene *s = *state;
+	size_t count;
+	uint32_t uid = 1;
+	int r = 0;
+
+	scene_box(s);
+	assert_int_equal(cache_sync(s->c), 0);
+	limit_files(4096);
+	while (r == 0 && uid < 20000)
+		r = add_long(s, uid++);
+	assert_int_equal(r, -ENOSPC);
+	count = box_count(s->box);
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_int_equal(add_long(s, uid), 0);
+	scene_reopen(s);
+	assert_int_equal(box_count(s->box), count + 1);
+}
+
+static void closing_without_room_ends(void **state)
+{
+	struct scene *s = *state;
+
+	scene_box(s);
+	assert_int_equal(cache_sync(s->c), 0);
+	limit_files(4096);
+	assert_int_not_equal(scene_add(s, 1, "lost.eml"), 0);
+	scene_close(s);
+	limit_files(RLIM_INFINITY);
+	scene_open(s);
+	assert_int_equal(box_open(s->c, s->folder, &s->box), 0);
+	assert_int_equal(box_count(s->box), 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, scene_setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_body_without_room_leaves_nothing_behind),
+		T(changes_wait_until_there_is_room_again),
+		T(a_full_queue_is_an_error_not_a_hang),
+		T(closing_without_room_ends),
+	};
+
+	/* Or the limit would end the program. */
+	(void)signal(SIGXFSZ, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
