@@ -9,8 +9,8 @@
 
 #include "imap/mail.h"
 
-#define NAME_MAX_BYTES 200   /* of a name we make, without a twin's `.2` */
-#define NAME_BUFFER 256	     /* bytes that hold any name, with its NUL */
+#define NAME_MAX_BYTES 200 /* of a name we make, without a twin's `.2` */
+#define NAME_BUFFER 256    /* bytes that hold any name, with its NUL */
 
 /*
  * DATE_FROM_SUBJECT_HASH.eml, from the header fields of `row` only (not from
@@ -22,10 +22,10 @@
  *  - hash: 6 characters of base32 (a-z2-7) of XXH3-64 over the Message-ID,
  *    Date, From and Subject values, each ended by LF, missing ones empty
  * Letters, marks and digits of every script stay, and `.` `+` `@` `=` `%` `,`
- * inside a word; all else is `-`, runs of `-` are one, none at the ends of a
- * part. NFC. Together at most NAME_MAX_BYTES, cut at a grapheme or at least
- * at a character; from has at most 60 bytes. Never begins with `.` or `-`.
- * 0, or -ENOMEM.
+ * inside a word; what shows nothing (joiners, bidi controls, fillers) goes, all
+ * else is `-`, runs of `-` are one, none at the ends of a part. NFC. Together
+ * at most NAME_MAX_BYTES, cut at a grapheme or at least at a character; from
+ * has at most 60 bytes. Never begins with `.` or `-`. 0, or -ENOMEM.
  */
 MUST_CHECK int name_of_message(const struct mail_row *row,
 			       char ret[NAME_BUFFER]);
@@ -43,8 +43,9 @@ bool name_is_possible(const char *name);
 /*
  * The directory name of one component of a mailbox name, `wire` being that
  * component in wire form (`n` bytes, without delimiters): decoded from
- * modified UTF-7; `/`, control characters, bytes that are not valid modified
- * UTF-7, `%`, a leading dot, `.` and `..`, and empty are written %XX. Over
+ * modified UTF-7; `/`, control, bidi and line separator characters, bytes that
+ * are not valid modified UTF-7 (with their `&`), `%`, and a leading dot are
+ * written %XX, an empty name %00. Over
  * NAME_MAX_BYTES: cut at a character, then `%~` and 8 characters of a hash of
  * the wire form. 0, or -ENOMEM.
  */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/arrive.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "fs/notify.h"
+
+/*
+ * What listing.c and sync.c share: the way of a row from the server into the
+ * box. Runs on connection threads, with no lock held.
+ */
+
+int64_t arrive_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int make_name(struct fs *fs, const struct mail_row *row,
+		     char ret[NAME_BUFFER])
+{
+	if (fs->opt->names == NAMES_UID) {
+		name_of_uid(row->uid, ret);
+		return 0;
+	}
+	return name_of_message(row, ret);
+}
+
+/* Rows into the box, with the state that covers them. */
+int arrive_add_rows(struct fs *fs, struct box *box, const struct mail_row *rows,
+		    size_t n, bool announced, const struct cache_state *state,
+		    uint64_t *ids)
+{
+	struct cache_new *v = calloc(n ? n : 1, sizeof(*v));
+	char(*names)[NAME_BUFFER] = calloc(n ? n : 1, NAME_BUFFER);
+	int r = v && names ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = make_name(fs, &rows[i], names[i]);
+		v[i] = (struct cache_new){.row = &rows[i],
+					  .name = names[i],
+					  .announced = announced};
+	}
+	if (r == 0)
+		r = box_add(box, v, n, state, ids);
+	free(names);
+	free(v);
+	return r;
+}
+
+/* Every row of the box goes: the mailbox is another one (UIDVALIDITY). */
+int arrive_forget_all(struct fs *fs, struct folder *f, struct box *box)
+{
+	struct cache_state none = {.changed_at_ns = arrive_now_ns()};
+	struct cache_msg *v = calloc(64, sizeof(*v));
+	uint64_t after = 0;
+	size_t n;
+	int r = v ? 0 : -ENOMEM;
+
+	while (r == 0 && (n = box_read(box, after, v, 64)) > 0) {
+		for (size_t i = 0; r == 0 && i < n; i++) {
+			r = box_remove(box, &v[i].id, 1);
+			if (v[i].held > 0)
+				notify_removed(fs->notify,
+					       tree_ino(fs->tree, f), v[i].id,
+					       v[i].name);
+		}
+		after = v[n - 1].id;
+	}
+	free(v);
+	return r == 0 ? box_set_state(box, &none) : r;
+}
+
+struct arrive_job *arrive_job_new(struct fs *fs, struct folder *f)
+{
+	struct arrive_job *j = malloc(sizeof(*j));
+
+	if (j)
+		*j = (struct arrive_job){fs, f};
+	return j;
+}

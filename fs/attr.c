@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/attr.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/folder.h"
+
+/*
+ * Attributes, made from what is in memory. The mode of a message says how it
+ * is flagged: readable for all = has been read, executable = starred. Its
+ * owner may always write, or rm and mv would ask about every message; and
+ * nobody but the owner gets past the root, whatever the modes say.
+ */
+
+/* Directories with this many bytes to a read(2) are listed in fewer calls. */
+#define DIRECTORY_BLOCK (1 << 20)
+
+static mode_t directory_mode(struct fs *fs)
+{
+	return S_IFDIR | (fs->opt->allow_other ? 0777 & ~fs->umask : 0700);
+}
+
+void attr_of_folder(struct fs *fs, struct folder *f, struct stat *ret)
+{
+	struct cache_state s = {0};
+	struct box *box;
+	int64_t ns = fs->mounted_at * 1000000000;
+
+	if (folder_get(fs, f, &box) == 0) {
+		box_state(box, &s);
+		folder_put(fs, f);
+		if (s.changed_at_ns > 0)
+			ns = s.changed_at_ns;
+	}
+
+	memset(ret, 0, sizeof(*ret));
+	ret->st_ino = tree_ino(fs->tree, f);
+	ret->st_mode = directory_mode(fs);
+	ret->st_nlink = 1;
+	ret->st_uid = fs->uid;
+	ret->st_gid = fs->gid;
+	ret->st_blksize = DIRECTORY_BLOCK;
+	ret->st_mtim.tv_sec = ns / 1000000000;
+	ret->st_mtim.tv_nsec = ns % 1000000000;
+	ret->st_ctim = ret->st_mtim;
+	ret->st_atim = ret->st_mtim;
+}
+
+void attr_of_message(struct fs *fs, const struct cache_msg *m, struct stat *ret)
+{
+	mode_t mode = S_IFREG | 0600;
+
+	if (m->flags & MAIL_SEEN)
+		mode |= 0044;
+	if (m->flags & MAIL_FLAGGED)
+		mode |= 0100;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->st_ino = m->id;
+	ret->st_mode = mode;
+	ret->st_nlink = m->dead ? 0 : 1;
+	ret->st_uid = fs->uid;
+	ret->st_gid = fs->gid;
+	ret->st_size = (off_t)m->size;
+	ret->st_blksize = 4096;
+	/* Never sparse: some archivers skip what looks like a hole. */
+	ret->st_blocks = (blkcnt_t)((m->size + 511) / 512);
+	ret->st_mtim.tv_sec = m->internaldate;
+	ret->st_atim = ret->st_mtim;
+	ret->st_ctim.tv_sec = m->changed_at;
+}
+
+void attr_of_control(struct fs *fs, uint64_t ino, mode_t mode, uint64_t size,
+		     int64_t mtime, struct stat *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->st_ino = ino;
+	ret->st_mode = mode;
+	ret->st_nlink = 1;
+	ret->st_uid = fs->uid;
+	ret->st_gid = fs->gid;
+	ret->st_size = (off_t)size;
+	ret->st_blksize = 4096;
+	ret->st_blocks = (blkcnt_t)((size + 511) / 512);
+	ret->st_mtim.tv_sec = mtime;
+	ret->st_ctim = ret->st_mtim;
+	ret->st_atim = ret->st_mtim;
+}
+
+int attr_find_message(struct fs *fs, uint64_t ino, struct cache_msg *ret,
+		      struct folder **ret_f)
+{
+	uint64_t id = cache_folder_of(fs->cache, ino);
+	struct folder *f = id ? tree_find(fs->tree, id) : NULL;
+	struct box *box;
+	int r;
+
+	if (!f)
+		return -ENOENT;
+	r = folder_get(fs, f, &box);
+	if (r != 0)
+		return r == -ENODATA ? -ENOENT : r;
+
+	r = box_find_id(box, ino, ret);
+	folder_put(fs, f);
+	*ret_f = f;
+	return r;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a stat(2) says: of a folder, of a message (DESIGN A2, A3).
+ */
+#ifndef IMAPFS_FS_ATTR_H
+#define IMAPFS_FS_ATTR_H
+
+#include "fs/tree.h"
+
+#include <sys/stat.h>
+
+void attr_of_folder(struct fs *fs, struct folder *f, struct stat *ret);
+void attr_of_message(struct fs *fs, const struct cache_msg *m,
+		     struct stat *ret);
+
+/* A file of `.imapfs`, or that directory itself. */
+void attr_of_control(struct fs *fs, uint64_t ino, mode_t mode, uint64_t size,
+		     int64_t mtime, struct stat *ret);
+
+/*
+ * Which message is this inode? 0, or -ENOENT. `*ret_f` is the folder that it
+ * is in.
+ */
+MUST_CHECK int attr_find_message(struct fs *fs, uint64_t ino,
+				 struct cache_msg *ret, struct folder **ret_f);
+
+#endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/folder.h"
+#include "fs/load.h"
+#include "fs/park.h"
+#include "imap/log.h"
+
+/*
+ * Snapshots in a list; there are as many as the kernel remembers, which is few:
+ * their entries are given no time-out. A snapshot is rendered outside the lock,
+ * since it asks every other part of the program.
+ */
+
+struct snapshot {
+	struct snapshot *next;
+	uint64_t ino;
+	uint64_t held;
+	char *text;
+	size_t n;
+	int64_t at;
+};
+
+struct control {
+	_Atomic uint64_t requests[N_REQUESTS]; /* counters only: no lock */
+
+	struct lock lock; /* RANK_CONTROL, guards what follows */
+	struct snapshot *head;
+	uint64_t next_ino;
+};
+
+static const char *const file_names[N_CONTROL_FILES] = {
+	[CONTROL_STATUS] = "status",
+	[CONTROL_STATUS_JSON] = "status.json",
+	[CONTROL_LOG] = "log",
+};
+
+static const char *const request_names[N_REQUESTS] = {
+	[REQ_LOOKUP] = "lookup",     [REQ_FORGET] = "forget",
+	[REQ_GETATTR] = "getattr",   [REQ_SETATTR] = "setattr",
+	[REQ_OPEN] = "open",         [REQ_READ] = "read",
+	[REQ_OPENDIR] = "opendir",   [REQ_READDIR] = "readdir",
+	[REQ_GETXATTR] = "getxattr", [REQ_LISTXATTR] = "listxattr",
+	[REQ_STATFS] = "statfs",     [REQ_REFUSED] = "refused",
+	[REQ_REPLAY] = "replay",
+};
+
+int control_new(struct fs *fs, struct control **ret)
+{
+	struct control *c = calloc(1, sizeof(*c));
+
+	(void)fs;
+	if (!c)
+		return -ENOMEM;
+	lock_init(&c->lock, RANK_CONTROL);
+	/* The directory, and the numbers that its listing shows, come first. */
+	c->next_ino = CONTROL_DIR_INO + 1 + N_CONTROL_FILES;
+	*ret = c;
+	return 0;
+}
+
+static void snapshot_free(struct snapshot *s)
+{
+	free(s->text);
+	free(s);
+}
+
+void control_free(struct control *c)
+{
+	struct snapshot *s, *next;
+
+	if (!c)
+		return;
+	for (s = c->head; s; s = next) {
+		next = s->next;
+		snapshot_free(s);
+	}
+	lock_finish(&c->lock);
+	free(c);
+}
+
+void control_count(struct control *c, enum control_request what)
+{
+	atomic_fetch_add_explicit(&c->requests[what], 1, memory_order_relaxed);
+}
+
+const char *control_name(enum control_file file)
+{
+	return file_names[file];
+}
+
+/* --- what the files say --- */
+
+struct report {
+	struct fs *fs;
+	struct imap_state imap;
+	struct cache_stats cache;
+	struct load_stats load;
+	struct folder **folders;
+	size_t n_folders;
+};
+
+static int report_make(struct fs *fs, struct report *ret)
+{
+	ret->fs = fs;
+	imap_get_state(fs->imap, &ret->imap);
+	cache_get_stats(fs->cache, &ret->cache);
+	load_get_stats(fs, &ret->load);
+	return tree_all(fs->tree, &ret->folders, &ret->n_folders);
+}
+
+/* How a folder stands, in words and numbers. */
+struct folder_report {
+	const char *state; /* "new", "listing", "partial", "syncing", "known" */
+	uint64_t messages; /* shown */
+	uint64_t expected; /* of a running listing */
+	int error;
+};
+
+static bool folder_report_make(struct folder *f, struct folder_report *ret)
+{
+	struct cache_state s = {0};
+
+	*ret = (struct folder_report){.state = "new"};
+	if (f->attrs & FOLDER_NOSELECT)
+		return false;
+
+	lock_take(&f->lock);
+	if (f->box) {
+		box_state(f->box, &s);
+		ret->messages = box_count(f->box);
+		ret->expected = f->n_expected;
+		ret->state = s.complete       ? "known"
+			     : s.low_uid != 0 ? "partial"
+					      : "new";
+	}
+	if (f->busy == FOLDER_LISTING)
+		ret->state = "listing";
+	else if (f->busy == FOLDER_SYNCING)
+		ret->state = "syncing";
+	ret->error = f->error;
+	lock_drop(&f->lock);
+	return ret->state[0] != 'n';
+}
+
+static void print_error(FILE *out, const struct imap_error *e)
+{
+	if (e->code != 0)
+		fprintf(out, "last error:   %s\n", e->text);
+}
+
+static void print_status(FILE *out, struct report *r)
+{
+	struct folder_report fr;
+
+	fprintf(out, "mount.imapfs %s, process %d\n", IMAPFS_VERSION,
+		(int)getpid());
+	fprintf(out, "account:      %s on %s, port %u\n", r->fs->account->user,
+		r->fs->account->host, r->fs->account->port);
+	fprintf(out, "state:        %s, read-only\n",
+		r->imap.online ? "online" : "offline");
+	if (r->imap.server[0])
+		fprintf(out, "server:       %s\n", r->imap.server);
+	for (unsigned i = 0; i < r->imap.n_connections; i++) {
+		struct imap_connection_state *c = &r->imap.conn[i];
+
+		fprintf(out, "connection %u: %s%s%s, %llu bytes in, %llu out\n",
+			i + 1, c->state, c->mailbox[0] ? ", " : "", c->mailbox,
+			(unsigned long long)c->bytes_in,
+			(unsigned long long)c->bytes_out);
+	}
+	if (!r->imap.online && r->imap.retry_in_ms >= 0)
+		fprintf(out, "next try:     in %lld s\n",
+			(long long)(r->imap.retry_in_ms + 999) / 1000);
+	print_error(out, &r->imap.last_error);
+	fprintf(out, "jobs:         %u running, %u waiting\n",
+		r->imap.jobs_running, r->imap.jobs_queued);
+	fprintf(out, "requests:     %u waiting\n", park_count(r->fs->park));
+	fprintf(out,
+		"cache:        %llu bodies, %llu bytes of at most %llu; %llu "
+		"reads from it, %llu waited\n",
+		(unsigned long long)r->cache.bodies,
+		(unsigned long long)r->cache.body_bytes,
+		(unsigned long long)r->cache.max_bytes,
+		(unsigned long long)r->load.hits,
+		(unsigned long long)r->load.misses);
+	fprintf(out, "folders:      %zu\n", r->n_folders);
+	for (size_t i = 0; i < r->n_folders; i++) {
+		if (!folder_report_make(r->folders[i], &fr))
+			continue;
+		fprintf(out, "  %-9s %llu", fr.state,
+			(unsigned long long)fr.messages);
+		if (strcmp(fr.state, "listing") == 0)
+			fprintf(out, " of %llu",
+				(unsigned long long)fr.expected);
+		fprintf(out, " messages  %s%s%s\n", r->folders[i]->path,
+			fr.error ? ": " : "",
+			fr.error ? strerror(-fr.error) : "");
+	}
+}
+
+/* A JSON string (RFC 8259); the input is UTF-8 or ASCII. */
+static void json_string(FILE *out, const char *s)
+{
+	fputc('"', out);
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			fprintf(out, "\\%c", c);
+		else if (c < 0x20 || c == 0x7f)
+			fprintf(out, "\\u%04x", c);
+		else
+			fputc(c, out);
+	}
+	fputc('"', out);
+}
+
+static void json_member(FILE *out, const char *name, const char *value)
+{
+	fprintf(out, "\"%s\":", name);
+	json_string(out, value);
+}
+
+static void json_folders(FILE *out, struct report *r)
+{
+	struct folder_report fr;
+
+	fputs("\"folders\":[", out);
+	for (size_t i = 0; i < r->n_folders; i++) {
+		(void)folder_report_make(r->folders[i], &fr);
+		fputs(i ? ",{" : "{", out);
+		json_member(out, "path", r->folders[i]->path);
+		fputc(',', out);
+		json_member(out, "state", fr.state);
+		fprintf(out, ",\"listed\":%s,\"messages\":%llu,\"error\":%d}",
+			strcmp(fr.state, "known") == 0 ? "true" : "false",
+			(unsigned long long)fr.messages, -fr.error);
+	}
+	fputs("],", out);
+}
+
+static void json_connections(FILE *out, const struct imap_state *s)
+{
+	fputs("\"connections\":[", out);
+	for (unsigned i = 0; i < s->n_connections; i++) {
+		fputs(i ? ",{" : "{", out);
+		json_member(out, "state", s->conn[i].state);
+		fputc(',', out);
+		json_member(out, "mailbox", s->conn[i].mailbox);
+		fprintf(out, ",\"bytes_in\":%llu,\"bytes_out\":%llu}",
+			(unsigned long long)s->conn[i].bytes_in,
+			(unsigned long long)s->conn[i].bytes_out);
+	}
+	fputs("],", out);
+}
+
+static void print_status_json(FILE *out, struct report *r)
+{
+	const struct account *a = r->fs->account;
+
+	fprintf(out, "{\"pid\":%d,", (int)getpid());
+	json_member(out, "version", IMAPFS_VERSION);
+	fputc(',', out);
+	json_member(out, "account", a->user);
+	fputc(',', out);
+	json_member(out, "host", a->host);
+	fprintf(out, ",\"port\":%u,", a->port);
+	json_member(out, "state", r->imap.online ? "online" : "offline");
+	fputc(',', out);
+	json_member(out, "server", r->imap.server);
+	fputc(',', out);
+	json_connections(out, &r->imap);
+	json_folders(out, r);
+	fprintf(out,
+		"\"jobs\":{\"running\":%u,\"queued\":%u},\"parked\":%u,"
+		"\"cache\":{\"bodies\":%llu,\"bytes\":%llu,\"max_bytes\":%llu,"
+		"\"hits\":%llu,\"misses\":%llu,\"evicted\":%llu,"
+		"\"damaged\":%llu},\"requests\":{",
+		r->imap.jobs_running, r->imap.jobs_queued,
+		park_count(r->fs->park), (unsigned long long)r->cache.bodies,
+		(unsigned long long)r->cache.body_bytes,
+		(unsigned long long)r->cache.max_bytes,
+		(unsigned long long)r->load.hits,
+		(unsigned long long)r->load.misses,
+		(unsigned long long)r->cache.evicted,
+		(unsigned long long)r->cache.damaged);
+	for (int i = 0; i < N_REQUESTS; i++)
+		fprintf(out, "%s\"%s\":%llu", i ? "," : "", request_names[i],
+			(unsigned long long)r->fs->control->requests[i]);
+	fputs("},", out);
+	json_member(out, "last_error",
+		    r->imap.last_error.code ? r->imap.last_error.text : "");
+	fputs("}\n", out);
+}
+
+static int render(struct fs *fs, enum control_file file, char **ret,
+		  size_t *ret_n)
+{
+	struct report r = {0};
+	FILE *out;
+	int error;
+
+	if (file == CONTROL_LOG) {
+		*ret = log_snapshot(ret_n);
+		return *ret ? 0 : -ENOMEM;
+	}
+	error = report_make(fs, &r);
+	if (error != 0)
+		return error;
+	out = open_memstream(ret, ret_n);
+	if (!out) {
+		free(r.folders);
+		return -ENOMEM;
+	}
+	if (file == CONTROL_STATUS)
+		print_status(out, &r);
+	else
+		print_status_json(out, &r);
+	free(r.folders);
+	if (fclose(out) != 0) {
+		free(*ret);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* --- snapshots --- */
+
+int control_lookup(struct fs *fs, const char *name, uint64_t *ret_ino,
+		   size_t *ret_size, int64_t *ret_time)
+{
+	struct control *c = fs->control;
+	struct snapshot *s;
+	int file, r;
+
+	for (file = 0; file < N_CONTROL_FILES; file++)
+		if (strcmp(file_names[file], name) == 0)
+			break;
+	if (file == N_CONTROL_FILES)
+		return -ENOENT;
+
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	r = render(fs, (enum control_file)file, &s->text, &s->n);
+	if (r != 0) {
+		free(s);
+		return r;
+	}
+	s->held = 1;
+	s->at = time(NULL);
+
+	lock_take(&c->lock);
+	s->ino = c->next_ino++;
+	s->next = c->head;
+	c->head = s;
+	*ret_ino = s->ino;
+	*ret_size = s->n;
+	*ret_time = s->at;
+	lock_drop(&c->lock);
+	return 0;
+}
+
+static struct snapshot *find_locked(struct control *c, uint64_t ino)
+	REQUIRES(c->lock)
+{
+	for (struct snapshot *s = c->head; s; s = s->next)
+		if (s->ino == ino)
+			return s;
+	return NULL;
+}
+
+int control_stat(struct fs *fs, uint64_t ino, size_t *ret_size,
+		 int64_t *ret_time)
+{
+	struct control *c = fs->control;
+	struct snapshot *s;
+
+	lock_take(&c->lock);
+	s = find_locked(c, ino);
+	if (s) {
+		*ret_size = s->n;
+		*ret_time = s->at;
+	}
+	lock_drop(&c->lock);
+	return s ? 0 : -ENOENT;
+}
+
+long control_read(struct fs *fs, uint64_t ino, char *buf, size_t n, off_t off)
+{
+	struct control *c = fs->control;
+	struct snapshot *s;
+	long got = -ENOENT;
+
+	lock_take(&c->lock);
+	s = find_locked(c, ino);
+	if (s) {
+		got = 0;
+		if (off >= 0 && (size_t)off < s->n) {
+			got = (long)(s->n - (size_t)off < n ? s->n - (size_t)off
+							    : n);
+			memcpy(buf, s->text + off, (size_t)got);
+		}
+	}
+	lock_drop(&c->lock);
+	return got;
+}
+
+void control_forget(struct fs *fs, uint64_t ino, uint64_t n)
+{
+	struct control *c = fs->control;
+	struct snapshot *gone = NULL;
+
+	lock_take(&c->lock);
+	for (struct snapshot **at = &c->head; *at; at = &(*at)->next) {
+		if ((*at)->ino != ino)
+			continue;
+		(*at)->held -= n < (*at)->held ? n : (*at)->held;
+		if ((*at)->held == 0) {
+			gone = *at;
+			*at = gone->next;
+		}
+		break;
+	}
+	lock_drop(&c->lock);
+	if (gone)
+		snapshot_free(gone);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * `.imapfs`: what the program tells about itself. Each lookup of a file in it
+ * makes a snapshot with an inode number of its own, which lives until the
+ * kernel forgets it: under no_open the kernel would serve old pages otherwise.
+ */
+#ifndef IMAPFS_FS_CONTROL_H
+#define IMAPFS_FS_CONTROL_H
+
+#include "fs/fs.h"
+
+#include <sys/types.h>
+
+#define CONTROL_DIR_NAME ".imapfs"
+#define CONTROL_INO_FIRST (1ULL << 32)
+#define CONTROL_DIR_INO CONTROL_INO_FIRST
+
+enum control_file {
+	CONTROL_STATUS,
+	CONTROL_STATUS_JSON,
+	CONTROL_LOG,
+	N_CONTROL_FILES
+};
+
+/* Requests, counted by kind: what `status` shows of them. */
+enum control_request {
+	REQ_LOOKUP,
+	REQ_FORGET,
+	REQ_GETATTR,
+	REQ_SETATTR,
+	REQ_OPEN,
+	REQ_READ,
+	REQ_OPENDIR,
+	REQ_READDIR,
+	REQ_GETXATTR,
+	REQ_LISTXATTR,
+	REQ_STATFS,
+	REQ_REFUSED,
+	REQ_REPLAY,
+	N_REQUESTS
+};
+
+/* -ENOMEM. */
+MUST_CHECK int control_new(struct fs *fs, struct control **ret);
+void control_free(struct control *c);
+
+void control_count(struct control *c, enum control_request what);
+
+/* Name of the file, for listings. */
+const char *control_name(enum control_file file);
+
+/*
+ * A snapshot of the file of this name, held once: its inode number, size and
+ * time. -ENOENT, -ENOMEM.
+ */
+MUST_CHECK int control_lookup(struct fs *fs, const char *name,
+			      uint64_t *ret_ino, size_t *ret_size,
+			      int64_t *ret_time);
+
+/* -ENOENT: no such snapshot (any more). */
+MUST_CHECK int control_stat(struct fs *fs, uint64_t ino, size_t *ret_size,
+			    int64_t *ret_time);
+
+/* Bytes read, at most `n`. -ENOENT. */
+MUST_CHECK long control_read(struct fs *fs, uint64_t ino, char *buf, size_t n,
+			     off_t off);
+
+void control_forget(struct fs *fs, uint64_t ino, uint64_t n);
+
+#endif

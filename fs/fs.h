@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * fs: shows a cached IMAP account as a file system.
+ *
+ * Two halves. The FUSE edge (ops*.c, park.c, notify.c, mountpoint.c) is all
+ * that sees libfuse: it turns requests into questions to the engine, and
+ * replies. The engine (tree, folder, sync, load, control) knows folders,
+ * messages and jobs, asks imap/ and cache/, and neither sees libfuse nor
+ * libetpan.
+ *
+ *  read:  ops_file -> load -> cache (hit) or imap -> cache -> park_wake()
+ *  list:  ops_dir -> folder -> cache, or imap -> cache -> park_wake()
+ *  event: imap -> sync -> cache -> replay (inotify) or notify (kernel)
+ *
+ * No FUSE worker ever waits for the network: what is not here is -EAGAIN from
+ * the engine; the edge parks the request (park.h) and the thread that brings
+ * the data resumes it. Each thing that can be waited for is known by a key (an
+ * inode number), and has a generation: read the generation, look, park, and
+ * look again if the generation has moved.
+ *
+ * Inode numbers: 1 is the root; ids of cache/ are folders and messages; from
+ * CONTROL_INO_FIRST on they are `.imapfs` and its snapshots. None is ever used
+ * twice.
+ */
+#ifndef IMAPFS_FS_FS_H
+#define IMAPFS_FS_FS_H
+
+#include "cache/cache.h"
+#include "fs/options.h"
+#include "imap/account.h"
+#include "imap/imap.h"
+#include "imap/lock.h"
+
+#include <stdatomic.h>
+
+#define FS_ROOT_INO 1u
+
+/* What a directory needs at least between two questions to the server. */
+#define FS_ENTER_INTERVAL_MS 60000
+/* Longest wait for a window of a listing, without progress (DESIGN B8). */
+#define FS_LISTING_WAIT_MS 5000
+/* How long entering waits for what changed: the first time, and again. */
+#define FS_FIRST_SYNC_WAIT_MS 5000
+#define FS_SYNC_WAIT_MS 1000
+/* What just failed fails again at once for so long (the kernel asks twice). */
+#define FS_FAIL_AGAIN_MS 1000
+
+struct tree;
+struct load;
+struct park;
+struct notify;
+struct replay;
+struct control;
+
+struct fs {
+	/* Fixed before the first thread is started. */
+	const struct options *opt;
+	const struct account *account;
+	struct cache *cache;
+	struct imap *imap;
+	struct tree *tree;
+	struct load *load;
+	struct park *park;
+	struct notify *notify;
+	struct replay *replay;
+	struct control *control;
+	uid_t uid;
+	gid_t gid;
+	mode_t umask; /* of directories, with allow_other */
+	int64_t timeout_ms;
+	int64_t mounted_at; /* time(2) */
+
+	_Atomic bool online;   /* only told to people: no lock needed */
+	_Atomic bool stopping; /* no new jobs; set once */
+};
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/arrive.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "imap/log.h"
+
+/*
+ * The first listing of a folder. Callbacks run on a connection's thread, one
+ * at a time, since a folder has one job. Rows are shown as they come: nobody
+ * can have been told that they are not there. The state that is stored with
+ * each window says how far down the listing has got, so that it goes on from
+ * there after a lost connection or a remount.
+ */
+
+static int list_opened(void *ctx, const struct imap_mailbox *now);
+static int list_rows(void *ctx, const struct mail_row *rows, size_t n);
+static void list_done(void *ctx, int result, const struct imap_error *why);
+
+static const struct imap_list_ops list_ops = {list_opened, list_rows,
+					      list_done};
+
+int listing_start_locked(struct fs *fs, struct folder *f)
+{
+	struct imap_list_request req = {0};
+	struct cache_state s;
+	struct arrive_job *j;
+	int r;
+
+	if (fs->stopping)
+		return -ENOTCONN;
+	j = arrive_job_new(fs, f);
+	if (!j)
+		return -ENOMEM;
+
+	box_state(f->box, &s);
+	req.below_uid = s.low_uid;
+	f->busy = FOLDER_LISTING;
+	f->progress_ms = clock_now_ms();
+	f->n_listed = 0;
+	f->n_expected = 0;
+	r = imap_list(fs->imap, f->wire, IMAP_PRIO_LISTING, &req, &list_ops, j,
+		      &f->job);
+	if (r != 0) {
+		f->busy = FOLDER_IDLE;
+		free(j);
+	}
+	return r;
+}
+
+static int list_opened(void *ctx, const struct imap_mailbox *now)
+{
+	struct arrive_job *j = ctx;
+	struct cache_state s;
+	struct box *box;
+	int r;
+
+	r = folder_get(j->fs, j->f, &box);
+	if (r != 0)
+		return r;
+
+	box_state(box, &s);
+	if (s.uidvalidity == 0) {
+		s.uidvalidity = now->uidvalidity;
+		s.uidnext = now->uidnext;
+		s.changed_at_ns = arrive_now_ns();
+		r = box_set_state(box, &s);
+	} else if (s.uidvalidity != now->uidvalidity) {
+		log_warn("sync: folder '%s' was made anew on the server: it is "
+			 "listed again",
+			 j->f->path);
+		r = arrive_forget_all(j->fs, j->f, box);
+		if (r == 0)
+			r = -ESTALE;
+	}
+	folder_put(j->fs, j->f);
+
+	lock_take(&j->f->lock);
+	j->f->n_expected = now->messages;
+	lock_drop(&j->f->lock);
+	folder_moved(j->fs, j->f);
+	return r;
+}
+
+static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
+{
+	struct arrive_job *j = ctx;
+	struct cache_state s;
+	struct box *box;
+	int r;
+
+	r = folder_get(j->fs, j->f, &box);
+	if (r != 0)
+		return r;
+
+	box_state(box, &s);
+	for (size_t i = 0; i < n; i++) {
+		if (s.low_uid == 0 || rows[i].uid < s.low_uid)
+			s.low_uid = rows[i].uid;
+		/* No UIDNEXT from the server: one above what was seen. */
+		if (rows[i].uid >= s.uidnext && rows[i].uid < UINT32_MAX)
+			s.uidnext = rows[i].uid + 1;
+	}
+	r = arrive_add_rows(j->fs, box, rows, n, true, &s, NULL);
+	folder_put(j->fs, j->f);
+
+	lock_take(&j->f->lock);
+	j->f->n_listed += n;
+	lock_drop(&j->f->lock);
+	folder_moved(j->fs, j->f);
+	return r;
+}
+
+static void list_done(void *ctx, int result, const struct imap_error *why)
+{
+	struct arrive_job *j = ctx;
+	struct cache_state s;
+	struct box *box;
+
+	if (result == 0) {
+		result = folder_get(j->fs, j->f, &box);
+		if (result == 0) {
+			box_state(box, &s);
+			s.complete = true;
+			s.synced_at = time(NULL);
+			if (s.uidnext == 0)
+				s.uidnext = 1;
+			result = box_set_state(box, &s);
+			folder_put(j->fs, j->f);
+		}
+	} else if (result != -ECANCELED) {
+		log_debug("sync: listing of '%s' ended: %s", j->f->path,
+			  why ? why->text : "");
+	}
+	folder_job_done(j->fs, j->f, result);
+	free(j);
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/load_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/folder.h"
+#include "fs/notify.h"
+#include "fs/park.h"
+#include "imap/log.h"
+
+/*
+ * A `struct fetch` is a message that is being fetched, that just failed, or
+ * that was just read (kept open for a while, since the next read of a large
+ * file is for the next bytes). They are in a small table, oldest use first out.
+ *
+ * For a large message a reader's position is followed: `ahead` doubles from
+ * LOAD_WHOLE while reads go straight on, and falls back when they jump. At
+ * most LOAD_JOBS parts of one message are asked for at a time.
+ */
+
+/* One running imap_fetch(). */
+struct part_job {
+	struct fs *fs;
+	struct fetch *t;
+	uint64_t offset;
+	uint64_t length; /* 0: to the end */
+	uint64_t at;     /* where the next bytes go */
+	uint64_t size;   /* announced for this literal */
+	bool began;
+};
+
+static void moved(struct fs *fs, uint64_t id)
+{
+	fs->load->gen++;
+	park_wake(fs->park, id);
+}
+
+/* --- what the server sends; on a connection's thread --- */
+
+static int part_begin(void *ctx, uint32_t uid, uint64_t offset, uint64_t size)
+{
+	struct part_job *j = ctx;
+
+	(void)uid;
+	if (offset != j->offset)
+		return -EBADMSG;
+	if (j->length != 0 && size > j->length)
+		return -EBADMSG;
+
+	j->began = true;
+	j->at = offset;
+	j->size = size;
+	return 0;
+}
+
+static int part_data(void *ctx, uint32_t uid, const void *bytes, size_t n)
+{
+	struct part_job *j = ctx;
+	struct fetch *t = j->t;
+	struct load *l = j->fs->load;
+	bool wake;
+	int r;
+
+	(void)uid;
+	r = body_write(t->body, j->at, bytes, n);
+	if (r != 0)
+		return r;
+
+	j->at += n;
+	lock_take(&l->lock);
+	t->arrived += n;
+	wake = t->arrived - t->woken_at >= LOAD_WAKE_BYTES;
+	if (wake)
+		t->woken_at = t->arrived;
+	lock_drop(&l->lock);
+	park_extend(j->fs->park, t->id, clock_now_ms() + j->fs->timeout_ms);
+	if (wake)
+		moved(j->fs, t->id);
+	return 0;
+}
+
+/* The body turned out to have another length than the listing said. */
+static void correct_size(struct fs *fs, struct fetch *t, uint64_t size)
+{
+	struct cache_msg m;
+	struct box *box;
+
+	if (folder_get(fs, t->f, &box) != 0)
+		return;
+	if (box_find_id(box, t->id, &m) == 0 && m.size != size) {
+		log_debug("load: '%s' has %llu bytes, not %llu", m.name,
+			  (unsigned long long)size, (unsigned long long)m.size);
+		if (box_set_size(box, t->id, size) == 0)
+			notify_attr(fs->notify, t->id);
+	}
+	folder_put(fs, t->f);
+}
+
+static void part_end(void *ctx, uint32_t uid, int result)
+{
+	struct part_job *j = ctx;
+	struct fetch *t = j->t;
+	uint64_t size = body_size(t->body);
+	bool is_end;
+	int r = 0;
+
+	(void)uid;
+	if (result == 0) {
+		/* Asked for more than came, or for all: this is the end. */
+		is_end = j->length == 0 || j->size < j->length;
+		if (is_end || j->at == size)
+			r = body_end(t->body, j->at);
+		else if (j->at > size)
+			t->is_longer = true;
+		if (r == 0 && (is_end || j->at > size))
+			correct_size(j->fs, t, j->at);
+	}
+	if (r != 0)
+		log_warn("load: a body cannot be kept: %s", strerror(-r));
+
+	lock_take(&j->fs->load->lock);
+	if (result != 0)
+		t->error = result;
+	else if (r != 0)
+		t->error = r;
+	lock_drop(&j->fs->load->lock);
+}
+
+static void part_done(void *ctx, int result, const struct imap_error *why)
+{
+	struct part_job *j = ctx;
+	struct load *l = j->fs->load;
+	struct fetch *t = j->t;
+
+	(void)why;
+	lock_take(&l->lock);
+	for (unsigned i = 0; i < t->n_parts; i++) {
+		if (t->parts[i].offset != j->offset)
+			continue;
+		t->parts[i] = t->parts[--t->n_parts];
+		break;
+	}
+	if (result == 0 && !j->began && t->error == 0)
+		result = -ENOENT; /* no such message any more */
+	if (result != 0)
+		t->error = result;
+	if (t->error != 0)
+		t->failed_ms = clock_now_ms();
+	else if (body_is_whole(t->body))
+		t->damaged = false;
+	lock_drop(&l->lock);
+
+	moved(j->fs, t->id);
+	load_fetch_put(j->fs, t);
+	free(j);
+}
+
+static const struct imap_body_ops part_ops = {part_begin, part_data, part_end,
+					      part_done};
+
+/* --- asking --- */
+
+static int ask(struct fs *fs, struct fetch *t, const struct cache_msg *m,
+	       const struct part *p)
+{
+	struct imap_body_request req = {.uids = &m->uid, .n_uids = 1};
+	struct part_job *j = calloc(1, sizeof(*j));
+	struct cache_state s;
+	struct box *box;
+	imap_job job;
+	int r;
+
+	if (!j)
+		return -ENOMEM;
+	r = folder_get(fs, t->f, &box);
+	if (r != 0) {
+		free(j);
+		return r;
+	}
+	box_state(box, &s);
+	folder_put(fs, t->f);
+
+	j->fs = fs;
+	j->t = t;
+	j->offset = p->offset;
+	j->length = p->end == UINT64_MAX ? 0 : p->end - p->offset;
+	req.uidvalidity = s.uidvalidity;
+	req.offset = j->offset;
+	req.length = j->length;
+	r = imap_fetch(fs->imap, t->f->wire, IMAP_PRIO_READER, &req, &part_ops,
+		       j, &job);
+	if (r != 0)
+		free(j);
+	return r;
+}
+
+/* Where what has been asked for ends, as seen from `from`. */
+static uint64_t asked_to_locked(const struct fetch *t, uint64_t from)
+{
+	for (unsigned again = 0; again < t->n_parts; again++)
+		for (unsigned i = 0; i < t->n_parts; i++)
+			if (t->parts[i].offset <= from &&
+			    from < t->parts[i].end)
+				from = t->parts[i].end;
+	return from;
+}
+
+/*
+ * What is to be asked for next, so that `offset` and what follows it comes:
+ * false if nothing is, or enough has been asked for.
+ */
+static bool next_part_locked(struct fetch *t, const struct cache_msg *m,
+			     uint64_t offset, struct part *ret)
+{
+	uint64_t size = body_size(t->body), from, gap, limit;
+
+	if (t->n_parts == LOAD_JOBS)
+		return false;
+	if (m->size <= LOAD_WHOLE && size <= LOAD_WHOLE) {
+		if (t->n_parts > 0)
+			return false;
+		*ret = (struct part){.offset = 0, .end = UINT64_MAX};
+		return true;
+	}
+
+	if (t->is_longer && offset >= size) {
+		if (t->n_parts > 0)
+			return false;
+		*ret = (struct part){.offset = size, .end = UINT64_MAX};
+		return true;
+	}
+
+	from = asked_to_locked(t, offset);
+	limit = offset + t->ahead;
+	if (from >= limit || !body_gap(t->body, from, &from, &gap))
+		return false;
+	from = asked_to_locked(t, from);
+	if (from >= limit)
+		return false;
+	/* Not in drops: half a window at least is worth a question. */
+	if (from > offset && limit - from < t->ahead / 2 && limit < size)
+		return false;
+	*ret = (struct part){.offset = from, .end = limit};
+	return true;
+}
+
+/* Follow the reader: straight on doubles what is asked for ahead of it. */
+static void follow_locked(struct fetch *t, uint64_t offset, size_t n)
+{
+	bool straight = offset <= t->straight_to + LOAD_WHOLE &&
+			offset + n > t->straight_to;
+
+	if (offset + n <= t->straight_to &&
+	    offset + LOAD_WHOLE >= t->straight_to)
+		return; /* the same bytes once more */
+	if (straight && offset > 0 && t->ahead < LOAD_AHEAD_MAX)
+		t->ahead *= 2;
+	else if (!straight)
+		t->ahead = LOAD_WHOLE;
+	t->straight_to = offset + n;
+}
+
+/* Start what is needed; an error is the reader's. */
+static int want(struct fs *fs, struct fetch *t, const struct cache_msg *m,
+		uint64_t offset, size_t n, bool here)
+{
+	struct load *l = fs->load;
+	struct part p;
+	bool more;
+	int r = 0;
+
+	for (unsigned tries = 0; r == 0 && tries < LOAD_JOBS; tries++) {
+		lock_take(&l->lock);
+		if (tries == 0)
+			follow_locked(t, offset, n);
+		if (!here && t->n_parts == 0)
+			t->error = 0;
+		more = next_part_locked(t, m, offset, &p);
+		if (more) {
+			t->parts[t->n_parts++] = p;
+			t->users++; /* the job's; part_done() puts it */
+		}
+		lock_drop(&l->lock);
+		if (!more)
+			break;
+
+		r = ask(fs, t, m, &p);
+		if (r == 0)
+			continue;
+		lock_take(&l->lock);
+		for (unsigned i = 0; i < t->n_parts; i++)
+			if (t->parts[i].offset == p.offset)
+				t->parts[i] = t->parts[--t->n_parts];
+		lock_drop(&l->lock);
+		load_fetch_put(fs, t);
+	}
+	return here ? 0 : r;
+}
+
+static bool failed_just_now(struct fs *fs, struct fetch *t, int *ret)
+{
+	struct load *l = fs->load;
+	bool failed;
+
+	lock_take(&l->lock);
+	failed = t->error != 0 && t->n_parts == 0 &&
+		 clock_now_ms() - t->failed_ms < FS_FAIL_AGAIN_MS;
+	*ret = t->error;
+	/* The bytes were here, and were bad: that is the better answer. */
+	if (t->damaged && (t->error == -ENOTCONN || t->error == -ETIMEDOUT))
+		*ret = -EBADMSG;
+	lock_drop(&l->lock);
+	return failed;
+}
+
+int load_read(struct fs *fs, struct folder *f, const struct cache_msg *m,
+	      uint64_t offset, size_t n, struct body **ret)
+{
+	struct fetch *t;
+	struct body *body;
+	int r, error;
+
+	r = load_fetch_get(fs, f, m, &t);
+	if (r != 0)
+		return r;
+
+	r = body_check(t->body, offset, n);
+	if (r == 0 && t->is_longer && !body_is_whole(t->body) &&
+	    offset + n > body_size(t->body))
+		r = -ENODATA;
+	if (r == -EBADMSG) {
+		log_warn("load: the local copy of '%s' is damaged: it is "
+			 "fetched again",
+			 m->name);
+		lock_take(&fs->load->lock);
+		t->damaged = true;
+		lock_drop(&fs->load->lock);
+		r = -ENODATA;
+	}
+	if (r == 0) {
+		fs->load->hits++;
+		if (!body_is_whole(t->body))
+			(void)want(fs, t, m, offset, n, true);
+		/* A reference of the reader's own. */
+		r = body_open(fs->cache, m->id, m->size, &body);
+		if (r == 0)
+			*ret = body;
+	} else if (r == -ENODATA) {
+		fs->load->misses++;
+		if (failed_just_now(fs, t, &error))
+			r = error;
+		else if (m->dead || m->uid == 0)
+			r = -ENOENT;
+		else
+			r = want(fs, t, m, offset, n, false);
+		if (r == 0)
+			r = -EAGAIN;
+		else if (t->damaged && r == -ENOTCONN)
+			r = -EBADMSG;
+	}
+	load_fetch_put(fs, t);
+	return r;
+}
+
+uint64_t load_gen(struct fs *fs)
+{
+	return fs->load->gen;
+}
+
+void load_get_stats(struct fs *fs, struct load_stats *ret)
+{
+	struct load *l = fs->load;
+
+	ret->hits = l->hits;
+	ret->misses = l->misses;
+	ret->loading = 0;
+	lock_take(&l->lock);
+	for (struct fetch *t = l->head; t; t = t->next)
+		ret->loading += t->n_parts > 0;
+	lock_drop(&l->lock);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Bodies: from the cache, or from the server into the cache.
+ *
+ * However many readers want a message, it is fetched once: each message on its
+ * way is one `struct load`, found by id. Messages up to LOAD_WHOLE come in one
+ * go; larger ones in parts around what is read, and further ahead the longer
+ * somebody reads straight on. Every piece that arrives can be read at once.
+ * A fetch that was sent goes on when its last reader leaves. What failed fails
+ * again at once for FS_FAIL_AGAIN_MS.
+ */
+#ifndef IMAPFS_FS_LOAD_H
+#define IMAPFS_FS_LOAD_H
+
+#include "fs/tree.h"
+
+#define LOAD_WHOLE (256u << 10)   /* bytes fetched in one go */
+#define LOAD_AHEAD_MAX (8u << 20) /* bytes asked for ahead of a reader */
+
+/* -ENOMEM. */
+MUST_CHECK int load_new(struct fs *fs, struct load **ret);
+/* After imap_free(). */
+void load_free(struct load *l);
+
+/*
+ * `n` bytes of a message from `offset` are wanted. 0: they are in `*ret`
+ * (checked; clipped at its end), which the caller gives back with body_put().
+ * -EAGAIN: on their way; wait for the key `m->id`. -EBADMSG: the local copy
+ * was damaged and could not be fetched again. -ENOTCONN, -ETIMEDOUT, -ENOENT
+ * (gone on the server), -ENOSPC, -EDQUOT, -EIO ...
+ */
+MUST_CHECK int load_read(struct fs *fs, struct folder *f,
+			 const struct cache_msg *m, uint64_t offset, size_t n,
+			 struct body **ret);
+
+/* Moves with everything that arrives or fails. */
+uint64_t load_gen(struct fs *fs);
+
+struct load_stats {
+	uint64_t hits;    /* reads answered from the cache */
+	uint64_t misses;  /* reads that had to wait */
+	unsigned loading; /* messages on their way */
+};
+void load_get_stats(struct fs *fs, struct load_stats *ret);
+
+#endif

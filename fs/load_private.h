@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What load.c and load_table.c share: the table of messages whose bodies are
+ * on their way, just failed, or are being read.
+ */
+#ifndef IMAPFS_FS_LOAD_PRIVATE_H
+#define IMAPFS_FS_LOAD_PRIVATE_H
+
+#include "fs/load.h"
+
+#define LOAD_KEEP 64
+#define LOAD_JOBS 2
+#define LOAD_WAKE_BYTES (128u << 10)
+
+struct part {
+	uint64_t offset;
+	uint64_t end;
+	imap_job job;
+};
+
+struct fetch {
+	struct fetch *next; /* most recently used first */
+	uint64_t id;
+	struct folder *f;
+	struct body *body;
+	struct part parts[LOAD_JOBS];
+	unsigned n_parts;
+	uint64_t straight_to; /* where a reader that goes straight on is */
+	uint64_t ahead;       /* how far beyond it is asked for */
+	uint64_t woken_at;    /* bytes arrived when readers were woken last */
+	uint64_t arrived;
+	_Atomic bool is_longer; /* than the server said: fetch to the end */
+	bool damaged;           /* our copy was bad: EBADMSG if it stays away */
+	int error;              /* of the last fetch */
+	int64_t failed_ms;
+	unsigned users; /* callers and jobs that hold a pointer */
+};
+
+struct load {
+	struct fs *fs;
+
+	struct lock lock; /* RANK_LOAD, guards what follows */
+	struct fetch *head;
+	unsigned n;
+
+	/* Counters: read without the lock, exactness does not matter. */
+	_Atomic uint64_t gen;
+	_Atomic uint64_t hits, misses;
+};
+
+/*
+ * The entry of a message, found or made, with one user more, which
+ * load_fetch_put() takes back. -ENOMEM and the errors of body_open().
+ */
+MUST_CHECK int load_fetch_get(struct fs *fs, struct folder *f,
+			      const struct cache_msg *m, struct fetch **ret);
+void load_fetch_put(struct fs *fs, struct fetch *t);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/mountpoint.h"
+
+#include "fs/ops.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "imap/log.h"
+
+/*
+ * The session over libfuse's multithreaded loop. libfuse 3.14 never sends
+ * FUSE_PARALLEL_DIROPS, without which a parked LOOKUP stops every other one
+ * in its directory: the flag is set in the reply to INIT, the first thing that
+ * is ever written to the kernel, by an I/O function of ours.
+ */
+
+struct mountpoint {
+	struct fuse_session *se;
+	bool mounted;
+};
+
+static _Atomic bool init_answered;
+
+static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
+{
+	struct fuse_init_out *out;
+
+	(void)userdata;
+	if (!init_answered && count >= 2 &&
+	    iov[1].iov_len >= offsetof(struct fuse_init_out, flags2)) {
+		out = iov[1].iov_base;
+		out->flags |= FUSE_PARALLEL_DIROPS;
+		init_answered = true;
+	}
+	return writev(fd, iov, count);
+}
+
+static ssize_t read_request(int fd, void *buf, size_t n, void *userdata)
+{
+	(void)userdata;
+	return read(fd, buf, n);
+}
+
+static ssize_t splice_bytes(int in, off_t *off_in, int out, off_t *off_out,
+			    size_t n, unsigned flags, void *userdata)
+{
+	(void)userdata;
+	return splice(in, off_in, out, off_out, n, flags);
+}
+
+static const struct fuse_custom_io custom_io = {
+	.writev = write_reply,
+	.read = read_request,
+	.splice_receive = splice_bytes,
+	.splice_send = splice_bytes,
+};
+
+/* Commas and backslashes in the source are escaped for libfuse's parser. */
+static int add_mount_options(struct fs *fs, struct fuse_args *args)
+{
+	char *option = NULL, *escaped = NULL;
+	int r;
+
+	if (asprintf(&option, "fsname=%s", fs->opt->source) < 0)
+		return -ENOMEM;
+	r = fuse_opt_add_opt_escaped(&escaped, option);
+	free(option);
+	if (r == 0)
+		r = fuse_opt_add_opt(&escaped, "subtype=imapfs");
+	/* A starred message has its x bit set: no shell may run it. */
+	if (r == 0)
+		r = fuse_opt_add_opt(&escaped, "noexec,nosuid,nodev");
+	if (r == 0)
+		r = fuse_opt_add_opt(&escaped, "default_permissions");
+	if (r == 0 && fs->opt->allow_other)
+		r = fuse_opt_add_opt(&escaped, "allow_other");
+	if (r == 0)
+		r = fuse_opt_add_arg(args, "mount.imapfs");
+	if (r == 0)
+		r = fuse_opt_add_arg(args, "-o");
+	if (r == 0)
+		r = fuse_opt_add_arg(args, escaped);
+	free(escaped);
+	return r == 0 ? 0 : -ENOMEM;
+}
+
+static int check_directory(const char *path, char why[OPTIONS_ERROR])
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0) {
+		int r = -errno;
+
+		snprintf(why, OPTIONS_ERROR, "mount point '%s': %s", path,
+			 strerror(-r));
+		return r;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		snprintf(why, OPTIONS_ERROR,
+			 "mount point '%s' is not a directory", path);
+		return -ENOTDIR;
+	}
+	return 0;
+}
+
+int mountpoint_open(struct fs *fs, struct mountpoint **ret,
+		    char why[OPTIONS_ERROR])
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct mountpoint *m = calloc(1, sizeof(*m));
+	struct fuse_lowlevel_ops ops;
+	int r;
+
+	if (!m)
+		return -ENOMEM;
+	r = check_directory(fs->opt->mountpoint, why);
+	if (r != 0)
+		goto fail;
+	snprintf(why, OPTIONS_ERROR,
+		 "cannot mount on '%s': the kernel or fusermount3 refused, see "
+		 "the line before",
+		 fs->opt->mountpoint);
+	r = add_mount_options(fs, &args);
+	if (r != 0)
+		goto fail;
+
+	ops_fill(&ops);
+	r = -EIO;
+	m->se = fuse_session_new(&args, &ops, sizeof(ops), fs);
+	if (!m->se || fuse_set_signal_handlers(m->se) != 0)
+		goto fail;
+	if (fuse_session_mount(m->se, fs->opt->mountpoint) != 0)
+		goto fail;
+	m->mounted = true;
+	if (fuse_session_custom_io(m->se, &custom_io, fuse_session_fd(m->se)) !=
+	    0)
+		goto fail;
+
+	fuse_opt_free_args(&args);
+	*ret = m;
+	return 0;
+
+fail:
+	fuse_opt_free_args(&args);
+	mountpoint_close(m);
+	return r;
+}
+
+struct fuse_session *mountpoint_session(struct mountpoint *m)
+{
+	return m->se;
+}
+
+int mountpoint_serve(struct mountpoint *m)
+{
+	struct fuse_loop_config *cfg = fuse_loop_cfg_create();
+	int r;
+
+	if (!cfg)
+		return -ENOMEM;
+	r = fuse_session_loop_mt(m->se, cfg);
+	fuse_loop_cfg_destroy(cfg);
+	/* A signal's number is a regular end as well. */
+	return r < 0 ? r : 0;
+}
+
+void mountpoint_close(struct mountpoint *m)
+{
+	if (!m)
+		return;
+	if (m->mounted)
+		fuse_session_unmount(m->se);
+	if (m->se) {
+		fuse_remove_signal_handlers(m->se);
+		fuse_session_destroy(m->se);
+	}
+	free(m);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The mount itself: the libfuse session, from mount(2) to the end.
+ */
+#ifndef IMAPFS_FS_MOUNTPOINT_H
+#define IMAPFS_FS_MOUNTPOINT_H
+
+#include "fs/fs.h"
+
+struct mountpoint;
+
+/*
+ * Mount on fs->opt->mountpoint; nothing is served yet. -EIO, -EPERM, -ENOENT,
+ * -EBUSY as far as libfuse tells; `why` is a sentence of OPTIONS_ERROR bytes.
+ */
+MUST_CHECK int mountpoint_open(struct fs *fs, struct mountpoint **ret,
+			       char why[OPTIONS_ERROR]);
+
+struct fuse_session *mountpoint_session(struct mountpoint *m);
+
+/* Serve until it is unmounted or a signal ends the program. 0, or -errno. */
+MUST_CHECK int mountpoint_serve(struct mountpoint *m);
+
+/* Unmount, if that was not done. NULL is fine. */
+void mountpoint_close(struct mountpoint *m);
+
+#endif

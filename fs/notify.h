@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the kernel is told: one thread, one queue, no lock held.
+ *
+ * The kernel takes a directory's or file's lock to be told of a change, and
+ * holds the same locks while it waits for our answers: only this thread calls
+ * fuse_lowlevel_notify_*, and nobody waits for it. First publish the new
+ * state, then notify. Out of memory loses a notification; the kernel then
+ * shows the old state until it asks again, which is logged.
+ */
+#ifndef IMAPFS_FS_NOTIFY_H
+#define IMAPFS_FS_NOTIFY_H
+
+#include "fs/fs.h"
+
+struct fuse_session;
+struct park;
+
+/* The queue; nothing is told before notify_start(). -ENOMEM. */
+MUST_CHECK int notify_new(struct notify **ret);
+/* The mount is there. -EAGAIN: no thread. */
+MUST_CHECK int notify_start(struct notify *n, struct fuse_session *se,
+			    struct park *park);
+/* After the loop has ended, before the session is destroyed: joins. */
+void notify_stop(struct notify *n);
+void notify_free(struct notify *n);
+
+/* A name appeared in a directory: drop its listing and a negative entry. */
+void notify_added(struct notify *n, uint64_t dir, const char *name);
+/* A name went: the entry, the listing, and inotify if it was known. */
+void notify_removed(struct notify *n, uint64_t dir, uint64_t ino,
+		    const char *name);
+/* Attributes of an inode changed. */
+void notify_attr(struct notify *n, uint64_t ino);
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/attr.h"
+#include "fs/folder.h"
+#include "fs/replay.h"
+#include "imap/log.h"
+
+/*
+ * What all operations share, the table of them, and those that this mount
+ * refuses. It is read-only by its own word (EROFS from here), not by the
+ * kernel's, which would refuse the helper's replays too.
+ *
+ * OPEN, ACCESS and FLUSH are answered ENOSYS: the kernel then stops asking
+ * (default_permissions checks for it), and reading a file that it holds costs
+ * no request at all.
+ */
+
+/* The errors that may leave, as mount.imapfs(8) lists them. */
+static const int errors[] = {
+	EACCES,       EBADMSG,    EDQUOT, EFBIG,  EINTR,  EINVAL,    EIO,
+	ENAMETOOLONG, ENODATA,    ENOENT, ENOMEM, ENOSPC, ENOTCONN,  ENOTDIR,
+	ENOSYS,       EOPNOTSUPP, EPERM,  ERANGE, EROFS,  ETIMEDOUT,
+};
+
+void ops_reply_err(fuse_req_t req, int error)
+{
+	int positive = EIO;
+
+	lock_assert_none();
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (errors[i] == -error)
+			positive = -error;
+	if (error == 0)
+		positive = 0;
+	else if (positive != -error)
+		log_debug("ops: error %d is shown as EIO", -error);
+	fuse_reply_err(req, positive);
+}
+
+struct fs *ops_fs(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+void ops_run(struct request *r, const struct waiting *w)
+{
+	struct parking how = {0};
+	uint64_t gen, ticket;
+
+	for (;;) {
+		gen = w->gen(r);
+		if (w->once(r) != -EAGAIN)
+			break;
+
+		if (r->began_ms == 0)
+			r->began_ms = clock_now_ms();
+		w->how(r, &how);
+		how.resume = w->resume;
+		ticket = park_put(r->fs->park, r, &how);
+		if (ticket == 0) {
+			ops_reply_err(r->req, -ENOTCONN);
+			break;
+		}
+		/* From here on it is somebody else's, unless claimed back. */
+		if (w->gen(r) == gen || !park_claim(r->fs->park, ticket, r))
+			return;
+	}
+	free(r->name);
+	r->name = NULL;
+}
+
+uint64_t ops_folder_gen(struct request *r)
+{
+	struct folder *f = tree_find(r->fs->tree, r->ino);
+
+	return f ? folder_gen(f) : 0;
+}
+
+void ops_entry_of_folder(struct fs *fs, struct folder *f,
+			 struct fuse_entry_param *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	folder_hold(f);
+	ret->ino = f->id;
+	ret->attr_timeout = OPS_FOREVER;
+	ret->entry_timeout = OPS_FOREVER;
+	attr_of_folder(fs, f, &ret->attr);
+}
+
+int ops_entry_of_message(struct fs *fs, struct folder *f,
+			 const struct cache_msg *m,
+			 struct fuse_entry_param *ret)
+{
+	struct box *box;
+	int r;
+
+	r = folder_get(fs, f, &box);
+	if (r != 0)
+		return r;
+	r = box_hold(box, m->id);
+	folder_put(fs, f);
+	if (r != 0)
+		return r;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->ino = m->id;
+	ret->attr_timeout = OPS_FOREVER;
+	ret->entry_timeout = OPS_FOREVER;
+	attr_of_message(fs, m, &ret->attr);
+	return 0;
+}
+
+/* --- what the kernel and we agree on --- */
+
+static void ops_init(void *userdata, struct fuse_conn_info *conn)
+{
+	(void)userdata;
+	conn->want |= conn->capable &
+		      (FUSE_CAP_READDIRPLUS | FUSE_CAP_EXPLICIT_INVAL_DATA |
+		       FUSE_CAP_ASYNC_READ | FUSE_CAP_NO_OPEN_SUPPORT |
+		       FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_SPLICE_WRITE |
+		       FUSE_CAP_CACHE_SYMLINKS);
+	/*
+	 * READDIRPLUS always: programs that walk a tree read all names before
+	 * the first stat, and would then ask for each. Without
+	 * ATOMIC_O_TRUNC, since nothing of an open reaches us.
+	 */
+	conn->want &= ~(
+		unsigned)(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_AUTO_INVAL_DATA |
+			  FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ);
+	/* A dozen parked reads (the default) would stop all others. */
+	conn->max_background = 512;
+	conn->congestion_threshold = 512;
+}
+
+static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	control_count(ops_fs(req)->control, REQ_OPEN);
+	ops_reply_err(req, -ENOSYS);
+}
+
+static void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	ops_reply_err(req, -ENOSYS);
+}
+
+static void ops_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	(void)ino;
+	(void)mask;
+	ops_reply_err(req, -ENOSYS);
+}
+
+/* --- what a read-only mount refuses --- */
+
+static void refuse(fuse_req_t req)
+{
+	control_count(ops_fs(req)->control, REQ_REFUSED);
+	ops_reply_err(req, -EROFS);
+}
+
+static void ops_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name,
+		      mode_t mode)
+{
+	(void)dir;
+	(void)name;
+	(void)mode;
+	refuse(req);
+}
+
+static void ops_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+	(void)dir;
+	(void)name;
+	refuse(req);
+}
+
+static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
+			const char *name)
+{
+	(void)target;
+	(void)dir;
+	(void)name;
+	refuse(req);
+}
+
+static void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir,
+		     const char *name)
+{
+	(void)ino;
+	(void)dir;
+	(void)name;
+	refuse(req);
+}
+
+static void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name,
+		       fuse_ino_t to, const char *to_name, unsigned flags)
+{
+	(void)dir;
+	(void)name;
+	(void)to;
+	(void)to_name;
+	(void)flags;
+	refuse(req);
+}
+
+static void ops_create(fuse_req_t req, fuse_ino_t dir, const char *name,
+		       mode_t mode, struct fuse_file_info *fi)
+{
+	(void)dir;
+	(void)name;
+	(void)mode;
+	(void)fi;
+	refuse(req);
+}
+
+static void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
+		      size_t size, off_t off, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)buf;
+	(void)size;
+	(void)off;
+	(void)fi;
+	refuse(req);
+}
+
+static void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			 const char *value, size_t size, int flags)
+{
+	(void)ino;
+	(void)name;
+	(void)value;
+	(void)size;
+	(void)flags;
+	refuse(req);
+}
+
+static void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	(void)ino;
+	(void)name;
+	refuse(req);
+}
+
+static void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode,
+			  off_t offset, off_t length, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)mode;
+	(void)offset;
+	(void)length;
+	(void)fi;
+	refuse(req);
+}
+
+void ops_fill(struct fuse_lowlevel_ops *ops)
+{
+	*ops = (struct fuse_lowlevel_ops){
+		.init = ops_init,
+		.lookup = ops_lookup,
+		.forget = ops_forget,
+		.forget_multi = ops_forget_multi,
+		.getattr = ops_getattr,
+		.setattr = ops_setattr,
+		.mknod = ops_mknod,
+		.unlink = ops_unlink,
+		.open = ops_open,
+		.read = ops_read,
+		.flush = ops_flush,
+		.opendir = ops_opendir,
+		.readdir = ops_readdir,
+		.readdirplus = ops_readdirplus,
+		.releasedir = ops_releasedir,
+		.statfs = ops_statfs,
+		.getxattr = ops_getxattr,
+		.listxattr = ops_listxattr,
+		.access = ops_access,
+		.mkdir = ops_mkdir,
+		.rmdir = ops_rmdir,
+		.symlink = ops_symlink,
+		.link = ops_link,
+		.rename = ops_rename,
+		.create = ops_create,
+		.write = ops_write,
+		.setxattr = ops_setxattr,
+		.removexattr = ops_removexattr,
+		.fallocate = ops_fallocate,
+	};
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The FUSE edge: the operations, and what they share. Every error leaves
+ * through ops_reply_err(), which asserts that it is one of those that the
+ * manual lists.
+ */
+#ifndef IMAPFS_FS_OPS_H
+#define IMAPFS_FS_OPS_H
+
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION 314
+#endif
+#include <fuse_lowlevel.h>
+
+#include "fs/control.h"
+#include "fs/fs.h"
+#include "fs/park.h"
+#include "fs/tree.h"
+
+/* What the kernel may keep for ever: it is told of every change. */
+#define OPS_FOREVER (10.0 * 365 * 86400)
+
+void ops_fill(struct fuse_lowlevel_ops *ops);
+
+struct fs *ops_fs(fuse_req_t req);
+
+/* `error` is negative. */
+void ops_reply_err(fuse_req_t req, int error);
+
+/*
+ * Try `once` now; as long as it answers -EAGAIN, park the request and go on
+ * when its key moves. `once` replies unless it returns -EAGAIN; `how` says
+ * how to wait and gives the generation, both asked anew each time.
+ */
+struct waiting {
+	int (*once)(struct request *r);
+	void (*how)(struct request *r, struct parking *ret);
+	uint64_t (*gen)(struct request *r);
+	park_resume_fn resume;
+};
+void ops_run(struct request *r, const struct waiting *w);
+
+/* The generation of the directory r->ino. */
+uint64_t ops_folder_gen(struct request *r);
+
+/* An entry for the kernel; raises the lookup count of what it names. */
+void ops_entry_of_folder(struct fs *fs, struct folder *f,
+			 struct fuse_entry_param *ret);
+/* -ENOENT if the message went meanwhile. */
+MUST_CHECK int ops_entry_of_message(struct fs *fs, struct folder *f,
+				    const struct cache_msg *m,
+				    struct fuse_entry_param *ret);
+
+/* Give back what an entry that the kernel did not get had raised. */
+void ops_unhold(struct fs *fs, uint64_t ino, uint64_t n);
+
+void ops_lookup(fuse_req_t req, fuse_ino_t dir, const char *name);
+void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
+void ops_forget_multi(fuse_req_t req, size_t n,
+		      struct fuse_forget_data *forgets);
+void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		 struct fuse_file_info *fi);
+void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		     struct fuse_file_info *fi);
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	      struct fuse_file_info *fi);
+void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int what,
+		 struct fuse_file_info *fi);
+void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+		  size_t size);
+void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void ops_statfs(fuse_req_t req, fuse_ino_t ino);
+void ops_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
+	       dev_t dev);
+void ops_unlink(fuse_req_t req, fuse_ino_t dir, const char *name);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/attr.h"
+#include "fs/folder.h"
+#include "fs/load.h"
+#include "fs/replay.h"
+
+/*
+ * Files: READ, and the two operations by which the helper replays arrivals and
+ * removals (MKNOD, UNLINK), which are refused to everybody else.
+ *
+ * A READ whose bytes are in the cache is answered from the body's file by
+ * splice(2); others are parked until the bytes come.
+ */
+
+static void reply_body(struct request *r, struct body *b)
+{
+	struct fuse_bufvec v = FUSE_BUFVEC_INIT(0);
+	uint64_t size = body_size(b), left;
+
+	left = (uint64_t)r->off < size ? size - (uint64_t)r->off : 0;
+	v.buf[0].size = left < r->size ? (size_t)left : r->size;
+	v.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
+	v.buf[0].fd = body_fd(b);
+	v.buf[0].pos = r->off;
+	lock_assert_none();
+	fuse_reply_data(r->req, &v, 0);
+}
+
+static void read_control(struct request *r)
+{
+	char *buf = malloc(r->size ? r->size : 1);
+	long n = buf ? control_read(r->fs, r->ino, buf, r->size, r->off)
+		     : -ENOMEM;
+
+	if (n < 0)
+		ops_reply_err(r->req, (int)n);
+	else
+		fuse_reply_buf(r->req, buf, (size_t)n);
+	free(buf);
+}
+
+static int read_once(struct request *r)
+{
+	struct cache_msg m;
+	struct folder *f;
+	struct body *b;
+	int error;
+
+	if (r->ino >= CONTROL_INO_FIRST) {
+		read_control(r);
+		return 0;
+	}
+	error = attr_find_message(r->fs, r->ino, &m, &f);
+	if (error == 0)
+		error = load_read(r->fs, f, &m, (uint64_t)r->off, r->size, &b);
+	if (error == -EAGAIN)
+		return error;
+	if (error != 0) {
+		ops_reply_err(r->req, error);
+		return 0;
+	}
+	reply_body(r, b);
+	body_put(b);
+	return 0;
+}
+
+static uint64_t read_gen(struct request *r)
+{
+	return load_gen(r->fs);
+}
+
+static void read_resume(struct request *r);
+
+static void read_how(struct request *r, struct parking *ret)
+{
+	ret->key = r->ino;
+	/* From the last byte of progress on: load.c moves it on. */
+	ret->deadline_ms = clock_now_ms() + r->fs->timeout_ms;
+	ret->late_error = -ETIMEDOUT;
+}
+
+static const struct waiting read_waiting = {read_once, read_how, read_gen,
+					    read_resume};
+
+static void read_resume(struct request *r)
+{
+	ops_run(r, &read_waiting);
+}
+
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	struct request r = {.req = req,
+			    .fs = ops_fs(req),
+			    .ino = ino,
+			    .size = size,
+			    .off = off};
+
+	(void)fi;
+	control_count(r.fs->control, REQ_READ);
+	ops_run(&r, &read_waiting);
+}
+
+/* --- replays --- */
+
+static bool is_replay(fuse_req_t req)
+{
+	struct fs *fs = ops_fs(req);
+	bool yes = replay_is_helper(fs->replay, fuse_req_ctx(req)->pid);
+
+	control_count(fs->control, yes ? REQ_REPLAY : REQ_REFUSED);
+	return yes;
+}
+
+void ops_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
+	       dev_t dev)
+{
+	struct fs *fs = ops_fs(req);
+	struct folder *f = tree_find(fs->tree, dir);
+	struct fuse_entry_param e;
+	struct cache_msg m;
+	struct box *box;
+	int error;
+
+	(void)mode;
+	(void)dev;
+	if (!is_replay(req)) {
+		ops_reply_err(req, -EROFS);
+		return;
+	}
+	error = f ? folder_get(fs, f, &box) : -ENOENT;
+	if (error != 0) {
+		ops_reply_err(req, error == -ENODATA ? -ENOENT : error);
+		return;
+	}
+	error = box_find_name(box, name, &m);
+	if (error == 0) {
+		box_announce(box, m.id);
+		error = ops_entry_of_message(fs, f, &m, &e);
+	}
+	folder_put(fs, f);
+	if (error != 0)
+		ops_reply_err(req, error);
+	else if (fuse_reply_entry(req, &e) == -ENOENT)
+		ops_unhold(fs, e.ino, 1);
+}
+
+void ops_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+	struct fs *fs = ops_fs(req);
+	struct folder *f = tree_find(fs->tree, dir);
+	struct cache_msg m;
+	struct box *box;
+	int error;
+
+	if (!is_replay(req)) {
+		ops_reply_err(req, -EROFS);
+		return;
+	}
+	error = f ? folder_get(fs, f, &box) : -ENOENT;
+	if (error != 0) {
+		ops_reply_err(req, error == -ENODATA ? -ENOENT : error);
+		return;
+	}
+	error = box_find_name(box, name, &m);
+	if (error == 0 && !m.doomed)
+		error = -ENOENT;
+	if (error == 0)
+		error = box_remove(box, &m.id, 1);
+	folder_put(fs, f);
+	ops_reply_err(req, error);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/attr.h"
+#include "fs/folder.h"
+#include "fs/name.h"
+
+/*
+ * Names: LOOKUP, and FORGET, its opposite.
+ *
+ * The kernel keeps what a LOOKUP found, and what it did not find, until it is
+ * told otherwise. In a folder that is still being listed a name may yet come:
+ * such a LOOKUP waits, and is never answered with an ENOENT to be kept. The
+ * kernel holds a lock of the directory meanwhile, so it waits for
+ * FS_LISTING_WAIT_MS at most.
+ */
+
+/* --- LOOKUP --- */
+
+static void reply_missing(struct request *r)
+{
+	/* The kernel remembers it, and is told when the name appears. */
+	struct fuse_entry_param e = {.entry_timeout = OPS_FOREVER};
+
+	fuse_reply_entry(r->req, &e);
+}
+
+static void reply_entry(struct request *r, const struct fuse_entry_param *e)
+{
+	lock_assert_none();
+	if (fuse_reply_entry(r->req, e) == -ENOENT)
+		ops_unhold(r->fs, e->ino, 1);
+}
+
+static void lookup_control(struct request *r)
+{
+	struct fuse_entry_param e = {0};
+	size_t size;
+	int64_t mtime;
+	int error;
+
+	error = control_lookup(r->fs, r->name, &e.ino, &size, &mtime);
+	if (error != 0) {
+		ops_reply_err(r->req, error);
+		return;
+	}
+	attr_of_control(r->fs, e.ino, S_IFREG | 0400, size, mtime, &e.attr);
+	e.attr_timeout = OPS_FOREVER;
+	reply_entry(r, &e);
+}
+
+static void lookup_control_dir(struct request *r)
+{
+	struct fuse_entry_param e = {.ino = CONTROL_DIR_INO};
+
+	attr_of_control(r->fs, e.ino, S_IFDIR | 0500, 0, r->fs->mounted_at,
+			&e.attr);
+	e.attr_timeout = OPS_FOREVER;
+	e.entry_timeout = OPS_FOREVER;
+	reply_entry(r, &e);
+}
+
+/* Not among the messages: is that final? Replies, or -EAGAIN. */
+static int lookup_missing(struct request *r, struct folder *f)
+{
+	int error = folder_more(r->fs, f);
+
+	if (error == 0) {
+		reply_missing(r);
+		return 0;
+	}
+	if (!name_is_possible(r->name)) {
+		/* No listing will bring it, but a new mailbox could. */
+		ops_reply_err(r->req, -ENOENT);
+		return 0;
+	}
+	if (error == -EAGAIN)
+		return error;
+	ops_reply_err(r->req, error);
+	return 0;
+}
+
+static int lookup_message(struct request *r, struct folder *f)
+{
+	struct fuse_entry_param e;
+	struct cache_msg m;
+	struct box *box;
+	int error;
+
+	error = folder_get(r->fs, f, &box);
+	if (error == -ENODATA) {
+		reply_missing(r);
+		return 0;
+	}
+	if (error != 0) {
+		ops_reply_err(r->req, error);
+		return 0;
+	}
+
+	error = box_find_name(box, r->name, &m);
+	if (error == 0 && m.announced)
+		error = ops_entry_of_message(r->fs, f, &m, &e);
+	else if (error == 0)
+		error = -EBUSY; /* its mknod is on the way */
+	folder_put(r->fs, f);
+	if (error == 0)
+		reply_entry(r, &e);
+	else if (error == -EBUSY)
+		ops_reply_err(r->req, -ENOENT);
+	else
+		return lookup_missing(r, f);
+	return 0;
+}
+
+static int lookup_once(struct request *r)
+{
+	struct folder *f, *child;
+	struct fuse_entry_param e;
+
+	if (r->ino == CONTROL_DIR_INO) {
+		lookup_control(r);
+		return 0;
+	}
+	f = tree_find(r->fs->tree, r->ino);
+	if (!f) {
+		ops_reply_err(r->req, -ENOENT);
+		return 0;
+	}
+	if (r->ino == FS_ROOT_INO && strcmp(r->name, CONTROL_DIR_NAME) == 0) {
+		lookup_control_dir(r);
+		return 0;
+	}
+	child = tree_child(r->fs->tree, f, r->name);
+	if (child) {
+		ops_entry_of_folder(r->fs, child, &e);
+		reply_entry(r, &e);
+		return 0;
+	}
+	return lookup_message(r, f);
+}
+
+static void lookup_resume(struct request *r);
+
+static void lookup_how(struct request *r, struct parking *ret)
+{
+	ret->key = r->ino;
+	ret->deadline_ms = r->began_ms + FS_LISTING_WAIT_MS;
+	ret->late_error = -ETIMEDOUT;
+}
+
+static const struct waiting lookup_waiting = {lookup_once, lookup_how,
+					      ops_folder_gen, lookup_resume};
+
+static void lookup_resume(struct request *r)
+{
+	ops_run(r, &lookup_waiting);
+}
+
+void ops_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+	struct request r = {.req = req, .fs = ops_fs(req), .ino = dir};
+
+	control_count(r.fs->control, REQ_LOOKUP);
+	if (strlen(name) > CACHE_NAME_MAX) {
+		ops_reply_err(req, -ENAMETOOLONG);
+		return;
+	}
+	r.name = strdup(name);
+	if (!r.name) {
+		ops_reply_err(req, -ENOMEM);
+		return;
+	}
+	ops_run(&r, &lookup_waiting);
+}
+
+/* --- FORGET --- */
+
+void ops_unhold(struct fs *fs, uint64_t ino, uint64_t n)
+{
+	struct folder *f;
+	uint64_t id;
+
+	if (ino == 0 || ino == FS_ROOT_INO || ino == CONTROL_DIR_INO)
+		return;
+	if (ino >= CONTROL_INO_FIRST) {
+		control_forget(fs, ino, n);
+		return;
+	}
+	f = tree_find(fs->tree, ino);
+	if (f) {
+		folder_release(fs, f, n);
+		return;
+	}
+	id = cache_folder_of(fs->cache, ino);
+	f = id ? tree_find(fs->tree, id) : NULL;
+	if (f)
+		folder_forget_message(fs, f, ino, n);
+}
+
+void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+{
+	struct fs *fs = ops_fs(req);
+
+	control_count(fs->control, REQ_FORGET);
+	ops_unhold(fs, ino, n);
+	fuse_reply_none(req);
+}
+
+void ops_forget_multi(fuse_req_t req, size_t n,
+		      struct fuse_forget_data *forgets)
+{
+	struct fs *fs = ops_fs(req);
+
+	for (size_t i = 0; i < n; i++) {
+		control_count(fs->control, REQ_FORGET);
+		ops_unhold(fs, forgets[i].ino, forgets[i].nlookup);
+	}
+	fuse_reply_none(req);
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/start.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/control.h"
+#include "fs/helper.h"
+#include "fs/load.h"
+#include "fs/mountpoint.h"
+#include "fs/notify.h"
+#include "fs/park.h"
+#include "fs/replay.h"
+#include "fs/tree.h"
+#include "imap/log.h"
+
+/*
+ * The order of things. Up: helper process (before any thread), cache, engine,
+ * account, list of folders, mount, threads that tell the kernel. Down: jobs
+ * end, waiting requests are answered, the helper is told goodbye, the mount
+ * goes, the cache is closed. Each part is made before what uses it and freed
+ * after it.
+ */
+
+/* An account that was listed once can be mounted without its server. */
+#define KEY_LISTED "folders-listed"
+
+/* No answer for so long is 'no network', if there is a cache to mount from. */
+#define CONNECT_WAIT_CACHED_MS 5000
+/* The previous mount of the account may still be closing its cache. */
+#define CACHE_WAIT_MS 3000
+
+struct start {
+	struct fs fs;
+	struct mountpoint *mountpoint;
+	int helper_fd;
+	pid_t helper_pid;
+	char *state_dir, *cache_dir;
+
+	struct lock lock; /* RANK_CONTROL, guards what follows */
+	struct lock_cond cond;
+	bool listed; /* the first LIST has ended */
+	int list_result;
+	struct imap_error why;
+	bool serving; /* later LISTs follow each reconnect */
+};
+
+static void complain(const char *text)
+{
+	fprintf(stderr, "mount.imapfs: %s\n", text);
+}
+
+/* --- where things are kept --- */
+
+static const char *home_directory(void)
+{
+	const char *home = getenv("HOME");
+	struct passwd *pw;
+
+	if (home && home[0] == '/')
+		return home;
+	pw = getpwuid(getuid()); /* NOLINT(concurrency-mt-unsafe): no threads */
+	return pw ? pw->pw_dir : "/";
+}
+
+/* $XDG_x_HOME/imapfs/KEY, or its default below the home directory. */
+static char *xdg_directory(const char *variable, const char *fallback,
+			   const char *key)
+{
+	const char *base = getenv(variable);
+	char *path;
+	int n;
+
+	if (base && base[0] == '/')
+		n = asprintf(&path, "%s/imapfs/%s", base, key);
+	else
+		n = asprintf(&path, "%s/%s/imapfs/%s", home_directory(),
+			     fallback, key);
+	return n < 0 ? NULL : path;
+}
+
+static int find_directories(struct start *s)
+{
+	const struct options *opt = s->fs.opt;
+	char *key = account_key(s->fs.account);
+
+	if (!key)
+		return -ENOMEM;
+	if (opt->cache_dir) {
+		if (asprintf(&s->state_dir, "%s/%s", opt->cache_dir, key) < 0)
+			s->state_dir = NULL;
+		if (asprintf(&s->cache_dir, "%s/%s/bodies", opt->cache_dir,
+			     key) < 0)
+			s->cache_dir = NULL;
+	} else {
+		s->state_dir =
+			xdg_directory("XDG_STATE_HOME", ".local/state", key);
+		s->cache_dir = xdg_directory("XDG_CACHE_HOME", ".cache", key);
+	}
+	free(key);
+	return s->state_dir && s->cache_dir ? 0 : -ENOMEM;
+}
+
+static int open_cache(struct start *s)
+{
+	struct cache_config cfg = {.max_bytes = s->fs.opt->cache_bytes};
+	struct cache_report report = {0};
+	int r;
+
+	r = find_directories(s);
+	if (r != 0)
+		return r;
+
+	cfg.state_dir = s->state_dir;
+	cfg.cache_dir = s->cache_dir;
+	r = cache_open(&cfg, CACHE_WAIT_MS, &s->fs.cache, &report);
+	if (report.set_aside[0])
+		fprintf(stderr,
+			"mount.imapfs: the index of this account was damaged; "
+			"it is kept as '%s' and made anew\n",
+			report.set_aside);
+	if (r != 0)
+		complain(report.text[0] ? report.text : strerror(-r));
+	return r;
+}
+
+/* --- the account --- */
+
+static void folders_done(void *ctx, int result,
+			 const struct mail_folder *folders, size_t n)
+{
+	struct start *s = ctx;
+
+	if (result == 0)
+		result = tree_apply(s->fs.tree, folders, n);
+	if (result == 0 && cache_set_value(s->fs.cache, KEY_LISTED, "1") != 0)
+		log_warn("start: cannot note that the folders are known");
+	if (result != 0)
+		log_warn("start: the list of folders did not come: %s",
+			 strerror(-result));
+
+	lock_take(&s->lock);
+	s->list_result = result;
+	s->listed = true;
+	lock_cond_wake_all(&s->cond);
+	lock_drop(&s->lock);
+}
+
+static const struct imap_folders_ops folders_ops = {folders_done};
+
+static int ask_for_folders(struct start *s)
+{
+	imap_job job;
+
+	return imap_list_folders(s->fs.imap, IMAP_PRIO_LISTING, &folders_ops, s,
+				 &job);
+}
+
+static void on_online(void *ctx)
+{
+	struct start *s = ctx;
+	bool serving;
+
+	s->fs.online = true;
+	lock_take(&s->lock);
+	serving = s->serving;
+	lock_drop(&s->lock);
+	if (!serving)
+		return;
+	log_info("start: connected again");
+	if (ask_for_folders(s) != 0)
+		log_warn("start: cannot ask for the folders");
+}
+
+static void on_offline(void *ctx, const struct imap_error *why)
+{
+	struct start *s = ctx;
+
+	if (s->fs.online)
+		log_info("start: offline: %s", why->text);
+	s->fs.online = false;
+}
+
+static const struct imap_events events = {on_online, on_offline};
+
+static bool is_known(struct start *s)
+{
+	char *value = NULL;
+	bool known = cache_get_value(s->fs.cache, KEY_LISTED, &value) == 0;
+
+	free(value);
+	return known;
+}
+
+/* Connect and list; offline is no failure for an account that is known. */
+static int bring_up_account(struct start *s, struct secret *secret)
+{
+	const struct options *opt = s->fs.opt;
+	const struct account *a = s->fs.account;
+	bool known = is_known(s);
+	unsigned timeout_ms = opt->timeout_s * 1000;
+	struct imap_config cfg = {
+		.host = a->host,
+		.port = a->port,
+		.tls = a->tls,
+		.user = a->user,
+		.cafile = opt->cafile,
+		.pin_sha256 = opt->pin_sha256,
+		.version = IMAPFS_VERSION,
+		.connections = opt->connections,
+		.timeout_ms = timeout_ms,
+		.connect_timeout_ms = timeout_ms,
+		.secret = secret,
+	};
+	struct imap_error why = {0};
+	int r;
+
+	if (known && timeout_ms > CONNECT_WAIT_CACHED_MS)
+		cfg.connect_timeout_ms = CONNECT_WAIT_CACHED_MS;
+	r = imap_new(&cfg, &events, s, &s->fs.imap);
+	if (r == 0)
+		r = imap_connect(s->fs.imap, &why);
+	if (r != 0) {
+		if (!s->fs.imap || !known || why.fault == FAULT_AUTH ||
+		    why.fault == FAULT_NONE) {
+			complain(why.text[0] ? why.text : strerror(-r));
+			if (a->suggested)
+				fprintf(stderr,
+					"mount.imapfs: DNS names '%s' as the "
+					"server of this domain: if you trust "
+					"that, give it in a URL\n",
+					a->suggested);
+			return r;
+		}
+		fprintf(stderr,
+			"mount.imapfs: %s%s; mounting what is in the cache\n",
+			why.fault == FAULT_TLS ? "warning: " : "", why.text);
+		return 0;
+	}
+
+	s->fs.online = true;
+	r = ask_for_folders(s);
+	if (r != 0)
+		return r;
+	lock_take(&s->lock);
+	while (!s->listed)
+		(void)lock_cond_wait(&s->cond, &s->lock, CLOCK_NEVER);
+	r = s->list_result;
+	lock_drop(&s->lock);
+	if (r != 0 && !known) {
+		fprintf(stderr,
+			"mount.imapfs: the server does not list its folders: "
+			"%s\n",
+			strerror(-r));
+		return r;
+	}
+	return 0;
+}
+
+/* --- up and down --- */
+
+static int build_engine(struct start *s)
+{
+	struct fs *fs = &s->fs;
+	int r;
+
+	r = park_new(&fs->park);
+	if (r == 0)
+		r = notify_new(&fs->notify);
+	if (r == 0)
+		r = control_new(fs, &fs->control);
+	if (r == 0)
+		r = load_new(fs, &fs->load);
+	if (r == 0)
+		r = tree_new(fs, &fs->tree);
+	if (r == 0)
+		r = replay_new(fs, s->helper_fd, &fs->replay);
+	if (r != 0)
+		fprintf(stderr, "mount.imapfs: cannot start: %s\n",
+			strerror(-r));
+	return r;
+}
+
+static int choose_root(struct start *s)
+{
+	int r;
+
+	if (!s->fs.account->mailbox)
+		return 0;
+	r = tree_set_root(s->fs.tree, s->fs.account->mailbox);
+	if (r != 0)
+		fprintf(stderr, "mount.imapfs: there is no mailbox '%s'\n",
+			s->fs.account->mailbox);
+	return r;
+}
+
+static int mount_it(struct start *s)
+{
+	char why[OPTIONS_ERROR] = "";
+	int r;
+
+	r = mountpoint_open(&s->fs, &s->mountpoint, why);
+	if (r != 0) {
+		complain(why[0] ? why : strerror(-r));
+		return r;
+	}
+	return notify_start(s->fs.notify, mountpoint_session(s->mountpoint),
+			    s->fs.park);
+}
+
+static void take_down(struct start *s)
+{
+	struct fs *fs = &s->fs;
+
+	fs->stopping = true;
+	imap_free(fs->imap); /* no job's callback runs after this */
+	if (fs->park)
+		park_close(fs->park);
+	if (fs->replay)
+		replay_stop(fs->replay);
+	if (fs->notify)
+		notify_stop(fs->notify);
+	mountpoint_close(s->mountpoint);
+	load_free(fs->load);
+	tree_free(fs->tree);
+	cache_close(fs->cache);
+	replay_free(fs->replay);
+	notify_free(fs->notify);
+	control_free(fs->control);
+	park_free(fs->park);
+	lock_cond_finish(&s->cond);
+	lock_finish(&s->lock);
+	free(s->state_dir);
+	free(s->cache_dir);
+}
+
+int start_and_serve(const struct options *opt, const struct account *account,
+		    struct secret *secret, int report_fd,
+		    void (*ready)(int report_fd))
+{
+	struct start s = {.fs = {.opt = opt, .account = account}};
+	struct fs *fs = &s.fs;
+	int status = EXIT_MOUNT;
+
+	lock_init(&s.lock, RANK_CONTROL);
+	lock_cond_init(&s.cond);
+	fs->uid = opt->has_uid ? opt->uid : getuid();
+	fs->gid = opt->has_gid ? opt->gid : getgid();
+	fs->umask = opt->has_umask ? opt->umask : 022;
+	fs->timeout_ms = (int64_t)opt->timeout_s * 1000;
+	fs->mounted_at = time(NULL);
+
+	if (helper_start(report_fd, &s.helper_fd, &s.helper_pid) != 0) {
+		complain("cannot start the helper process");
+		return EXIT_SYSTEM;
+	}
+	if (open_cache(&s) != 0 || build_engine(&s) != 0 ||
+	    bring_up_account(&s, secret) != 0 || choose_root(&s) != 0 ||
+	    mount_it(&s) != 0)
+		goto out;
+
+	lock_take(&s.lock);
+	s.serving = true;
+	lock_drop(&s.lock);
+	log_info("start: '%s' is mounted on '%s'", opt->source,
+		 opt->mountpoint);
+	replay_mounted(fs->replay);
+	ready(report_fd);
+	status = mountpoint_serve(s.mountpoint) == 0 ? EXIT_OK : EXIT_SYSTEM;
+	log_info("start: '%s' is unmounted", opt->mountpoint);
+
+out:
+	take_down(&s);
+	return status;
+}

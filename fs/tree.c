@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/tree_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "imap/names.h"
+
+/*
+ * The tree is small (some thousand mailboxes at most), read often and changed
+ * seldom: one lock, one array of all folders ascending by id, arrays of
+ * children. A mailbox whose parents were never listed (`a/b` without `a`, as
+ * Gmail has them) gets them made here, marked FOLDER_IMPLIED.
+ *
+ * Folders are never freed before the mount ends, so whoever got a pointer may
+ * keep it without a count; what a mount sees created and deleted is bounded by
+ * what its user does.
+ */
+
+static int grow(struct folder ***v, size_t n)
+{
+	struct folder **bigger;
+
+	/* Room for one more: capacities are powers of two. */
+	if (n != 0 && (n & (n - 1)) != 0)
+		return 0;
+
+	bigger = realloc(*v, (n ? n * 2 : 1) * sizeof(struct folder *));
+	if (!bigger)
+		return -ENOMEM;
+
+	*v = bigger;
+	return 0;
+}
+
+static void folder_destroy(struct folder *f)
+{
+	if (!f)
+		return;
+
+	if (f->box)
+		box_close(f->box);
+	lock_finish(&f->lock);
+	free(f->children);
+	free(f->wire);
+	free(f->path);
+	free(f);
+}
+
+/* The last component of a wire name, by its delimiter. */
+static const char *last_component(const char *wire, char delimiter)
+{
+	const char *cut = delimiter ? strrchr(wire, delimiter) : NULL;
+
+	/* A trailing delimiter is no component of its own. */
+	return cut && cut[1] ? cut + 1 : wire;
+}
+
+static struct folder *child_locked(struct folder *f, const char *name)
+{
+	for (size_t i = 0; i < f->n_children; i++)
+		if (strcmp(f->children[i]->name, name) == 0)
+			return f->children[i];
+	return NULL;
+}
+
+struct folder *tree_by_wire_locked(struct tree *t, const char *wire)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->all[i]->gone && strcmp(t->all[i]->wire, wire) == 0)
+			return t->all[i];
+	return NULL;
+}
+
+static int make_name(struct folder *parent, const char *wire, char delimiter,
+		     char ret[NAME_BUFFER])
+{
+	const char *last = last_component(wire, delimiter);
+	int r;
+
+	r = name_of_folder(last, strlen(last), ret);
+	if (r != 0)
+		return r;
+	if (!child_locked(parent, ret))
+		return 0;
+	return name_of_folder_twin(last, strlen(last), ret);
+}
+
+static char *make_path(const struct folder *parent, const char *name)
+{
+	char *path;
+
+	if (!parent->path[0])
+		return strdup(name);
+	if (asprintf(&path, "%s/%s", parent->path, name) < 0)
+		return NULL;
+	return path;
+}
+
+static struct folder *folder_make(uint64_t id, const char *wire, char delimiter)
+{
+	struct folder *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+
+	lock_init(&f->lock, RANK_FOLDER);
+	f->id = id;
+	f->delimiter = delimiter;
+	f->wire = strdup(wire);
+	if (!f->wire) {
+		folder_destroy(f);
+		return NULL;
+	}
+	return f;
+}
+
+/* Put `f` into the arrays, under its parent; ids only ever ascend. */
+static int link_locked(struct tree *t, struct folder *f, struct folder *parent)
+{
+	size_t i;
+
+	if (grow(&t->all, t->n) != 0 ||
+	    grow(&parent->children, parent->n_children) != 0)
+		return -ENOMEM;
+
+	f->parent = parent;
+	for (i = t->n++; i > 0 && t->all[i - 1]->id > f->id; i--)
+		t->all[i] = t->all[i - 1];
+	t->all[i] = f;
+	for (i = parent->n_children++;
+	     i > 0 && parent->children[i - 1]->id > f->id; i--)
+		parent->children[i] = parent->children[i - 1];
+	parent->children[i] = f;
+	return 0;
+}
+
+void tree_unlink_locked(struct tree *t, struct folder *f)
+{
+	struct folder *p = f->parent;
+
+	(void)t;
+	for (size_t i = 0; i < p->n_children; i++) {
+		if (p->children[i] != f)
+			continue;
+		memmove(&p->children[i], &p->children[i + 1],
+			(p->n_children - i - 1) * sizeof(*p->children));
+		p->n_children--;
+		return;
+	}
+}
+
+/* The parent of a wire name: found, or made. */
+static int parent_locked(struct tree *t, const char *wire, char delimiter,
+			 struct folder **ret) REQUIRES(t->lock)
+{
+	const char *last = last_component(wire, delimiter);
+	struct folder *found;
+	char *up;
+	int r;
+
+	if (last == wire || last - wire == 1) {
+		*ret = t->top;
+		return 0;
+	}
+
+	up = strndup(wire, (size_t)(last - wire) - 1);
+	if (!up)
+		return -ENOMEM;
+
+	found = tree_by_wire_locked(t, up);
+	r = 0;
+	if (!found)
+		r = tree_add_locked(t, 0, up, delimiter,
+				    FOLDER_NOSELECT | FOLDER_IMPLIED, &found);
+	free(up);
+	if (r == 0)
+		*ret = found;
+	return r;
+}
+
+static int save_locked(struct tree *t, const struct folder *f)
+{
+	return cache_save_folder(
+		t->fs->cache, &(struct cache_folder){.id = f->id,
+						     .wire = f->wire,
+						     .delimiter = f->delimiter,
+						     .attrs = f->attrs});
+}
+
+int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
+		    char delimiter, uint32_t attrs, struct folder **ret)
+{
+	bool is_new = id == 0;
+	struct folder *parent = NULL, *f;
+	int r;
+
+	/* Parents first: their ids are smaller, so they are loaded first. */
+	r = parent_locked(t, wire, delimiter, &parent);
+	if (r == 0 && is_new)
+		r = cache_new_ids(t->fs->cache, 1, &id);
+	if (r != 0)
+		return r;
+
+	f = folder_make(id, wire, delimiter);
+	if (!f)
+		return -ENOMEM;
+
+	f->attrs = attrs;
+	r = make_name(parent, wire, delimiter, f->name);
+	if (r == 0) {
+		f->path = make_path(parent, f->name);
+		r = f->path ? link_locked(t, f, parent) : -ENOMEM;
+	}
+	if (r != 0) {
+		folder_destroy(f);
+		return r;
+	}
+	*ret = f;
+	return is_new ? save_locked(t, f) : 0;
+}
+
+/*
+ * Is a mailbox of this wire name to be shown? Asked before it is made, with
+ * the path that it would have.
+ */
+int tree_is_shown(struct tree *t, const struct mail_folder *m, bool *ret)
+{
+	char *path = NULL, name[NAME_BUFFER], *longer;
+	const char *p = m->wire, *end;
+	int r;
+
+	*ret = true;
+	if (!t->fs->opt->folders && !t->fs->opt->exclude)
+		return 0;
+
+	while (*p) {
+		end = m->delimiter ? strchrnul(p, m->delimiter) : p + strlen(p);
+		r = name_of_folder(p, (size_t)(end - p), name);
+		if (r == 0 && asprintf(&longer, "%s%s%s", path ? path : "",
+				       path ? "/" : "", name) < 0)
+			r = -ENOMEM;
+		free(path);
+		if (r != 0)
+			return r;
+		path = longer;
+		p = *end ? end + 1 : end;
+	}
+	*ret = path && options_show_folder(t->fs->opt, path);
+	free(path);
+	return 0;
+}
+
+int tree_new(struct fs *fs, struct tree **ret)
+{
+	struct cache_folder *v = NULL;
+	struct tree *t = calloc(1, sizeof(*t));
+	struct folder *f;
+	size_t n = 0;
+	int r;
+
+	if (!t)
+		return -ENOMEM;
+
+	t->fs = fs;
+	lock_init(&t->lock, RANK_TREE);
+	t->top = folder_make(FS_ROOT_INO, "", 0);
+	if (!t->top || !(t->top->path = strdup(""))) {
+		tree_free(t);
+		return -ENOMEM;
+	}
+	t->top->attrs = FOLDER_NOSELECT | FOLDER_IMPLIED;
+	t->top->held = 1; /* the kernel never forgets a root */
+	t->root = t->top;
+
+	r = cache_load_folders(fs->cache, &v, &n);
+	lock_take(&t->lock);
+	/* Ascending by id: parents were made before their children. */
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct mail_folder m = {.wire = v[i].wire,
+					.delimiter = v[i].delimiter};
+		bool shown;
+
+		r = tree_is_shown(t, &m, &shown);
+		if (r == 0 && shown && !tree_by_wire_locked(t, v[i].wire))
+			r = tree_add_locked(t, v[i].id, v[i].wire,
+					    v[i].delimiter, v[i].attrs, &f);
+	}
+	lock_drop(&t->lock);
+	free(v);
+	if (r != 0) {
+		tree_free(t);
+		return r;
+	}
+	*ret = t;
+	return 0;
+}
+
+void tree_free(struct tree *t)
+{
+	if (!t)
+		return;
+
+	for (size_t i = 0; i < t->n; i++)
+		folder_destroy(t->all[i]);
+	folder_destroy(t->top);
+	free(t->all);
+	lock_finish(&t->lock);
+	free(t);
+}
+
+int tree_set_root(struct tree *t, const char *mailbox)
+{
+	struct folder *found = NULL;
+	char *wire = NULL;
+	int r;
+
+	r = utf7_encode(mailbox, &wire);
+	if (r != 0)
+		return r == -ENOMEM ? r : -ENOENT;
+
+	lock_take(&t->lock);
+	found = tree_by_wire_locked(t, wire);
+	if (!found && strcasecmp(wire, "INBOX") == 0)
+		found = tree_by_wire_locked(t, "INBOX");
+	if (found) {
+		found->held = 1;
+		t->root = found;
+	}
+	lock_drop(&t->lock);
+	free(wire);
+	return found ? 0 : -ENOENT;
+}
+
+struct folder *tree_root(struct tree *t)
+{
+	return t->root; /* fixed before the mount */
+}
+
+static struct folder *by_id_locked(struct tree *t, uint64_t id)
+{
+	size_t lo = 0, hi = t->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (t->all[mid]->id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < t->n && t->all[lo]->id == id ? t->all[lo] : NULL;
+}
+
+struct folder *tree_find(struct tree *t, uint64_t ino)
+{
+	struct folder *f;
+
+	if (ino == FS_ROOT_INO)
+		return t->root;
+
+	lock_take(&t->lock);
+	f = by_id_locked(t, ino);
+	lock_drop(&t->lock);
+	return f;
+}
+
+struct folder *tree_child(struct tree *t, struct folder *f, const char *name)
+{
+	struct folder *c;
+
+	lock_take(&t->lock);
+	c = child_locked(f, name);
+	lock_drop(&t->lock);
+	return c;
+}
+
+size_t tree_children(struct tree *t, struct folder *f, uint64_t after,
+		     struct folder **ret, size_t n)
+{
+	size_t found = 0;
+
+	lock_take(&t->lock);
+	for (size_t i = 0; i < f->n_children && found < n; i++)
+		if (f->children[i]->id > after)
+			ret[found++] = f->children[i];
+	lock_drop(&t->lock);
+	return found;
+}
+
+uint64_t tree_ino(struct tree *t, const struct folder *f)
+{
+	return f == t->root ? FS_ROOT_INO : f->id;
+}
+
+uint64_t tree_parent_ino(struct tree *t, const struct folder *f)
+{
+	return f == t->root ? FS_ROOT_INO : tree_ino(t, f->parent);
+}
+
+int tree_all(struct tree *t, struct folder ***ret, size_t *ret_n)
+{
+	struct folder **v;
+	size_t n = 0;
+
+	lock_take(&t->lock);
+	v = calloc(t->n + 1, sizeof(struct folder *));
+	for (size_t i = 0; v && i < t->n; i++)
+		if (!t->all[i]->gone)
+			v[n++] = t->all[i];
+	lock_drop(&t->lock);
+	if (!v)
+		return -ENOMEM;
+
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/notify.h"
+#include "fs/park.h"
+#include "fs/tree.h"
+
+/*
+ * The tree of folders over a real cache in a folder of its own.
+ */
+
+struct world {
+	char dir[256];
+	struct options opt;
+	struct fs fs;
+};
+
+static int remove_one(const char *path, const struct stat *st, int type,
+		      struct FTW *where)
+{
+	(void)st;
+	(void)type;
+	(void)where;
+	return remove(path);
+}
+
+static void open_world(struct world *w)
+{
+	char state[300], bodies[300];
+	struct cache_config cfg = {.state_dir = state, .cache_dir = bodies};
+	struct cache_report report;
+
+	snprintf(state, sizeof(state), "%s/state", w->dir);
+	snprintf(bodies, sizeof(bodies), "%s/bodies", w->dir);
+	w->fs.opt = &w->opt;
+	assert_int_equal(cache_open(&cfg, 0, &w->fs.cache, &report), 0);
+	assert_int_equal(park_new(&w->fs.park), 0);
+	assert_int_equal(notify_new(&w->fs.notify), 0);
+	assert_int_equal(tree_new(&w->fs, &w->fs.tree), 0);
+}
+
+static void close_world(struct world *w)
+{
+	park_close(w->fs.park);
+	tree_free(w->fs.tree);
+	notify_free(w->fs.notify);
+	park_free(w->fs.park);
+	cache_close(w->fs.cache);
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	snprintf(w->dir, sizeof(w->dir), "%s/imapfs-tree-XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	assert_non_null(mkdtemp(w->dir));
+	open_world(w);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	close_world(w);
+	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(w);
+	return 0;
+}
+
+#define FOLDER(name)                                                           \
+	{                                                                      \
+		.wire = (char *)(name), .delimiter = '/'                       \
+	}
+
+static struct folder *walk(struct world *w, const char *a, const char *b)
+{
+	struct folder *f = tree_root(w->fs.tree);
+
+	f = tree_child(w->fs.tree, f, a);
+	if (f && b)
+		f = tree_child(w->fs.tree, f, b);
+	return f;
+}
+
+static uint64_t id_of(struct world *w, const char *a, const char *b)
+{
+	struct folder *f = walk(w, a, b);
+
+	return f ? f->id : 0;
+}
+
+static void parents_that_were_never_listed_are_directories(void **state)
+{
+	struct mail_folder v[] = {FOLDER("Work/Clients/Acme")};
+	struct world *w = *state;
+	struct folder *f;
+
+	assert_int_equal(tree_apply(w->fs.tree, v, 1), 0);
+	f = walk(w, "Work", "Clients");
+	assert_non_null(f);
+	assert_true(f->attrs & FOLDER_NOSELECT);
+	f = tree_child(w->fs.tree, f, "Acme");
+	assert_non_null(f);
+	assert_string_equal(f->path, "Work/Clients/Acme");
+	assert_false(f->attrs & FOLDER_NOSELECT);
+}
+
+static void a_parent_listed_after_its_child_is_the_same_folder(void **state)
+{
+	struct mail_folder v[] = {FOLDER("a/b"), FOLDER("a")};
+	struct world *w = *state;
+	struct folder *f;
+
+	assert_int_equal(tree_apply(w->fs.tree, v, 2), 0);
+	f = walk(w, "a", NULL);
+	assert_non_null(f);
+	assert_false(f->attrs & FOLDER_NOSELECT);
+	assert_int_equal(f->n_children, 1);
+}
+
+static void names_that_differ_in_case_only_are_two(void **state)
+{
+	struct mail_folder v[] = {FOLDER("news"), FOLDER("News")};
+	struct world *w = *state;
+
+	assert_int_equal(tree_apply(w->fs.tree, v, 2), 0);
+	assert_ptr_not_equal(walk(w, "news", NULL), walk(w, "News", NULL));
+}
+
+static void folders_whose_names_would_be_equal_are_both_there(void **state)
+{
+	/* A raw %2F and a slash that is no delimiter look alike. */
+	struct mail_folder v[] = {{.wire = (char *)"a%2Fb", .delimiter = '.'},
+				  {.wire = (char *)"a/b", .delimiter = '.'}};
+	struct world *w = *state;
+	struct folder *children[4];
+	size_t n;
+
+	assert_int_equal(tree_apply(w->fs.tree, v, 2), 0);
+	n = tree_children(w->fs.tree, tree_root(w->fs.tree), 0, children, 4);
+	assert_int_equal(n, 2);
+	assert_string_not_equal(children[0]->name, children[1]->name);
+}
+
+static void ids_are_the_same_after_a_remount(void **state)
+{
+	struct mail_folder v[] = {FOLDER("INBOX"), FOLDER("a/b"),
+				  FOLDER("&ZeVnLA-")};
+	struct world *w = *state;
+	uint64_t inbox, parent, child;
+
+	assert_int_equal(tree_apply(w->fs.tree, v, 3), 0);
+	inbox = id_of(w, "INBOX", NULL);
+	parent = id_of(w, "a", NULL);
+	child = id_of(w, "a", "b");
+	close_world(w);
+	open_world(w);
+	assert_int_equal(id_of(w, "INBOX", NULL), inbox);
+	assert_int_equal(id_of(w, "a", NULL), parent);
+	assert_int_equal(id_of(w, "a", "b"), child);
+	assert_non_null(walk(w, "\xe6\x97\xa5\xe6\x9c\xac", NULL));
+}
+
+static void what_the_server_lists_no_more_goes(void **state)
+{
+	struct mail_folder before[] = {FOLDER("INBOX"), FOLDER("x"),
+				       FOLDER("x/y")};
+	struct mail_folder after[] = {FOLDER("INBOX")};
+	struct world *w = *state;
+	uint64_t id;
+
+	assert_int_equal(tree_apply(w->fs.tree, before, 3), 0);
+	id = id_of(w, "x", NULL);
+	assert_int_equal(tree_apply(w->fs.tree, after, 1), 0);
+	assert_null(walk(w, "x", NULL));
+	assert_non_null(walk(w, "INBOX", NULL));
+
+	/* Made again it is another one: ids are never used twice. */
+	assert_int_equal(tree_apply(w->fs.tree, before, 3), 0);
+	assert_non_null(walk(w, "x", NULL));
+	assert_int_not_equal(id_of(w, "x", NULL), id);
+}
+
+static void a_parent_stays_while_a_child_is_listed(void **state)
+{
+	struct mail_folder before[] = {FOLDER("x"), FOLDER("x/y")};
+	struct mail_folder after[] = {FOLDER("x/y")};
+	struct world *w = *state;
+
+	assert_int_equal(tree_apply(w->fs.tree, before, 2), 0);
+	assert_int_equal(tree_apply(w->fs.tree, after, 1), 0);
+	assert_non_null(walk(w, "x", "y"));
+}
+
+static void only_folders_that_the_options_name_are_shown(void **state)
+{
+	struct mail_folder v[] = {FOLDER("INBOX"), FOLDER("Lists/a"),
+				  FOLDER("Lists/b"), FOLDER("Old")};
+	struct world *w = *state;
+
+	w->opt.folders = (char *)"INBOX:Lists/a";
+	assert_int_equal(tree_apply(w->fs.tree, v, 4), 0);
+	assert_non_null(walk(w, "INBOX", NULL));
+	assert_non_null(walk(w, "Lists", "a"));
+	assert_null(walk(w, "Lists", "b"));
+	assert_null(walk(w, "Old", NULL));
+	w->opt.folders = NULL;
+}
+
+static void a_mailbox_of_the_source_becomes_the_root(void **state)
+{
+	struct mail_folder v[] = {FOLDER("INBOX"), FOLDER("Entw&APw-rfe"),
+				  FOLDER("Entw&APw-rfe/alt")};
+	struct world *w = *state;
+
+	assert_int_equal(tree_apply(w->fs.tree, v, 3), 0);
+	assert_int_equal(tree_set_root(w->fs.tree, "Nirgends"), -ENOENT);
+	assert_int_equal(tree_set_root(w->fs.tree, "Entw\xc3\xbcrfe"), 0);
+	assert_non_null(walk(w, "alt", NULL));
+	assert_int_equal(tree_ino(w->fs.tree, tree_root(w->fs.tree)),
+			 FS_ROOT_INO);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(parents_that_were_never_listed_are_directories),
+		TEST(a_parent_listed_after_its_child_is_the_same_folder),
+		TEST(names_that_differ_in_case_only_are_two),
+		TEST(folders_whose_names_would_be_equal_are_both_there),
+		TEST(ids_are_the_same_after_a_remount),
+		TEST(what_the_server_lists_no_more_goes),
+		TEST(a_parent_stays_while_a_child_is_listed),
+		TEST(only_folders_that_the_options_name_are_shown),
+		TEST(a_mailbox_of_the_source_becomes_the_root),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
