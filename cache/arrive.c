@@ -139,7 +139,8 @@ static bool chunk_needs_hash(struct body *b, size_t k, uint64_t end)
 /* A whole chunk of a larger body is worth keeping over a restart. */
 static void record_chunk(struct body *b, size_t k)
 {
-	struct part_chunk record = {.chunk = k};
+	struct part_chunk record = {.chunk = k,
+				    .read_at = blob_read_stamp(b->c)};
 	uint64_t size;
 
 	lock_take(&b->c->bodies.lock);

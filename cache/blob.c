@@ -33,13 +33,19 @@ const struct sql db_blob_sql[] = {
 	{0, NULL},
 };
 
-/* The order of reads, in milliseconds: what is evicted first. */
-static int64_t now_ms(void)
+int64_t blob_read_stamp(struct cache *c)
 {
 	struct timespec t;
+	int64_t now;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	now = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	lock_take(&c->bodies.lock);
+	if (now <= c->bodies.last_read)
+		now = c->bodies.last_read + 1;
+	c->bodies.last_read = now;
+	lock_drop(&c->bodies.lock);
+	return now;
 }
 
 /* --- statistics --- */
@@ -97,16 +103,10 @@ void cache_get_stats(struct cache *c, struct cache_stats *ret)
 
 /* --- removing --- */
 
-int blob_remove(struct cache *c, const blob_hash key)
+static int remove_row(struct cache *c, const blob_hash key)
 {
 	struct db *db = &c->write;
-	char *path = blob_path(c, key);
 	int r;
-
-	if (!path)
-		return -ENOMEM;
-	(void)unlink(path); /* it may have been wiped */
-	free(path);
 
 	db_bind_blob(db, S_BLOB_REMOVE, 1, key, KEY_BYTES);
 	r = db_step(db, S_BLOB_REMOVE);
@@ -120,6 +120,17 @@ int blob_remove(struct cache *c, const blob_hash key)
 		return r;
 	db_bind_blob(db, S_DETAIL_CLEAR_BLOB, 1, key, KEY_BYTES);
 	return db_run(db, S_DETAIL_CLEAR_BLOB);
+}
+
+int blob_remove(struct cache *c, const blob_hash key)
+{
+	char *path = blob_path(c, key);
+
+	if (!path)
+		return -ENOMEM;
+	(void)unlink(path); /* it may have been wiped */
+	free(path);
+	return remove_row(c, key);
 }
 
 static int remove_if_unused(struct cache *c, const blob_hash key)
@@ -171,6 +182,7 @@ struct blob_op {
 	uint64_t id;
 	blob_hash key;
 	uint64_t size;
+	int64_t read_at;
 	size_t n_chunks;
 	blob_hash hash[];
 };
@@ -209,7 +221,7 @@ static int run_publish(struct cache *c, struct op *op)
 	db_bind_int(db, S_BLOB_PUT, 2, (int64_t)b->size);
 	db_bind_blob(db, S_BLOB_PUT, 3, b->hash,
 		     b->n_chunks * sizeof(b->hash[0]));
-	db_bind_int(db, S_BLOB_PUT, 4, now_ms());
+	db_bind_int(db, S_BLOB_PUT, 4, b->read_at);
 	r = db_run(db, S_BLOB_PUT);
 	if (r != 0)
 		return r;
@@ -240,6 +252,7 @@ int blob_queue_publish(struct cache *c, struct body *b, uint64_t id,
 	op->body = b;
 	op->id = id;
 	op->size = blob->size;
+	op->read_at = blob_read_stamp(c);
 	op->n_chunks = blob->n_chunks;
 	if (blob->n_chunks > 0)
 		memcpy(op->hash, blob->hash,
@@ -279,10 +292,13 @@ static int run_gone(struct cache *c, struct op *op)
 
 	if (!path)
 		return -ENOMEM;
-	/* Somebody may have fetched and published it again meanwhile. */
+	/*
+	 * Somebody may have fetched it again meanwhile, or do so now: so only
+	 * the row goes, and the one that is queued behind this puts it back.
+	 */
 	is_back = access(path, F_OK) == 0;
 	free(path);
-	return is_back ? 0 : blob_remove(c, b->key);
+	return is_back ? 0 : remove_row(c, b->key);
 }
 
 int blob_queue_gone(struct cache *c, const blob_hash key)
@@ -299,7 +315,7 @@ static int run_touch(struct cache *c, struct op *op)
 {
 	struct blob_op *b = (struct blob_op *)op;
 
-	db_bind_int(&c->write, S_BLOB_TOUCH, 1, (int64_t)b->size);
+	db_bind_int(&c->write, S_BLOB_TOUCH, 1, b->read_at);
 	db_bind_blob(&c->write, S_BLOB_TOUCH, 2, b->key, KEY_BYTES);
 	return db_run(&c->write, S_BLOB_TOUCH);
 }
@@ -310,8 +326,7 @@ int blob_queue_touch(struct cache *c, const blob_hash key)
 
 	if (!op)
 		return -ENOMEM;
-	op->size =
-		(uint64_t)now_ms(); /* the time of the read, not of the write */
+	op->read_at = blob_read_stamp(c);
 	writer_push(c, &op->op);
 	return 0;
 }

@@ -52,6 +52,9 @@ int blob_clean_parts(struct cache *c);
 /* Have the writer remove files that no row knows. */
 void blob_start_sweep(struct cache *c);
 
+/* Microseconds since the epoch, ascending: the order of eviction. */
+int64_t blob_read_stamp(struct cache *c);
+
 /* --- rows, read from any thread --- */
 
 /* The blob of a message, its own or that of its Gmail twin. -ENODATA. */
@@ -60,6 +63,7 @@ MUST_CHECK int blob_find(struct cache *c, uint64_t id, struct blob *ret);
 struct part_chunk {
 	uint64_t chunk;
 	blob_hash hash;
+	int64_t read_at; /* of one to be recorded: blob_read_stamp() */
 };
 
 /* What is recorded of a partial body; yours to free. -ENODATA. */

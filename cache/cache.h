@@ -103,7 +103,8 @@ struct cache_folder {
 	uint64_t id;
 	char *wire; /* unique */
 	char delimiter;
-	uint32_t attrs; /* enum mail_folder_attr */
+	uint32_t attrs;        /* enum mail_folder_attr */
+	int64_t changed_at_ns; /* of its state; loaded, never saved */
 };
 
 /* All folders, ascending by id: one block of memory, free() it. */

@@ -195,7 +195,7 @@ static int range_fd(struct body *b, uint64_t offset, size_t *n)
 	else if (*n > b->size - offset)
 		*n = (size_t)(b->size - offset);
 	if (*n == 0)
-		fd = 0;
+		fd = b->whole || offset < b->size ? 0 : -ENODATA;
 	else if (b->fd >= 0 && range_is_good_locked(b, offset, *n))
 		fd = b->fd;
 	lock_drop(&b->c->bodies.lock);

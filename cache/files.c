@@ -125,10 +125,10 @@ static int hex_digit(char ch)
 /* The key of a file in folder `first`; false: the name is not one of ours. */
 static bool parse_key(unsigned first, const char *name, blob_hash key)
 {
-	if (strlen(name) != 2 * (KEY_BYTES - 1))
+	if (strlen(name) != 2 * (size_t)(KEY_BYTES - 1))
 		return false;
 	key[0] = (unsigned char)first;
-	for (int i = 1; i < KEY_BYTES; i++) {
+	for (size_t i = 1; i < KEY_BYTES; i++) {
 		int high = hex_digit(name[2 * i - 2]);
 		int low = hex_digit(name[2 * i - 1]);
 

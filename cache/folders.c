@@ -14,8 +14,9 @@
  */
 
 const struct sql db_folders_sql[] = {
-	{S_FOLDER_LIST, "SELECT id, wire, delimiter, attrs FROM folders"
-			" ORDER BY id"},
+	{S_FOLDER_LIST,
+	 "SELECT id, wire, delimiter, attrs, changed_at_ns FROM folders"
+	 " ORDER BY id"},
 	{S_FOLDER_SAVE, "INSERT INTO folders (id, wire, delimiter, attrs)"
 			" VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE"
 			" SET wire = ?2, delimiter = ?3, attrs = ?4"},
@@ -80,6 +81,7 @@ static int list_add(struct list *l, sqlite3_stmt *st)
 		.id = (uint64_t)id,
 		.delimiter = (char)sqlite3_column_int(st, 2),
 		.attrs = (uint32_t)sqlite3_column_int64(st, 3),
+		.changed_at_ns = sqlite3_column_int64(st, 4),
 	};
 	memcpy(l->names + l->used, wire, len + 1);
 	l->used += len + 1;
@@ -197,7 +199,7 @@ int cache_save_folder(struct cache *c, const struct cache_folder *f)
 	if (!op)
 		return -ENOMEM;
 	op->id = f->id;
-	op->delimiter = f->delimiter;
+	op->delimiter = (unsigned char)f->delimiter;
 	op->attrs = f->attrs;
 	memcpy(op->wire, f->wire, len + 1);
 	writer_push(c, &op->op);

@@ -32,7 +32,8 @@
 static int read_file_mark(struct cache *c, uint64_t *ret)
 {
 	char *path = path_join(c->state_dir, IDS_FILE);
-	unsigned long long v;
+	char text[24] = "";
+	uint64_t v;
 	FILE *f;
 
 	if (!path)
@@ -42,8 +43,11 @@ static int read_file_mark(struct cache *c, uint64_t *ret)
 	if (!f)
 		return 0;
 	/* A file that was torn by a power loss says nothing. */
-	if (fscanf(f, "%10llu", &v) == 1 && v <= CACHE_ID_LIMIT)
-		*ret = v;
+	if (fgets(text, sizeof(text), f) && strchr(text, '\n')) {
+		v = strtoull(text, NULL, 10);
+		if (v <= CACHE_ID_LIMIT && v > *ret)
+			*ret = v;
+	}
 	fclose(f);
 	return 0;
 }
@@ -245,7 +249,7 @@ int cache_new_ids(struct cache *c, uint32_t n, uint64_t *ret)
 
 int map_init(struct idmap *m)
 {
-	m->page = calloc(MAP_TOP, sizeof(m->page[0]));
+	m->page = calloc(MAP_TOP, sizeof(struct map_page *));
 	return m->page ? 0 : -ENOMEM;
 }
 

@@ -175,7 +175,8 @@ struct bodies {
 	struct lock_cond cond;
 	struct body *bucket[BODY_BUCKETS];
 	struct cache_stats stats;
-	bool evicting; /* an eviction is queued */
+	int64_t last_read; /* the last blob_read_stamp() */
+	bool evicting;     /* an eviction is queued */
 
 	/* What the present transaction changes; of the writer thread. */
 	int64_t add_bodies, add_bytes;

@@ -39,7 +39,6 @@ struct part_op {
 	struct body *body;
 	uint64_t id;
 	uint64_t size;
-	int64_t now_ms;
 	struct part_chunk chunk;
 };
 
@@ -58,7 +57,7 @@ static int run_chunk(struct cache *c, struct op *op)
 
 	db_bind_int(db, S_PART_PUT, 1, (int64_t)p->id);
 	db_bind_int(db, S_PART_PUT, 2, (int64_t)p->size);
-	db_bind_int(db, S_PART_PUT, 3, p->now_ms);
+	db_bind_int(db, S_PART_PUT, 3, p->chunk.read_at);
 	r = db_run(db, S_PART_PUT);
 	if (r != 0)
 		return r;
@@ -76,16 +75,13 @@ int parts_queue_chunk(struct cache *c, struct body *b, uint64_t size,
 		      const struct part_chunk *chunk)
 {
 	struct part_op *op = op_new(sizeof(*op), run_chunk, 0);
-	struct timespec t;
 
 	if (!op)
 		return -ENOMEM;
-	clock_gettime(CLOCK_REALTIME, &t);
 	op->op.done = release_body;
 	op->body = b;
 	op->id = body_id(b);
 	op->size = size;
-	op->now_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 	op->chunk = *chunk;
 	writer_push(c, &op->op);
 	return 0;

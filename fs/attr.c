@@ -23,17 +23,10 @@ static mode_t directory_mode(struct fs *fs)
 
 void attr_of_folder(struct fs *fs, struct folder *f, struct stat *ret)
 {
-	struct cache_state s = {0};
-	struct box *box;
-	int64_t ns = fs->mounted_at * 1000000000;
+	int64_t ns = folder_mtime_ns(f);
 
-	if (folder_get(fs, f, &box) == 0) {
-		box_state(box, &s);
-		folder_put(fs, f);
-		if (s.changed_at_ns > 0)
-			ns = s.changed_at_ns;
-	}
-
+	if (ns <= 0)
+		ns = fs->mounted_at * 1000000000;
 	memset(ret, 0, sizeof(*ret));
 	ret->st_ino = tree_ino(fs->tree, f);
 	ret->st_mode = directory_mode(fs);

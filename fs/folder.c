@@ -35,12 +35,16 @@ static int open_box_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock)
 /* The memory of a folder that nobody looks at is given back. */
 static void close_box_locked(struct folder *f) REQUIRES(f->lock)
 {
+	struct cache_state s;
+
 	if (!f->box || f->box_users > 0 || f->busy != FOLDER_IDLE ||
 	    f->replays > 0 || box_held(f->box) > 0)
 		return;
 	if (f->held > 0 && !f->gone)
 		return;
 
+	box_state(f->box, &s);
+	f->mtime_ns = s.changed_at_ns;
 	box_close(f->box);
 	f->box = NULL;
 }
@@ -207,6 +211,21 @@ uint64_t folder_gen(struct folder *f)
 	gen = f->gen;
 	lock_drop(&f->lock);
 	return gen;
+}
+
+int64_t folder_mtime_ns(struct folder *f)
+{
+	struct cache_state s;
+	int64_t ns;
+
+	lock_take(&f->lock);
+	ns = f->mtime_ns;
+	if (f->box) {
+		box_state(f->box, &s);
+		ns = s.changed_at_ns;
+	}
+	lock_drop(&f->lock);
+	return ns;
 }
 
 void folder_moved(struct fs *fs, struct folder *f)

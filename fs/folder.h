@@ -53,6 +53,9 @@ void folder_resync(struct fs *fs, struct folder *f);
 
 uint64_t folder_gen(struct folder *f);
 
+/* mtime of the directory, ns since the epoch; 0: it was never listed. */
+int64_t folder_mtime_ns(struct folder *f);
+
 /* The mailbox is gone: end its job, forget its rows once nobody uses them. */
 void folder_drop(struct fs *fs, struct folder *f);
 
@@ -84,7 +87,8 @@ void folder_job_done(struct fs *fs, struct folder *f, int result);
 /* For them too: something moved; wakes everybody. */
 void folder_moved(struct fs *fs, struct folder *f);
 
-/* listing.c, sync.c: the jobs. Called with the folder's lock held, state IDLE. */
+/* listing.c, sync.c: the jobs. Called with the folder's lock held, state IDLE.
+ */
 int listing_start_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock);
 int sync_start_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock);
 

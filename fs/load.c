@@ -92,10 +92,34 @@ static void correct_size(struct fs *fs, struct fetch *t, uint64_t size)
 	if (box_find_id(box, t->id, &m) == 0 && m.size != size) {
 		log_debug("load: '%s' has %llu bytes, not %llu", m.name,
 			  (unsigned long long)size, (unsigned long long)m.size);
-		if (box_set_size(box, t->id, size) == 0)
-			notify_attr(fs->notify, t->id);
+		/*
+		 * Longer: the kernel is told before the read is answered, or
+		 * its reader stops at the old end. Shorter: the short answer
+		 * tells it, and telling it before would make it fill up with
+		 * zeros. 0: it asks at every read anyway, and takes the
+		 * answer for stale if it was told of a change meanwhile.
+		 */
+		if (box_set_size(box, t->id, size) == 0 && size > m.size &&
+		    m.size > 0)
+			notify_size(fs->notify, t->id);
 	}
 	folder_put(fs, t->f);
+}
+
+/*
+ * Does this answer show where the body ends? It does if all was asked for, if
+ * nothing came (then at most here: servers that list too large a size), or if
+ * less came than was asked for and the listed size is reached. Less than that,
+ * short of the listed size, may be a server that sends small pieces: the next
+ * question will tell.
+ */
+static bool shows_end(const struct part_job *j, uint64_t size)
+{
+	if (j->length == 0 || j->at == size)
+		return true;
+	if (j->size == 0)
+		return j->offset < size;
+	return j->size < j->length && j->at > size;
 }
 
 static void part_end(void *ctx, uint32_t uid, int result)
@@ -103,22 +127,20 @@ static void part_end(void *ctx, uint32_t uid, int result)
 	struct part_job *j = ctx;
 	struct fetch *t = j->t;
 	uint64_t size = body_size(t->body);
-	bool is_end;
 	int r = 0;
 
 	(void)uid;
-	if (result == 0) {
-		/* Asked for more than came, or for all: this is the end. */
-		is_end = j->length == 0 || j->size < j->length;
-		if (is_end || j->at == size)
-			r = body_end(t->body, j->at);
-		else if (j->at > size)
-			t->is_longer = true;
-		if (r == 0 && (is_end || j->at > size))
+	if (result == 0 && shows_end(j, size)) {
+		r = body_end(t->body, j->at);
+		if (r != 0)
+			log_warn("load: a body cannot be kept: %s",
+				 strerror(-r));
+		else
 			correct_size(j->fs, t, j->at);
+	} else if (result == 0 && j->at > size) {
+		t->is_longer = true;
+		correct_size(j->fs, t, j->at);
 	}
-	if (r != 0)
-		log_warn("load: a body cannot be kept: %s", strerror(-r));
 
 	lock_take(&j->fs->load->lock);
 	if (result != 0)
@@ -126,6 +148,17 @@ static void part_end(void *ctx, uint32_t uid, int result)
 	else if (r != 0)
 		t->error = r;
 	lock_drop(&j->fs->load->lock);
+}
+
+/* Take a part off the list; it was, or could not be, asked for. */
+static void drop_part_locked(struct fetch *t, uint64_t offset)
+{
+	for (unsigned i = 0; i < t->n_parts; i++) {
+		if (t->parts[i].offset != offset)
+			continue;
+		t->parts[i] = t->parts[--t->n_parts];
+		return;
+	}
 }
 
 static void part_done(void *ctx, int result, const struct imap_error *why)
@@ -136,12 +169,7 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 
 	(void)why;
 	lock_take(&l->lock);
-	for (unsigned i = 0; i < t->n_parts; i++) {
-		if (t->parts[i].offset != j->offset)
-			continue;
-		t->parts[i] = t->parts[--t->n_parts];
-		break;
-	}
+	drop_part_locked(t, j->offset);
 	if (result == 0 && !j->began && t->error == 0)
 		result = -ENOENT; /* no such message any more */
 	if (result != 0)
@@ -234,10 +262,11 @@ static bool next_part_locked(struct fetch *t, const struct cache_msg *m,
 
 	from = asked_to_locked(t, offset);
 	limit = offset + t->ahead;
-	if (from >= limit || !body_gap(t->body, from, &from, &gap))
+	if (from >= limit || from >= size ||
+	    !body_gap(t->body, from, &from, &gap))
 		return false;
 	from = asked_to_locked(t, from);
-	if (from >= limit)
+	if (from >= limit || from >= size)
 		return false;
 	/* Not in drops: half a window at least is worth a question. */
 	if (from > offset && limit - from < t->ahead / 2 && limit < size)
@@ -262,41 +291,58 @@ static void follow_locked(struct fetch *t, uint64_t offset, size_t n)
 	t->straight_to = offset + n;
 }
 
-/* Start what is needed; an error is the reader's. */
-static int want(struct fs *fs, struct fetch *t, const struct cache_msg *m,
-		uint64_t offset, size_t n, bool here)
+/* Ask for the next part, if there is one: 1; 0: there is none; or an error. */
+static int want_one(struct fs *fs, struct fetch *t, const struct cache_msg *m,
+		    uint64_t offset)
 {
 	struct load *l = fs->load;
 	struct part p;
 	bool more;
-	int r = 0;
+	int r;
 
-	for (unsigned tries = 0; r == 0 && tries < LOAD_JOBS; tries++) {
-		lock_take(&l->lock);
-		if (tries == 0)
-			follow_locked(t, offset, n);
-		if (!here && t->n_parts == 0)
-			t->error = 0;
-		more = next_part_locked(t, m, offset, &p);
-		if (more) {
-			t->parts[t->n_parts++] = p;
-			t->users++; /* the job's; part_done() puts it */
-		}
-		lock_drop(&l->lock);
-		if (!more)
-			break;
-
-		r = ask(fs, t, m, &p);
-		if (r == 0)
-			continue;
-		lock_take(&l->lock);
-		for (unsigned i = 0; i < t->n_parts; i++)
-			if (t->parts[i].offset == p.offset)
-				t->parts[i] = t->parts[--t->n_parts];
-		lock_drop(&l->lock);
-		load_fetch_put(fs, t);
+	lock_take(&l->lock);
+	if (t->n_parts == 0)
+		t->error = 0;
+	more = next_part_locked(t, m, offset, &p);
+	if (more) {
+		t->parts[t->n_parts++] = p;
+		t->users++; /* the job's; part_done() puts it */
 	}
-	return here ? 0 : r;
+	lock_drop(&l->lock);
+	if (!more)
+		return 0;
+
+	r = ask(fs, t, m, &p);
+	if (r == 0)
+		return 1;
+
+	lock_take(&l->lock);
+	drop_part_locked(t, p.offset);
+	if (t->n_parts == 0) {
+		t->error = r;
+		t->failed_ms = clock_now_ms();
+	}
+	lock_drop(&l->lock);
+	load_fetch_put(fs, t);
+	return r;
+}
+
+/* Start what is needed. The error is the reader's, unless a part is coming. */
+static int want(struct fs *fs, struct fetch *t, const struct cache_msg *m,
+		uint64_t offset, size_t n)
+{
+	unsigned asked = 0;
+	int r = 1;
+
+	lock_take(&fs->load->lock);
+	follow_locked(t, offset, n);
+	lock_drop(&fs->load->lock);
+	while (asked < LOAD_JOBS && r == 1) {
+		r = want_one(fs, t, m, offset);
+		if (r == 1)
+			asked++;
+	}
+	return r < 0 && asked == 0 ? r : 0;
 }
 
 static bool failed_just_now(struct fs *fs, struct fetch *t, int *ret)
@@ -315,53 +361,76 @@ static bool failed_just_now(struct fs *fs, struct fetch *t, int *ret)
 	return failed;
 }
 
+/* Are the bytes here? 0, -ENODATA, or an error of the cache. */
+static int look(struct fs *fs, struct fetch *t, const struct cache_msg *m,
+		uint64_t offset, size_t n)
+{
+	uint64_t size = body_size(t->body);
+	int r;
+
+	/* At the end, as far as that is known (and 0 is no size). */
+	if (offset >= size && size > 0 && !t->is_longer)
+		return 0;
+	r = body_check(t->body, offset, n);
+	if (r == 0 && t->is_longer && offset + n > size &&
+	    !body_is_whole(t->body))
+		return -ENODATA;
+	if (r != -EBADMSG)
+		return r;
+
+	log_warn("load: the local copy of '%s' is damaged: it is fetched again",
+		 m->name);
+	lock_take(&fs->load->lock);
+	t->damaged = true;
+	lock_drop(&fs->load->lock);
+	return -ENODATA;
+}
+
+/* The bytes are not here: start what brings them. -EAGAIN, or why not. */
+static int miss(struct fs *fs, struct fetch *t, const struct cache_msg *m,
+		uint64_t offset, size_t n)
+{
+	int r;
+
+	if (failed_just_now(fs, t, &r))
+		return r;
+	if (m->dead || m->uid == 0)
+		return -ENOENT;
+	r = want(fs, t, m, offset, n);
+	if (r == -ENOTCONN && t->damaged)
+		return -EBADMSG;
+	return r == 0 ? -EAGAIN : r;
+}
+
 int load_read(struct fs *fs, struct folder *f, const struct cache_msg *m,
 	      uint64_t offset, size_t n, struct body **ret)
 {
 	struct fetch *t;
-	struct body *body;
-	int r, error;
+	int r;
 
 	r = load_fetch_get(fs, f, m, &t);
 	if (r != 0)
 		return r;
 
-	r = body_check(t->body, offset, n);
-	if (r == 0 && t->is_longer && !body_is_whole(t->body) &&
-	    offset + n > body_size(t->body))
-		r = -ENODATA;
-	if (r == -EBADMSG) {
-		log_warn("load: the local copy of '%s' is damaged: it is "
-			 "fetched again",
-			 m->name);
-		lock_take(&fs->load->lock);
-		t->damaged = true;
-		lock_drop(&fs->load->lock);
-		r = -ENODATA;
-	}
-	if (r == 0) {
-		fs->load->hits++;
+	r = look(fs, t, m, offset, n);
+	if (r == -ENODATA) {
+		r = miss(fs, t, m, offset, n);
+	} else if (r == 0) {
 		if (!body_is_whole(t->body))
-			(void)want(fs, t, m, offset, n, true);
+			(void)want(fs, t, m, offset, n);
 		/* A reference of the reader's own. */
-		r = body_open(fs->cache, m->id, m->size, &body);
-		if (r == 0)
-			*ret = body;
-	} else if (r == -ENODATA) {
-		fs->load->misses++;
-		if (failed_just_now(fs, t, &error))
-			r = error;
-		else if (m->dead || m->uid == 0)
-			r = -ENOENT;
-		else
-			r = want(fs, t, m, offset, n, false);
-		if (r == 0)
-			r = -EAGAIN;
-		else if (t->damaged && r == -ENOTCONN)
-			r = -EBADMSG;
+		r = body_open(fs->cache, m->id, m->size, ret);
 	}
 	load_fetch_put(fs, t);
 	return r;
+}
+
+void load_count(struct fs *fs, bool at_once)
+{
+	if (at_once)
+		fs->load->hits++;
+	else
+		fs->load->misses++;
 }
 
 uint64_t load_gen(struct fs *fs)

@@ -33,6 +33,9 @@ MUST_CHECK int load_read(struct fs *fs, struct folder *f,
 			 const struct cache_msg *m, uint64_t offset, size_t n,
 			 struct body **ret);
 
+/* Count a read: was it answered at once? */
+void load_count(struct fs *fs, bool at_once);
+
 /* Moves with everything that arrives or fails. */
 uint64_t load_gen(struct fs *fs);
 

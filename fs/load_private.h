@@ -8,7 +8,8 @@
 
 #include "fs/load.h"
 
-#define LOAD_KEEP 64
+/* Large bodies kept open after their last reader: the next read is near. */
+#define LOAD_KEEP 4
 #define LOAD_JOBS 2
 #define LOAD_WAKE_BYTES (128u << 10)
 

@@ -16,20 +16,33 @@ static void fetch_free(struct fetch *t)
 	free(t);
 }
 
-/* The least recently used ones that nobody uses go; returned in a chain. */
+/* Of no more use: a small body is read in one go, and a failure gets old. */
+static bool is_done_locked(const struct fetch *t)
+{
+	if (t->users > 0)
+		return false;
+	if (t->error != 0)
+		return clock_now_ms() - t->failed_ms >= FS_FAIL_AGAIN_MS;
+	return body_size(t->body) <= LOAD_WHOLE;
+}
+
+/*
+ * What is done goes, and of the rest the least recently used ones that nobody
+ * uses; returned in a chain. An open body is never evicted: few are kept.
+ */
 static struct fetch *trim_locked(struct load *l) REQUIRES(l->lock)
 {
-	struct fetch **at = &l->head, **victim, *out = NULL, *t;
+	struct fetch **at = &l->head, *out = NULL, *t;
+	unsigned kept = 0;
 
-	while (l->n > LOAD_KEEP) {
-		victim = NULL;
-		for (at = &l->head; *at; at = &(*at)->next)
-			if ((*at)->users == 0)
-				victim = at;
-		if (!victim)
-			break;
-		t = *victim;
-		*victim = t->next;
+	while ((t = *at) != NULL) {
+		if (t->users == 0 && t->error == 0)
+			kept++;
+		if (!is_done_locked(t) && (t->users > 0 || kept <= LOAD_KEEP)) {
+			at = &t->next;
+			continue;
+		}
+		*at = t->next;
 		l->n--;
 		t->next = out;
 		out = t;

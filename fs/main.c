@@ -210,7 +210,6 @@ int main(int argc, char *argv[])
 
 	if (options_parse(argc, argv, &opt, why) != 0) {
 		complain(why);
-		fprintf(stderr, "Try 'mount.imapfs -h'.\n");
 		return EXIT_USAGE;
 	}
 	if (opt.show_help) {

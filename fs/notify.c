@@ -195,3 +195,15 @@ void notify_attr(struct notify *n, uint64_t ino)
 {
 	push(n, ORDER_ATTR, 0, ino, "");
 }
+
+void notify_size(struct notify *n, uint64_t ino)
+{
+	bool started;
+
+	lock_take(&n->lock);
+	started = n->started && !n->stopping;
+	lock_drop(&n->lock);
+	lock_assert_none();
+	if (started)
+		(void)fuse_lowlevel_notify_inval_inode(n->se, ino, -1, 0);
+}

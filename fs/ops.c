@@ -81,6 +81,12 @@ uint64_t ops_folder_gen(struct request *r)
 	return f ? folder_gen(f) : 0;
 }
 
+double ops_attr_timeout(const struct stat *st)
+{
+	/* A size that is not known (ops_attr.c). */
+	return S_ISREG(st->st_mode) && st->st_size == 0 ? 0 : OPS_FOREVER;
+}
+
 void ops_entry_of_folder(struct fs *fs, struct folder *f,
 			 struct fuse_entry_param *ret)
 {
@@ -109,9 +115,9 @@ int ops_entry_of_message(struct fs *fs, struct folder *f,
 
 	memset(ret, 0, sizeof(*ret));
 	ret->ino = m->id;
-	ret->attr_timeout = OPS_FOREVER;
 	ret->entry_timeout = OPS_FOREVER;
 	attr_of_message(fs, m, &ret->attr);
+	ret->attr_timeout = ops_attr_timeout(&ret->attr);
 	return 0;
 }
 

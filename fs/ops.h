@@ -40,6 +40,13 @@ struct waiting {
 };
 void ops_run(struct request *r, const struct waiting *w);
 
+/* How a request waits for the body of the message r->ino. */
+void ops_body_how(struct request *r, struct parking *ret);
+uint64_t ops_body_gen(struct request *r);
+
+/* How long the kernel may keep these attributes, in seconds. */
+double ops_attr_timeout(const struct stat *st);
+
 /* The generation of the directory r->ino. */
 uint64_t ops_folder_gen(struct request *r);
 

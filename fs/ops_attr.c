@@ -9,6 +9,7 @@
 
 #include "fs/attr.h"
 #include "fs/folder.h"
+#include "fs/load.h"
 #include "fs/replay.h"
 #include "imap/names.h"
 
@@ -66,14 +67,56 @@ static void reply_attr(fuse_req_t req, uint64_t ino)
 	if (r != 0)
 		ops_reply_err(req, r);
 	else
-		fuse_reply_attr(req, &st, OPS_FOREVER);
+		fuse_reply_attr(req, &st, ops_attr_timeout(&st));
+}
+
+/*
+ * A size of 0 is no size of a message: the server does not know it, or lies.
+ * Such attributes are kept by nobody, so that a read(2) asks for them first;
+ * then the body is fetched, and says how long it is.
+ */
+static int getattr_once(struct request *r)
+{
+	struct cache_msg m;
+	struct folder *f;
+	struct body *b;
+	int error;
+
+	error = attr_find_message(r->fs, r->ino, &m, &f);
+	if (error == 0 && m.size == 0 && !m.dead) {
+		error = load_read(r->fs, f, &m, 0, 1, &b);
+		if (error == 0)
+			body_put(b);
+	}
+	if (error == -EAGAIN)
+		return error;
+	if (error != 0)
+		ops_reply_err(r->req, error);
+	else
+		reply_attr(r->req, r->ino);
+	return 0;
+}
+
+static void getattr_resume(struct request *r);
+
+static const struct waiting getattr_waiting = {getattr_once, ops_body_how,
+					       ops_body_gen, getattr_resume};
+
+static void getattr_resume(struct request *r)
+{
+	ops_run(r, &getattr_waiting);
 }
 
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)fi;
-	control_count(ops_fs(req)->control, REQ_GETATTR);
-	reply_attr(req, ino);
+	struct request r = {.req = req, .fs = ops_fs(req), .ino = ino};
+
+	control_count(r.fs->control, REQ_GETATTR);
+	/* `fi`: not a stat(2), but a read(2) that is about to happen. */
+	if (fi && ino < CONTROL_INO_FIRST && !tree_find(r.fs->tree, ino))
+		ops_run(&r, &getattr_waiting);
+	else
+		reply_attr(req, ino);
 }
 
 /*

@@ -18,18 +18,31 @@
  * splice(2); others are parked until the bytes come.
  */
 
-static void reply_body(struct request *r, struct body *b)
+/* -EIO: what was here a moment ago was thrown away (it was damaged). */
+static int reply_body(struct request *r, struct body *b)
 {
 	struct fuse_bufvec v = FUSE_BUFVEC_INIT(0);
 	uint64_t size = body_size(b), left;
+	int fd;
 
 	left = (uint64_t)r->off < size ? size - (uint64_t)r->off : 0;
-	v.buf[0].size = left < r->size ? (size_t)left : r->size;
+	if (left > r->size)
+		left = r->size;
+	if (left == 0) {
+		fuse_reply_buf(r->req, NULL, 0);
+		return 0;
+	}
+	fd = body_range_fd(b, (uint64_t)r->off, left);
+	if (fd < 0)
+		return -EIO;
+
+	v.buf[0].size = (size_t)left;
 	v.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
-	v.buf[0].fd = body_fd(b);
+	v.buf[0].fd = fd;
 	v.buf[0].pos = r->off;
 	lock_assert_none();
 	fuse_reply_data(r->req, &v, 0);
+	return 0;
 }
 
 static void read_control(struct request *r)
@@ -59,25 +72,25 @@ static int read_once(struct request *r)
 	error = attr_find_message(r->fs, r->ino, &m, &f);
 	if (error == 0)
 		error = load_read(r->fs, f, &m, (uint64_t)r->off, r->size, &b);
+	if (r->began_ms == 0)
+		load_count(r->fs, error != -EAGAIN);
 	if (error == -EAGAIN)
 		return error;
-	if (error != 0) {
-		ops_reply_err(r->req, error);
-		return 0;
+	if (error == 0) {
+		error = reply_body(r, b);
+		body_put(b);
 	}
-	reply_body(r, b);
-	body_put(b);
+	if (error != 0)
+		ops_reply_err(r->req, error);
 	return 0;
 }
 
-static uint64_t read_gen(struct request *r)
+uint64_t ops_body_gen(struct request *r)
 {
 	return load_gen(r->fs);
 }
 
-static void read_resume(struct request *r);
-
-static void read_how(struct request *r, struct parking *ret)
+void ops_body_how(struct request *r, struct parking *ret)
 {
 	ret->key = r->ino;
 	/* From the last byte of progress on: load.c moves it on. */
@@ -85,8 +98,10 @@ static void read_how(struct request *r, struct parking *ret)
 	ret->late_error = -ETIMEDOUT;
 }
 
-static const struct waiting read_waiting = {read_once, read_how, read_gen,
-					    read_resume};
+static void read_resume(struct request *r);
+
+static const struct waiting read_waiting = {read_once, ops_body_how,
+					    ops_body_gen, read_resume};
 
 static void read_resume(struct request *r)
 {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,7 +223,7 @@ static int bring_up_account(struct start *s, struct secret *secret)
 
 	if (known && timeout_ms > CONNECT_WAIT_CACHED_MS)
 		cfg.connect_timeout_ms = CONNECT_WAIT_CACHED_MS;
-	r = imap_new(&cfg, &events, s, &s->fs.imap);
+	r = imap_new(&cfg, &events, s, &s->fs.imap, &why);
 	if (r == 0)
 		r = imap_connect(s->fs.imap, &why);
 	if (r != 0) {
@@ -286,6 +287,33 @@ static int build_engine(struct start *s)
 	return r;
 }
 
+/*
+ * Signals that end the program are for the main thread, which waits in
+ * libfuse's loop and must be woken by them: threads are born with them blocked.
+ */
+static void block_signals(bool block)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+static int build(struct start *s)
+{
+	int r;
+
+	block_signals(true);
+	r = open_cache(s);
+	if (r == 0)
+		r = build_engine(s);
+	block_signals(false);
+	return r;
+}
+
 static int choose_root(struct start *s)
 {
 	int r;
@@ -309,8 +337,11 @@ static int mount_it(struct start *s)
 		complain(why[0] ? why : strerror(-r));
 		return r;
 	}
-	return notify_start(s->fs.notify, mountpoint_session(s->mountpoint),
-			    s->fs.park);
+	block_signals(true);
+	r = notify_start(s->fs.notify, mountpoint_session(s->mountpoint),
+			 s->fs.park);
+	block_signals(false);
+	return r;
 }
 
 static void take_down(struct start *s)
@@ -359,9 +390,8 @@ int start_and_serve(const struct options *opt, const struct account *account,
 		complain("cannot start the helper process");
 		return EXIT_SYSTEM;
 	}
-	if (open_cache(&s) != 0 || build_engine(&s) != 0 ||
-	    bring_up_account(&s, secret) != 0 || choose_root(&s) != 0 ||
-	    mount_it(&s) != 0)
+	if (build(&s) != 0 || bring_up_account(&s, secret) != 0 ||
+	    choose_root(&s) != 0 || mount_it(&s) != 0)
 		goto out;
 
 	lock_take(&s.lock);

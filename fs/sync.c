@@ -123,8 +123,8 @@ static int note_seen(struct sync *y, uint32_t uid)
 }
 
 /* Hand a change to the helper, or do without it. */
-static void replay_or_settle(struct fs *fs, struct folder *f,
-			     enum replay_op op, const struct cache_msg *m)
+static void replay_or_settle(struct fs *fs, struct folder *f, enum replay_op op,
+			     const struct cache_msg *m)
 {
 	bool known;
 

@@ -253,11 +253,27 @@ int tree_is_shown(struct tree *t, const struct mail_folder *m, bool *ret)
 	return 0;
 }
 
+static int load_one_locked(struct tree *t, const struct cache_folder *c)
+	REQUIRES(t->lock)
+{
+	struct mail_folder m = {.wire = c->wire, .delimiter = c->delimiter};
+	struct folder *f = NULL;
+	bool shown;
+	int r;
+
+	r = tree_is_shown(t, &m, &shown);
+	if (r != 0 || !shown || tree_by_wire_locked(t, c->wire))
+		return r;
+	r = tree_add_locked(t, c->id, c->wire, c->delimiter, c->attrs, &f);
+	if (r == 0)
+		f->mtime_ns = c->changed_at_ns;
+	return r;
+}
+
 int tree_new(struct fs *fs, struct tree **ret)
 {
 	struct cache_folder *v = NULL;
 	struct tree *t = calloc(1, sizeof(*t));
-	struct folder *f;
 	size_t n = 0;
 	int r;
 
@@ -278,16 +294,8 @@ int tree_new(struct fs *fs, struct tree **ret)
 	r = cache_load_folders(fs->cache, &v, &n);
 	lock_take(&t->lock);
 	/* Ascending by id: parents were made before their children. */
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		struct mail_folder m = {.wire = v[i].wire,
-					.delimiter = v[i].delimiter};
-		bool shown;
-
-		r = tree_is_shown(t, &m, &shown);
-		if (r == 0 && shown && !tree_by_wire_locked(t, v[i].wire))
-			r = tree_add_locked(t, v[i].id, v[i].wire,
-					    v[i].delimiter, v[i].attrs, &f);
-	}
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = load_one_locked(t, &v[i]);
 	lock_drop(&t->lock);
 	free(v);
 	if (r != 0) {

@@ -32,6 +32,7 @@ struct folder {
 	bool listed; /* seen in the LIST that is being applied */
 
 	struct lock lock;   /* RANK_FOLDER; guards the rest (folder.c) */
+	int64_t mtime_ns;   /* as stored, while there is no box; 0: none */
 	struct box *box;    /* NULL: not entered yet, or dropped */
 	unsigned box_users; /* who may be using `box` at this moment */
 	uint64_t held;      /* references by the kernel to the directory */

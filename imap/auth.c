@@ -79,6 +79,14 @@ static int fail_auth(struct session *s, const char *fmt, const char *text)
 	return session_fail(s, -EACCES, FAULT_AUTH, "%s", sentence);
 }
 
+/* Google's servers, under whatever name they are reached. */
+static bool wants_app_password(const struct session *s)
+{
+	static const char *const sign = "Application-specific password";
+
+	return s->quirks.is_google || says_one_of(s->answer.text, &sign, 1);
+}
+
 static int refused(struct session *s)
 {
 	const struct answer *a = &s->answer;
@@ -104,7 +112,7 @@ static int refused(struct session *s)
 		return session_fail(s, -EACCES, FAULT_AUTH,
 				    "IMAP is switched off for '%s' at '%s': %s",
 				    s->cfg->user, s->cfg->host, a->text);
-	if (s->quirks.is_google && !token)
+	if (!token && wants_app_password(s))
 		return session_fail(s, -EACCES, FAULT_AUTH,
 				    "the server '%s' refuses the password of "
 				    "'%s' (%s): Google needs an app password, "
@@ -201,7 +209,8 @@ static void end_line(struct command *c)
 		return;
 	}
 	memcpy(p, c->bytes, c->n);
-	memcpy(p + c->n, "\r\n", 2);
+	p[c->n] = '\r';
+	p[c->n + 1] = '\n';
 	secret_wipe(c->bytes, c->n);
 	free(c->bytes);
 	c->bytes = p;
@@ -235,7 +244,7 @@ static int authenticate(struct session *s, const struct mechanism *m,
 	return session_ask(s, &c);
 }
 
-static int login(struct session *s, struct credentials *cred)
+static int say_login(struct session *s, struct credentials *cred)
 {
 	struct command c;
 
@@ -263,7 +272,7 @@ static int try_once(struct session *s, struct credentials *cred)
 	if (!token && session_has(s, CAP_AUTH_PLAIN))
 		return authenticate(s, &plain, cred);
 	if (!token)
-		return login(s, cred);
+		return say_login(s, cred);
 	if (session_has(s, CAP_AUTH_OAUTHBEARER))
 		return authenticate(s, &oauthbearer, cred);
 	if (session_has(s, CAP_AUTH_XOAUTH2))

@@ -79,7 +79,9 @@ static void copy_text(char *ret, size_t size, const char *text, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)text[i];
 
-		ret[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+		ret[i] = text[i];
+		if (c < 0x20 || c == 0x7f)
+			ret[i] = ' ';
 	}
 	ret[n] = '\0';
 }
@@ -114,8 +116,11 @@ static void take_code(struct session *s, const struct status *st)
 		s->box.uids_not_sticky = true;
 		break;
 	case CODE_ALERT:
-		/* RFC 9051 section 7.1: the user has to see it. */
-		if (st->n_text > 0)
+		/*
+		 * RFC 9051 section 7.1: the user has to see it. In a refusal
+		 * it is the sentence that the caller passes on.
+		 */
+		if (st->n_text > 0 && (!st->tagged || st->kind == STATUS_OK))
 			log_warn("imap: '%s' says: %.*s", s->cfg->host,
 				 (int)(st->n_text < 400 ? st->n_text : 400),
 				 st->text);

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <libetpan/libetpan.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "imap/names.h"
+#include "imap/scan.h"
 
 /*
  * libetpan, kept in a box. It parses a response that was made for it here, out
@@ -151,7 +154,10 @@ void etpan_add_word(char *words, size_t size, const char *w, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)w[i];
 
-		words[at++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+		words[at] = w[i];
+		if (c < 0x20 || c == 0x7f)
+			words[at] = '?';
+		at++;
 	}
 	words[at] = '\0';
 }
@@ -263,6 +269,100 @@ static void take_items(struct etpan *e, struct mail_row *row)
 	}
 }
 
+/* Words of atom characters, each perhaps behind one backslash. */
+static bool are_flags(const char *p, size_t n)
+{
+	bool in_word = false;
+
+	if (n < 2 || p[0] != '(' || p[n - 1] != ')')
+		return false;
+	for (size_t i = 1; i < n - 1; i++) {
+		unsigned char c = (unsigned char)p[i];
+
+		if (c == ' ') {
+			/* One blank, between two words. */
+			if (!in_word)
+				return false;
+			in_word = false;
+		} else if (c == '\\') {
+			if (in_word || p[i + 1] == ' ' || p[i + 1] == ')')
+				return false;
+		} else if (c < 0x20 || c > 0x7e || strchr("(){%*\"]", c)) {
+			return false;
+		} else {
+			in_word = true;
+		}
+	}
+	return n == 2 || in_word;
+}
+
+/* " 1-Feb-2026 03:04:05 +0130", in its quotes. */
+static bool is_date(const char *p, size_t n)
+{
+	static const char shape[] = "\"00-aaa-0000 00:00:00 +0000\"";
+
+	if (n != sizeof(shape) - 1)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		bool ok = p[i] == shape[i];
+
+		if (shape[i] == '0')
+			ok = (p[i] >= '0' && p[i] <= '9') ||
+			     (i == 1 && p[i] == ' ');
+		else if (shape[i] == 'a')
+			ok = (p[i] | 0x20) >= 'a' && (p[i] | 0x20) <= 'z';
+		else if (shape[i] == '+')
+			ok = p[i] == '+' || p[i] == '-';
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static bool has_name(const char *p, size_t n, const char *name)
+{
+	return n == strlen(name) && strncasecmp(p, name, n) == 0;
+}
+
+/* A header section is a literal; one that has nothing may be otherwise. */
+static bool header_section(const char *p, size_t n, struct etpan_item *ret)
+{
+	struct scan s = {.p = p, .end = p + n};
+	struct scan_string str;
+
+	if (!scan_string(&s, &str) || !scan_at_end(&s))
+		return false;
+	ret->name = "BODY[HEADER]";
+	if (str.kind == SCAN_LITERAL) {
+		ret->is_literal = true;
+		ret->p = str.p;
+		ret->n = str.n;
+		return true;
+	}
+	if (str.kind == SCAN_ATOM)
+		return false;
+	for (size_t i = 0; i < str.n; i++) {
+		if (str.p[i] < 0x20 || str.p[i] > 0x7e || str.p[i] == '\\')
+			return false;
+	}
+	return true;
+}
+
+bool etpan_may_have(const char *name, size_t n_name, const char *p, size_t n,
+		    struct etpan_item *ret)
+{
+	*ret = (struct etpan_item){.p = p, .n = n};
+	if (has_name(name, n_name, "FLAGS")) {
+		ret->name = "FLAGS";
+		return are_flags(p, n);
+	}
+	if (has_name(name, n_name, "INTERNALDATE")) {
+		ret->name = "INTERNALDATE";
+		return is_date(p, n);
+	}
+	return header_section(p, n, ret);
+}
+
 static const char made_head[] = "* 1 FETCH (";
 /* A response needs a tagged end, and that a text. */
 static const char made_tail[] = ")\r\n1 OK x\r\n";
@@ -273,7 +373,7 @@ static int build(struct etpan *e, const struct etpan_item *item, unsigned n)
 	char *p;
 
 	for (unsigned i = 0; i < n; i++)
-		need += item[i].n + 1;
+		need += strlen(item[i].name) + item[i].n + 32;
 	if (need > e->size) {
 		p = realloc(e->text, need + 1024);
 		if (!p)
@@ -286,6 +386,10 @@ static int build(struct etpan *e, const struct etpan_item *item, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		if (i > 0)
 			*p++ = ' ';
+		p = stpcpy(p, item[i].name);
+		*p++ = ' ';
+		if (item[i].is_literal)
+			p += sprintf(p, "{%zu}\r\n", item[i].n);
 		p = mempcpy(p, item[i].p, item[i].n);
 	}
 	p = stpcpy(p, made_tail);

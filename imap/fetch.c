@@ -441,6 +441,7 @@ static bool is_valid(const struct imap_body_request *req)
 	return true;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the contract has seven. */
 int imap_fetch(struct imap *im, const char *wire, enum imap_priority prio,
 	       const struct imap_body_request *req,
 	       const struct imap_body_ops *ops, void *ctx, imap_job *ret)

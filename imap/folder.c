@@ -114,7 +114,9 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 }
 
 /* The folder of that name; with `add`, a new one if there is none. */
-static struct mail_folder *find(struct folders_job *j, char *wire, bool add)
+static struct mail_folder *
+/* NOLINTNEXTLINE(readability-non-const-parameter): it becomes the folder's. */
+find(struct folders_job *j, char *wire, bool add)
 {
 	struct node key = {.name = wire};
 	struct node **at = tfind(&key, &j->by_name, compare);
@@ -184,6 +186,15 @@ static void take_status(struct folders_job *j, struct mail_folder *f)
 	free(f->wire);
 }
 
+/* No command can name a mailbox with a line end in its name. Frees it then. */
+static bool is_usable(struct mail_folder *f)
+{
+	if (!strpbrk(f->wire, "\r\n"))
+		return true;
+	free(f->wire);
+	return false;
+}
+
 static void data(struct job *job, struct session *s, const struct response *r)
 {
 	struct folders_job *j = (struct folders_job *)job;
@@ -191,7 +202,7 @@ static void data(struct job *job, struct session *s, const struct response *r)
 
 	(void)s;
 	if (r->kind == RESPONSE_LIST) {
-		if (grammar_list(r, &f) == 0)
+		if (grammar_list(r, &f) == 0 && is_usable(&f))
 			take_list(j, &f);
 		else
 			log_warn("imap: a mailbox is left out: its name or "

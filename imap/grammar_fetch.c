@@ -11,9 +11,8 @@
 /*
  * FETCH responses: a list of names and values, in any order (RFC 9051
  * section 7.5.2). Numbers and labels are read here; FLAGS, INTERNALDATE and
- * header sections go to libetpan together, and if it refuses them, one by one,
- * so that only the bad one is lost. Items that we did not ask for are skipped
- * over, whatever they are.
+ * header sections go to libetpan if they are well-formed, else only that item
+ * is lost. Items that we did not ask for are skipped over, whatever they are.
  */
 
 #define LABELS_MAX MAIL_KEYWORDS_MAX
@@ -49,6 +48,11 @@ void grammar_free(struct grammar *g)
 	free(g);
 }
 
+struct span {
+	const char *p;
+	size_t n;
+};
+
 /* What is being collected while the items are walked. */
 struct walk {
 	struct grammar *g;
@@ -57,12 +61,12 @@ struct walk {
 	unsigned n;
 };
 
-static bool is_item(const struct etpan_item *name, const char *s)
+static bool is_item(const struct span *name, const char *s)
 {
 	return name->n == strlen(s) && strncasecmp(name->p, s, name->n) == 0;
 }
 
-static bool begins(const struct etpan_item *name, const char *s)
+static bool begins(const struct span *name, const char *s)
 {
 	return name->n >= strlen(s) && strncasecmp(name->p, s, strlen(s)) == 0;
 }
@@ -90,8 +94,7 @@ static bool take_labels(struct grammar *g, struct scan *s)
 	}
 }
 
-static bool take_body(struct fetch *f, const struct etpan_item *name,
-		      struct scan *s)
+static bool take_body(struct fetch *f, const struct span *name, struct scan *s)
 {
 	struct scan at = {.p = name->p + 6, .end = name->p + name->n};
 
@@ -156,9 +159,68 @@ static bool take_modseq(struct mail_row *row, struct scan *s)
 	return true;
 }
 
+/* Flags that libetpan would refuse, as `(a%b)`: taken as they stand. */
+static void plain_flags(struct grammar *g, struct mail_row *row, const char *p,
+			const char *end)
+{
+	static const struct {
+		const char *name;
+		uint32_t flag;
+	} system[] = {
+		{"\\Seen", MAIL_SEEN},       {"\\Answered", MAIL_ANSWERED},
+		{"\\Flagged", MAIL_FLAGGED}, {"\\Deleted", MAIL_DELETED},
+		{"\\Draft", MAIL_DRAFT},
+	};
+	struct scan s = {.p = p, .end = end};
+	struct scan_string w;
+	struct span word;
+
+	g->keywords[0] = '\0';
+	row->keywords = g->keywords;
+	row->flags = 0;
+	row->has |= ROW_FLAGS;
+	while (s.p < s.end) {
+		if (!scan_string(&s, &w)) {
+			s.p++; /* a blank, a parenthesis, a lone quote */
+			continue;
+		}
+		word = (struct span){.p = w.p, .n = w.n};
+		for (size_t i = 0; i < sizeof(system) / sizeof(*system); i++) {
+			if (is_item(&word, system[i].name))
+				row->flags |= system[i].flag;
+		}
+		if (w.n > 0 && w.p[0] != '\\')
+			etpan_add_word(g->keywords, sizeof(g->keywords), w.p,
+				       w.n);
+	}
+}
+
+/* FLAGS, INTERNALDATE, headers: kept for libetpan. All else: skipped. */
+static bool take_for_etpan(struct walk *w, const struct span *name,
+			   struct scan *s)
+{
+	const char *from = s->p;
+	bool flags = is_item(name, "FLAGS");
+
+	if (!scan_skip(s))
+		return false;
+	if (!flags && !is_item(name, "INTERNALDATE") &&
+	    !begins(name, "BODY[HEADER"))
+		return true;
+	if (w->n < ETPAN_ITEMS &&
+	    etpan_may_have(name->p, name->n, from, (size_t)(s->p - from),
+			   &w->item[w->n])) {
+		w->n++;
+		return true;
+	}
+	w->f->damaged = true;
+	if (flags)
+		plain_flags(w->g, &w->f->row, from, s->p);
+	return true;
+}
+
 /* The value of one item; false: it makes no sense. */
-static bool take_value(struct walk *w, const struct etpan_item *name,
-		       struct scan *s)
+static bool take_value(struct walk *w, const struct span *name, struct scan *s)
 {
 	struct mail_row *row = &w->f->row;
 
@@ -174,22 +236,13 @@ static bool take_value(struct walk *w, const struct etpan_item *name,
 	if (begins(name, "BODY[]"))
 		return take_body(w->f, name, s);
 
-	if (!scan_skip(s))
-		return false;
-	if (w->n < ETPAN_ITEMS &&
-	    (is_item(name, "FLAGS") || is_item(name, "INTERNALDATE") ||
-	     begins(name, "BODY[HEADER"))) {
-		w->item[w->n].p = name->p;
-		w->item[w->n].n = (size_t)(s->p - name->p);
-		w->n++;
-	}
-	return true;
+	return take_for_etpan(w, name, s);
 }
 
 /* Walk `(name value name value ...)`; false: it was left half-way. */
 static bool walk_items(struct walk *w, struct scan *s)
 {
-	struct etpan_item name;
+	struct span name;
 	struct scan at;
 
 	if (!scan_char(s, '('))
@@ -212,45 +265,6 @@ static bool walk_items(struct walk *w, struct scan *s)
 	}
 }
 
-/* Flags that libetpan refuses, such as `(a%b)`: taken as they stand. */
-static bool plain_flags(struct grammar *g, const struct etpan_item *item,
-			struct mail_row *row)
-{
-	static const struct {
-		const char *name;
-		uint32_t flag;
-	} system[] = {
-		{"\\Seen", MAIL_SEEN},       {"\\Answered", MAIL_ANSWERED},
-		{"\\Flagged", MAIL_FLAGGED}, {"\\Deleted", MAIL_DELETED},
-		{"\\Draft", MAIL_DRAFT},
-	};
-	struct scan s = {.p = item->p + 5, .end = item->p + item->n};
-	struct scan_string w;
-	struct etpan_item word;
-
-	if (item->n < 5 || strncasecmp(item->p, "FLAGS", 5) != 0)
-		return false;
-	g->keywords[0] = '\0';
-	row->keywords = g->keywords;
-	row->flags = 0;
-	row->has |= ROW_FLAGS;
-	while (s.p < s.end) {
-		if (!scan_string(&s, &w)) {
-			s.p++; /* a blank, a parenthesis, a lone quote */
-			continue;
-		}
-		word = (struct etpan_item){.p = w.p, .n = w.n};
-		for (size_t i = 0; i < sizeof(system) / sizeof(*system); i++) {
-			if (is_item(&word, system[i].name))
-				row->flags |= system[i].flag;
-		}
-		if (w.n > 0 && w.p[0] != '\\')
-			etpan_add_word(g->keywords, sizeof(g->keywords), w.p,
-				       w.n);
-	}
-	return true;
-}
-
 void grammar_fetch(struct grammar *g, const struct response *r,
 		   struct fetch *ret)
 {
@@ -266,11 +280,6 @@ void grammar_fetch(struct grammar *g, const struct response *r,
 
 	if (!walk_items(&w, &s))
 		ret->damaged = true;
-	if (w.n == 0 || etpan_parse(g->etpan, w.item, w.n, &ret->row))
-		return;
-	for (unsigned i = 0; i < w.n; i++) {
-		if (!etpan_parse(g->etpan, &w.item[i], 1, &ret->row) &&
-		    !plain_flags(g, &w.item[i], &ret->row))
-			ret->damaged = true;
-	}
+	if (w.n > 0 && !etpan_parse(g->etpan, w.item, w.n, &ret->row))
+		ret->damaged = true;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "imap/pool.h"
+#include "imap/why.h"
 
 /*
  * The account: made, connected, looked at, freed. What it does in between is
@@ -57,16 +58,16 @@ static int start_keeper(struct imap *im)
 	return -r;
 }
 
-static int build(struct imap *im, const struct imap_config *cfg)
+static int build(struct imap *im, const struct imap_config *cfg,
+		 struct imap_error *why)
 {
-	struct imap_error why;
 	int r = copy_config(cfg, &im->cfg);
 
 	if (r < 0)
 		return r;
 	if (cfg->tls != IMAP_TLS_NONE) {
 		r = net_tls_new(im->cfg.cafile, im->cfg.pin_sha256, &im->tls,
-				&why);
+				why);
 		if (r < 0)
 			return r;
 	}
@@ -79,11 +80,12 @@ static int build(struct imap *im, const struct imap_config *cfg)
 }
 
 int imap_new(const struct imap_config *cfg, const struct imap_events *events,
-	     void *ctx, struct imap **ret)
+	     void *ctx, struct imap **ret, struct imap_error *why)
 {
 	struct imap *im;
 	int r;
 
+	*why = (struct imap_error){0};
 	if (!is_valid(cfg))
 		return -EINVAL;
 	im = calloc(1, sizeof(*im));
@@ -99,7 +101,7 @@ int imap_new(const struct imap_config *cfg, const struct imap_events *events,
 	im->retry_at_ms = CLOCK_NEVER;
 	im->jitter = (uint32_t)clock_now_ms();
 
-	r = build(im, cfg);
+	r = build(im, cfg, why);
 	if (r < 0) {
 		imap_free(im);
 		return r;
@@ -108,8 +110,19 @@ int imap_new(const struct imap_config *cfg, const struct imap_events *events,
 	return 0;
 }
 
+/*
+ * An attempt that goes on, but nothing was ever heard from the server, for
+ * longer than connecting may take: no network, or one that swallows all.
+ */
+static bool is_silent(struct imap *im, int64_t deadline_ms)
+{
+	return clock_now_ms() >= deadline_ms &&
+	       net_bytes_in(im->conn[0].session.net) == 0;
+}
+
 int imap_connect(struct imap *im, struct imap_error *why)
 {
+	int64_t deadline_ms = clock_now_ms() + im->cfg.connect_timeout_ms;
 	uint64_t before;
 	int r = 0;
 
@@ -121,9 +134,17 @@ int imap_connect(struct imap *im, struct imap_error *why)
 	if (im->n_ready == 0)
 		pool_want_locked(im, &im->conn[0]);
 	while (im->n_ready == 0 && im->attempts == before &&
-	       !atomic_load(&im->stop))
-		(void)lock_cond_wait(&im->attempted, &im->lock, CLOCK_NEVER);
-	if (im->n_ready == 0) {
+	       !atomic_load(&im->stop) && !is_silent(im, deadline_ms))
+		(void)lock_cond_wait(&im->attempted, &im->lock,
+				     clock_now_ms() < deadline_ms
+					     ? deadline_ms
+					     : CLOCK_NEVER);
+	if (im->n_ready == 0 && im->attempts == before) {
+		r = net_fail(why, -ETIMEDOUT, FAULT_NETWORK,
+			     "no answer from '%s' port %u within %u s",
+			     im->cfg.host, im->cfg.port,
+			     (im->cfg.connect_timeout_ms + 999) / 1000);
+	} else if (im->n_ready == 0) {
 		*why = im->last_error;
 		r = why->code < 0 ? why->code : -ENOTCONN;
 	} else {

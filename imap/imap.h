@@ -92,18 +92,22 @@ struct imap_events {
 	void (*offline)(void *ctx, const struct imap_error *why);
 };
 
-/* `cfg` and its strings are copied (but `secret`). -ENOMEM, -EINVAL. */
+/*
+ * `cfg` and its strings are copied (but `secret`). -ENOMEM. -EINVAL: a value
+ * out of range, or as `why` says: the cafile cannot be read, the pin is no
+ * SHA-256.
+ */
 MUST_CHECK int imap_new(const struct imap_config *cfg,
 			const struct imap_events *events, void *ctx,
-			struct imap **ret);
+			struct imap **ret, struct imap_error *why);
 
 /*
- * Make the first connection and log in; wait for it, at most
- * connect_timeout_ms plus what the TLS handshake and login take within
- * timeout_ms. On failure `*why` says what happened, in one sentence; the
- * account stays usable, and tries again by itself when a job comes
- * or the backoff is over (never after FAULT_AUTH: then only after
- * imap_retry()).
+ * Make the first connection and log in; wait for it, for connect_timeout_ms if
+ * the server says nothing at all (the attempt then goes on, -ETIMEDOUT), else
+ * as long as each of its answers comes within timeout_ms. On failure `*why`
+ * says what happened, in one sentence; the account stays usable, and tries
+ * again by itself when a job comes or the backoff is over (never after
+ * FAULT_AUTH: then only after imap_retry()).
  */
 MUST_CHECK int imap_connect(struct imap *im, struct imap_error *why);
 
@@ -124,7 +128,14 @@ enum imap_priority {
 	N_IMAP_PRIO
 };
 
-typedef uint64_t imap_job; /* never 0 for a job, never used twice */
+/*
+ * A job is known by a number, never 0, never used twice; `*ret` is written
+ * before its first callback. The functions that start one refuse at once, and
+ * then no callback runs: -ENOTCONN for two seconds after connecting failed
+ * (later ones try again and wait for that), -EACCES while the login is refused
+ * (until imap_retry()), -ECANCELED during imap_free(), -EINVAL, -ENOMEM.
+ */
+typedef uint64_t imap_job;
 
 /* -ECANCELED will be its result unless it is finished by then. Any thread. */
 void imap_cancel(struct imap *im, imap_job job);

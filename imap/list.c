@@ -287,6 +287,7 @@ static const struct job_class list_class = {
 	.free = list_free,
 };
 
+/* NOLINTNEXTLINE(readability-function-size): the contract has seven. */
 int imap_list(struct imap *im, const char *wire, enum imap_priority prio,
 	      const struct imap_list_request *req,
 	      const struct imap_list_ops *ops, void *ctx, imap_job *ret)

@@ -88,6 +88,7 @@ int session_fail(struct session *s, int code, enum imap_fault fault,
 	s->why.code = code;
 	s->why.fault = fault;
 	va_start(ap, fmt);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, above. */
 	(void)vsnprintf(s->why.text, sizeof(s->why.text), fmt, ap);
 	va_end(ap);
 	/* Parts of the sentence come from the server. */

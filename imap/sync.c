@@ -126,6 +126,7 @@ static const struct job_class sync_class = {
 	.free = listing_free,
 };
 
+/* NOLINTNEXTLINE(readability-function-size): the contract has seven. */
 int imap_sync(struct imap *im, const char *wire, enum imap_priority prio,
 	      const struct imap_sync_request *req,
 	      const struct imap_list_ops *ops, void *ctx, imap_job *ret)

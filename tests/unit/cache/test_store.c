@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -242,29 +243,48 @@ static void an_empty_file_is_a_new_database(void **state)
 	assert_string_equal(s->report.set_aside, "");
 }
 
+/* The second leaf of the table of messages: opening does not come by it. */
+static long page_of_messages(struct scene *s)
+{
+	char path[320];
+	sqlite3_stmt *st;
+	sqlite3 *db;
+	long page;
+
+	path_in_state(s, "index.db", path);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_prepare_v2(db,
+				   "SELECT pageno FROM dbstat WHERE name ="
+				   " 'messages' AND pagetype = 'leaf'"
+				   " LIMIT 1 OFFSET 1",
+				   -1, &st, NULL),
+		SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	page = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return page;
+}
+
 static void damage_met_later_is_set_aside_at_the_next_open(void **state)
 {
 	struct scene *s = *state;
-	struct cache_config cfg = {s->state_dir, s->cache_dir, 0};
 	char path[320], garbage[4096];
-	struct stat st;
 
 	scene_box(s);
 	for (uint32_t i = 1; i <= 3000; i++)
 		assert_int_not_equal(scene_add(s, i, "x.eml"), 0);
 	scene_close(s);
-	path_in_state(s, "index.db", path);
-	assert_int_equal(stat(path, &st), 0);
 	memset(garbage, 0xff, sizeof(garbage));
-	for (long at = 64 * 4096; at + 4096 <= st.st_size; at += 4096)
-		overwrite(path, at, garbage, sizeof(garbage));
-	if (cache_open(&cfg, 0, &s->c, &s->report) == 0 &&
-	    s->report.set_aside[0] == '\0') {
-		assert_int_equal(box_open(s->c, s->folder, &s->box), -EBADMSG);
-		scene_close(s);
-		expect_set_aside(s);
-	}
-	assert_true(s->c != NULL);
+	path_in_state(s, "index.db", path);
+	overwrite(path, (page_of_messages(s) - 1) * 4096, garbage,
+		  sizeof(garbage));
+	scene_open(s);
+	assert_string_equal(s->report.set_aside, "");
+	assert_int_equal(box_open(s->c, s->folder, &s->box), -EBADMSG);
+	scene_close(s);
+	expect_set_aside(s);
 }
 
 static void rows_that_cannot_be_are_left_out(void **state)

@@ -26,6 +26,7 @@ struct worker {
 static void run_all(struct scene *s, void *(*run)(void *), const uint64_t *ids)
 {
 	struct worker w[THREADS];
+	const char *error = NULL;
 
 	for (unsigned i = 0; i < THREADS; i++) {
 		w[i] = (struct worker){.s = s, .nr = i, .ids = ids};
@@ -35,8 +36,10 @@ static void run_all(struct scene *s, void *(*run)(void *), const uint64_t *ids)
 	for (unsigned i = 0; i < THREADS; i++) {
 		pthread_join(w[i].thread, NULL);
 		if (w[i].error)
-			fail_msg("%s", w[i].error);
+			error = w[i].error;
 	}
+	if (error)
+		fail_msg("%s", error);
 }
 
 static void *add_and_read(void *arg)

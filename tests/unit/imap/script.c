@@ -435,13 +435,14 @@ struct imap *account_new(struct server *s, const struct account_options *o)
 		.timeout_ms = o->timeout_ms ? o->timeout_ms : 10000,
 		.connect_timeout_ms = 5000,
 	};
+	struct imap_error why;
 	struct imap *im;
 
 	online = 0;
 	offline = 0;
 	assert_int_equal(secret_new(SECRET_PASSWORD, "p w", 3, &password), 0);
 	cfg.secret = password;
-	assert_int_equal(imap_new(&cfg, &events, NULL, &im), 0);
+	assert_int_equal(imap_new(&cfg, &events, NULL, &im, &why), 0);
 	return im;
 }
 

@@ -269,7 +269,8 @@ static void sync_tells_old_flags_and_then_new_rows(void **state)
 	end(im, s);
 	assert_int_equal(seen.result, 0);
 	assert_int_equal(seen.uid[0], 4);
-	assert_int_equal(seen.has[0], ROW_UID | ROW_FLAGS);
+	for (unsigned i = 0; i + 1 < seen.n; i++)
+		assert_int_equal(seen.has[i], ROW_UID | ROW_FLAGS);
 	assert_int_equal(seen.uid[seen.n - 1], 12);
 	assert_true((seen.has[seen.n - 1] & ROW_FIELDS) != 0);
 }
@@ -584,15 +585,18 @@ static void a_job_lost_twice_ends(void **state)
 {
 	struct server *s =
 		SERVER(STEPS(LOGIN, EXAMINE("1"), "C: FETCH 1 ", "X:"),
-		       STEPS(LOGIN, EXAMINE("1"), "C: FETCH 1 ", "X:"));
+		       STEPS(LOGIN, EXAMINE("1"), "C: FETCH 1 ", "X:"),
+		       STEPS(LOGIN, EXAMINE("0")));
 	struct imap *im = account_connected(s, 1);
 	struct seen seen = {0};
 
 	(void)state;
 	list(im, &seen, 0);
 	seen_wait(&seen);
-	end(im, s);
 	assert_int_equal(seen.result, -ENOTCONN);
+	assert_int_equal(seen.opened, 2);
+	account_free(im);
+	server_stop(s);
 }
 
 static void only_unfinished_bodies_are_repeated(void **state)
