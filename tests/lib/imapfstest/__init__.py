@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The end-to-end test kit: private servers, faults, mounts, waiting.
+
+Tests are plain functions test_*(env) in tests/mount/*.py, run by
+tests/lib/runner.py; `from imapfstest import *` gives them all of this.
+"""
+
+from .certs import Certs
+from .client import Client, quote, utf7_decode, utf7_encode
+from .dovecot import Dovecot
+from .env import (Env, Skip, deadline, measure, needs_root, ordinary_user,
+                  skip, slow)
+from .mount import Mount, StartFailed, slowdown
+from .proxy import Proxy
+from .script import (GMAIL_APP_PASSWORD, GMAIL_BAD_CREDENTIALS,
+                     GMAIL_IMAP_DISABLED, GMAIL_TOO_MANY, GMAIL_WEB_LOGIN,
+                     Box, Msg, ScriptServer, cut_after, hang_in_literal,
+                     inject_after_starttls, slowly)
+from .terminal import Terminal
+from .util import Timeout, alive, marked, mounts_under, popen, run, wait_for
+
+__all__ = [
+    "Box", "Certs", "Client", "Dovecot", "Env", "GMAIL_APP_PASSWORD",
+    "GMAIL_BAD_CREDENTIALS", "GMAIL_IMAP_DISABLED", "GMAIL_TOO_MANY",
+    "GMAIL_WEB_LOGIN", "Mount", "Msg", "Proxy", "ScriptServer", "Skip",
+    "StartFailed", "Terminal", "Timeout", "alive", "cut_after", "deadline",
+    "hang_in_literal", "inject_after_starttls", "marked", "measure",
+    "mounts_under", "needs_root", "ordinary_user", "popen", "quote", "run",
+    "skip", "slow", "slowdown", "slowly", "utf7_decode", "utf7_encode",
+    "wait_for",
+]

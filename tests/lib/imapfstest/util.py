@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting, running commands and knowing processes: what every helper needs.
+
+wait_for() is the only way to wait: it asks until the answer is yes or the
+deadline passes. Every process started here carries the marker of its test in
+the environment, so that a clean-up finds it again even when it has forked
+away, and never meets a process of somebody else.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+MARKER = "IMAPFS_TEST_MARKER"
+
+
+class Timeout(AssertionError):
+    """A deadline passed; the text says what was waited for."""
+
+
+def wait_for(predicate, timeout=10.0, what=None, step=0.01):
+    """Ask `predicate` until it gives something true, and return that.
+
+    OSError counts as "not yet". After `timeout` seconds: Timeout, with the
+    last exception or value in its text.
+    """
+    deadline = time.monotonic() + timeout
+    last = None
+    while True:
+        try:
+            last = predicate()
+            if last:
+                return last
+        except OSError as error:
+            last = error
+        if time.monotonic() >= deadline:
+            name = what or getattr(predicate, "__name__", "condition")
+            raise Timeout(f"{name}: not within {timeout} s (last: {last!r})")
+        time.sleep(step)
+
+
+class Result:
+    """What a command left: code, out and err (bytes), seconds."""
+
+    def __init__(self, code, out, err, seconds):
+        self.code, self.out, self.err = code, out, err
+        self.seconds = seconds
+
+    @property
+    def text(self):
+        return self.out.decode("utf-8", "surrogateescape")
+
+    @property
+    def errtext(self):
+        return self.err.decode("utf-8", "surrogateescape")
+
+    @property
+    def lines(self):
+        return self.text.splitlines()
+
+    def __repr__(self):
+        return (f"Result(code={self.code}, out={self.out[-2000:]!r}, "
+                f"err={self.err[-2000:]!r}, seconds={self.seconds:.2f})")
+
+
+def environment(extra=None):
+    env = dict(os.environ)
+    env["LC_ALL"] = "C.UTF-8"
+    if extra:
+        for key, value in extra.items():
+            if value is None:
+                env.pop(key, None)
+            else:
+                env[key] = str(value)
+    return env
+
+
+def popen(args, user=None, env=None, **kw):
+    """Start a process in its own session, as numeric `user` when root."""
+    if user is not None and os.geteuid() == 0 and user != 0:
+        kw.update(user=user, group=user, extra_groups=[])
+        # The folder may be one that only this user can enter.
+        folder = kw.pop("cwd", None)
+        words = ["sh", "-c", args] if isinstance(args, str) else list(args)
+        args = ["sh", "-c", 'cd "$0" && exec "$@"', str(folder or "/"),
+                *map(str, words)]
+    shell = isinstance(args, str)
+    return subprocess.Popen(args, shell=shell, env=environment(env),
+                            start_new_session=True, **kw)
+
+
+def kill_group(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def run(args, timeout=20.0, check=True, input=None, user=None, env=None,
+        cwd=None):
+    """Run a list (or, with a shell, a string) to its end; give a Result.
+
+    A process that misses the deadline is killed with its group: Timeout.
+    With `check` a non-zero exit is an AssertionError that shows its output.
+    """
+    start = time.monotonic()
+    stdin = subprocess.PIPE if input is not None else subprocess.DEVNULL
+    process = popen(args, user=user, env=env, cwd=cwd, stdin=stdin,
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        out, err = process.communicate(input, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        kill_group(process)
+        try:
+            out, err = process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            out = err = b""
+        raise Timeout(f"{args!r}: not done within {timeout} s; "
+                      f"out={out[-2000:]!r} err={err[-2000:]!r}") from None
+    result = Result(process.returncode, out, err, time.monotonic() - start)
+    if check and result.code != 0:
+        raise AssertionError(f"{args!r} failed: {result!r}")
+    return result
+
+
+def alive(pid):
+    """Is this process there and not a zombie?"""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
+
+
+def children(pid):
+    """All living descendants of a process, the process itself first."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            stat = Path(f"/proc/{entry}/stat").read_bytes()
+        except OSError:
+            continue
+        fields = stat.rsplit(b")", 1)[1].split()
+        parents.setdefault(int(fields[1]), []).append(int(entry))
+    found = [pid]
+    for one in found:
+        found.extend(parents.get(one, []))
+    return found
+
+
+def marked(value, name=MARKER):
+    """Processes, except this one, whose environment has this marker."""
+    needle = f"{name}={value}".encode() + b"\0"
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            text = Path(f"/proc/{entry}/environ").read_bytes()
+        except OSError:
+            continue
+        if b"\0" + needle in b"\0" + text:
+            found.append(int(entry))
+    return [pid for pid in found if alive(pid)]
+
+
+def end_process(pid, patience=5.0):
+    """SIGTERM, wait, SIGKILL, wait; fine when it is gone already."""
+    for sign, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5)):
+        try:
+            os.kill(pid, sign)
+        except ProcessLookupError:
+            return
+        try:
+            wait_for(lambda: not alive(pid), seconds)
+            return
+        except Timeout:
+            continue
+
+
+def mounts_under(folder):
+    """[(mount point, device minor)] below `folder`, the deepest first."""
+    prefix = str(folder).rstrip("/") + "/"
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split(" ")
+        point = fields[4].encode().decode("unicode_escape") \
+            .encode("latin-1").decode("utf-8", "surrogateescape")
+        if point.startswith(prefix):
+            found.append((point, int(fields[2].split(":")[1])))
+    return sorted(found, key=lambda item: -len(item[0]))

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The test kit itself: what the other tests lean on holds."""
+
+import os
+import time
+
+import makemail
+from imapfstest import *
+
+
+def test_dovecot_runs_without_root_and_restarts_with_its_mail(env):
+    server = env.dovecot(format="maildir", separator=".")
+    with Client(server) as client:
+        client.create("Entwürfe & mehr")
+        uid = client.append("INBOX", b"Subject: x\r\n\r\nhi\r\n",
+                            ["\\Seen"], 1_000_000_000)
+        got = client.attributes("INBOX")[uid]
+    assert got == {"size": 18, "flags": got["flags"], "date": 1_000_000_000}
+    assert all(os.stat(f"/proc/{pid}").st_uid != 0 for pid in server.pids())
+    server.stop()
+    server.start()
+    with Client(server, tls=False) as client:
+        assert "Entwürfe & mehr" in client.list()
+        assert client.fetch("INBOX") == {1: b"Subject: x\r\n\r\nhi\r\n"}
+
+
+def test_dovecot_takes_every_made_message(env):
+    letters = makemail.odd()
+    assert letters == makemail.odd(), "not the same bytes twice"
+    assert len({name for name, _ in letters}) == len(letters)
+    with Client(env.dovecot()) as client:
+        for _, data in letters:
+            client.append("INBOX", data)
+        assert len(client.uids("INBOX")) == len(letters)
+
+
+def test_scripted_server_satisfies_an_independent_client(env):
+    boxes = {b"INBOX": Box([Msg(i, b"Subject: %d\r\n\r\nbody\r\n" % i)
+                            for i in range(1, 20)]),
+             b"A/&AOQ-": Box()}
+    server = env.script(boxes)
+    with Client(server) as client:
+        assert set(client.list()) == {"INBOX", "A/ä"}
+        assert client.fetch("INBOX")[3] == b"Subject: 3\r\n\r\nbody\r\n"
+        client.move("INBOX", 3, "A/ä")
+        client.expunge("INBOX", 4)
+        assert {3, 4}.isdisjoint(client.uids("INBOX"))
+        assert client.uids("A/ä") == [1]
+    assert server.count(rb"UID MOVE") == 1
+
+
+@measure
+def test_proxy_delays_limits_and_cuts(env):
+    letter = makemail.large(2_000_000)
+    server = env.script({b"INBOX": Box([Msg(1, letter)])})
+    link = env.proxy(server, rtt=50)
+    client = Client(link)
+    begin = time.monotonic()
+    client.imap.noop()
+    assert 0.050 <= time.monotonic() - begin < 0.080
+    link.rate(100)
+    begin = time.monotonic()
+    assert client.fetch("INBOX") == {1: letter}
+    assert 0.25 < time.monotonic() - begin < 0.60
+    link.reset()
+    client.imap.noop()
+    assert link.stats()["turns"] == 1
+    link.cut("rst")
+    link.wait_live(0)
+    link.rtt(0)
+    link.rate(0)
+    link.cutdown(100_000)
+    client = Client(link)
+    try:
+        client.fetch("INBOX")
+    except (OSError, client.imap.error):
+        return
+    raise AssertionError("the connection was not cut")
