@@ -237,6 +237,24 @@ size_t box_read(struct box *b, uint64_t after, struct cache_msg *ret, size_t n)
 	return got;
 }
 
+size_t box_read_back(struct box *b, uint64_t before, struct cache_msg *ret,
+		     size_t n)
+{
+	size_t got = 0, pos;
+
+	lock_take(&b->lock);
+	pos = before > 0 ? index_first_after(&b->index, before - 1) : 0;
+	while (got < n && pos-- > 0) {
+		const struct record *r = index_at(&b->index, pos);
+
+		if ((r->state & (RECORD_ANNOUNCED | RECORD_DEAD)) ==
+		    RECORD_ANNOUNCED)
+			fill_msg(&b->index, r, &ret[got++]);
+	}
+	lock_drop(&b->lock);
+	return got;
+}
+
 static int compare_uids(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;

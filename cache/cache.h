@@ -176,6 +176,10 @@ MUST_CHECK int box_find_uid(struct box *b, uint32_t uid, struct cache_msg *ret);
 /* Up to `n` announced, living rows with id > `after`, ascending by id. */
 size_t box_read(struct box *b, uint64_t after, struct cache_msg *ret, size_t n);
 
+/* The same with id < `before`, descending by id. */
+size_t box_read_back(struct box *b, uint64_t before, struct cache_msg *ret,
+		     size_t n);
+
 /* UIDs of every living row, ascending; yours to free. -ENOMEM. */
 MUST_CHECK int box_uids(struct box *b, uint32_t **ret, size_t *ret_n);
 

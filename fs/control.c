@@ -8,9 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/ahead.h"
 #include "fs/folder.h"
 #include "fs/load.h"
 #include "fs/park.h"
+#include "fs/store.h"
 #include "imap/log.h"
 
 /*
@@ -103,6 +105,7 @@ struct report {
 	struct imap_state imap;
 	struct cache_stats cache;
 	struct load_stats load;
+	struct ahead_stats ahead;
 	struct folder **folders;
 	size_t n_folders;
 };
@@ -113,6 +116,7 @@ static int report_make(struct fs *fs, struct report *ret)
 	imap_get_state(fs->imap, &ret->imap);
 	cache_get_stats(fs->cache, &ret->cache);
 	load_get_stats(fs, &ret->load);
+	ahead_get_stats(fs, &ret->ahead);
 	return tree_all(fs->tree, &ret->folders, &ret->n_folders);
 }
 
@@ -191,6 +195,13 @@ static void print_status(FILE *out, struct report *r)
 		(unsigned long long)r->cache.max_bytes,
 		(unsigned long long)r->load.hits,
 		(unsigned long long)r->load.misses);
+	fprintf(out,
+		"read-ahead:   %llu messages, %llu bytes fetched, %llu given "
+		"to "
+		"the kernel\n",
+		(unsigned long long)r->ahead.fetched,
+		(unsigned long long)r->ahead.bytes,
+		(unsigned long long)store_count(r->fs->store));
 	fprintf(out, "folders:      %zu\n", r->n_folders);
 	for (size_t i = 0; i < r->n_folders; i++) {
 		if (!folder_report_make(r->folders[i], &fr))
@@ -283,7 +294,8 @@ static void print_status_json(FILE *out, struct report *r)
 		"\"jobs\":{\"running\":%u,\"queued\":%u},\"parked\":%u,"
 		"\"cache\":{\"bodies\":%llu,\"bytes\":%llu,\"max_bytes\":%llu,"
 		"\"hits\":%llu,\"misses\":%llu,\"evicted\":%llu,"
-		"\"damaged\":%llu},\"requests\":{",
+		"\"damaged\":%llu},\"ahead\":{\"fetched\":%llu,\"bytes\":%llu,"
+		"\"stored\":%llu},\"requests\":{",
 		r->imap.jobs_running, r->imap.jobs_queued,
 		park_count(r->fs->park), (unsigned long long)r->cache.bodies,
 		(unsigned long long)r->cache.body_bytes,
@@ -291,7 +303,10 @@ static void print_status_json(FILE *out, struct report *r)
 		(unsigned long long)r->load.hits,
 		(unsigned long long)r->load.misses,
 		(unsigned long long)r->cache.evicted,
-		(unsigned long long)r->cache.damaged);
+		(unsigned long long)r->cache.damaged,
+		(unsigned long long)r->ahead.fetched,
+		(unsigned long long)r->ahead.bytes,
+		(unsigned long long)store_count(r->fs->store));
 	for (int i = 0; i < N_REQUESTS; i++)
 		fprintf(out, "%s\"%s\":%llu", i ? "," : "", request_names[i],
 			(unsigned long long)r->fs->control->requests[i]);

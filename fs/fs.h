@@ -47,6 +47,8 @@
 
 struct tree;
 struct load;
+struct ahead;
+struct store;
 struct park;
 struct notify;
 struct replay;
@@ -60,6 +62,8 @@ struct fs {
 	struct imap *imap;
 	struct tree *tree;
 	struct load *load;
+	struct ahead *ahead;
+	struct store *store;
 	struct park *park;
 	struct notify *notify;
 	struct replay *replay;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/ahead.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
 #include "fs/park.h"
@@ -31,7 +32,7 @@ struct part_job {
 	bool began;
 };
 
-static void moved(struct fs *fs, uint64_t id)
+void load_moved(struct fs *fs, uint64_t id)
 {
 	fs->load->gen++;
 	park_wake(fs->park, id);
@@ -77,19 +78,19 @@ static int part_data(void *ctx, uint32_t uid, const void *bytes, size_t n)
 	lock_drop(&l->lock);
 	park_extend(j->fs->park, t->id, clock_now_ms() + j->fs->timeout_ms);
 	if (wake)
-		moved(j->fs, t->id);
+		load_moved(j->fs, t->id);
 	return 0;
 }
 
-/* The body turned out to have another length than the listing said. */
-static void correct_size(struct fs *fs, struct fetch *t, uint64_t size)
+void load_correct_size(struct fs *fs, struct folder *f, uint64_t id,
+		       uint64_t size)
 {
 	struct cache_msg m;
 	struct box *box;
 
-	if (folder_get(fs, t->f, &box) != 0)
+	if (folder_get(fs, f, &box) != 0)
 		return;
-	if (box_find_id(box, t->id, &m) == 0 && m.size != size) {
+	if (box_find_id(box, id, &m) == 0 && m.size != size) {
 		log_debug("load: '%s' has %llu bytes, not %llu", m.name,
 			  (unsigned long long)size, (unsigned long long)m.size);
 		/*
@@ -99,11 +100,11 @@ static void correct_size(struct fs *fs, struct fetch *t, uint64_t size)
 		 * zeros. 0: it asks at every read anyway, and takes the
 		 * answer for stale if it was told of a change meanwhile.
 		 */
-		if (box_set_size(box, t->id, size) == 0 && size > m.size &&
+		if (box_set_size(box, id, size) == 0 && size > m.size &&
 		    m.size > 0)
-			notify_size(fs->notify, t->id);
+			notify_size(fs->notify, id);
 	}
-	folder_put(fs, t->f);
+	folder_put(fs, f);
 }
 
 /*
@@ -136,10 +137,10 @@ static void part_end(void *ctx, uint32_t uid, int result)
 			log_warn("load: a body cannot be kept: %s",
 				 strerror(-r));
 		else
-			correct_size(j->fs, t, j->at);
+			load_correct_size(j->fs, t->f, t->id, j->at);
 	} else if (result == 0 && j->at > size) {
 		t->is_longer = true;
-		correct_size(j->fs, t, j->at);
+		load_correct_size(j->fs, t->f, t->id, j->at);
 	}
 
 	lock_take(&j->fs->load->lock);
@@ -180,7 +181,7 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 		t->damaged = false;
 	lock_drop(&l->lock);
 
-	moved(j->fs, t->id);
+	load_moved(j->fs, t->id);
 	load_fetch_put(j->fs, t);
 	free(j);
 }
@@ -396,6 +397,8 @@ static int miss(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 		return r;
 	if (m->dead || m->uid == 0)
 		return -ENOENT;
+	if (ahead_is_coming(fs, m->id))
+		return -EAGAIN;
 	r = want(fs, t, m, offset, n);
 	if (r == -ENOTCONN && t->damaged)
 		return -EBADMSG;
@@ -423,6 +426,18 @@ int load_read(struct fs *fs, struct folder *f, const struct cache_msg *m,
 	}
 	load_fetch_put(fs, t);
 	return r;
+}
+
+bool load_is_coming(struct fs *fs, uint64_t id)
+{
+	struct load *l = fs->load;
+	bool coming = false;
+
+	lock_take(&l->lock);
+	for (struct fetch *t = l->head; t && !coming; t = t->next)
+		coming = t->id == id && t->n_parts > 0;
+	lock_drop(&l->lock);
+	return coming;
 }
 
 void load_count(struct fs *fs, bool at_once)

@@ -57,4 +57,14 @@ MUST_CHECK int load_fetch_get(struct fs *fs, struct folder *f,
 			      const struct cache_msg *m, struct fetch **ret);
 void load_fetch_put(struct fs *fs, struct fetch *t);
 
+/* Something about this message's body moved: who waits for it looks again. */
+void load_moved(struct fs *fs, uint64_t id);
+
+/* The body turned out to have another length than the listing said. */
+void load_correct_size(struct fs *fs, struct folder *f, uint64_t id,
+		       uint64_t size);
+
+/* Has a reader asked for this body, and is it on its way? */
+bool load_is_coming(struct fs *fs, uint64_t id);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/ahead.h"
 #include "fs/attr.h"
 #include "fs/folder.h"
 #include "fs/load.h"
@@ -108,18 +109,28 @@ static void read_resume(struct request *r)
 	ops_run(r, &read_waiting);
 }
 
+static void look_ahead(struct fs *fs, uint64_t ino)
+{
+	struct cache_msg m;
+	struct folder *f;
+
+	if (attr_find_message(fs, ino, &m, &f) == 0 && !m.dead)
+		ahead_note(fs, f, &m);
+}
+
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
-	struct request r = {.req = req,
-			    .fs = ops_fs(req),
-			    .ino = ino,
-			    .size = size,
-			    .off = off};
+	struct fs *fs = ops_fs(req);
+	struct request r = {
+		.req = req, .fs = fs, .ino = ino, .size = size, .off = off};
 
 	(void)fi;
-	control_count(r.fs->control, REQ_READ);
+	control_count(fs->control, REQ_READ);
 	ops_run(&r, &read_waiting);
+	/* Answered, or waiting: now there is time to look ahead of it. */
+	if (off == 0 && ino < CONTROL_INO_FIRST)
+		look_ahead(fs, ino);
 }
 
 /* --- replays --- */

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/ahead.h"
 #include "fs/control.h"
 #include "fs/helper.h"
 #include "fs/load.h"
@@ -17,6 +18,7 @@
 #include "fs/notify.h"
 #include "fs/park.h"
 #include "fs/replay.h"
+#include "fs/store.h"
 #include "fs/tree.h"
 #include "imap/log.h"
 
@@ -278,6 +280,10 @@ static int build_engine(struct start *s)
 	if (r == 0)
 		r = load_new(fs, &fs->load);
 	if (r == 0)
+		r = ahead_new(fs, &fs->ahead);
+	if (r == 0)
+		r = store_new(fs, &fs->store);
+	if (r == 0)
 		r = tree_new(fs, &fs->tree);
 	if (r == 0)
 		r = replay_new(fs, s->helper_fd, &fs->replay);
@@ -340,6 +346,8 @@ static int mount_it(struct start *s)
 	block_signals(true);
 	r = notify_start(s->fs.notify, mountpoint_session(s->mountpoint),
 			 s->fs.park);
+	if (r == 0)
+		r = store_start(s->fs.store, mountpoint_session(s->mountpoint));
 	block_signals(false);
 	return r;
 }
@@ -356,12 +364,16 @@ static void take_down(struct start *s)
 		replay_stop(fs->replay);
 	if (fs->notify)
 		notify_stop(fs->notify);
+	if (fs->store)
+		store_stop(fs->store);
 	mountpoint_close(s->mountpoint);
 	load_free(fs->load);
+	ahead_free(fs->ahead);
 	tree_free(fs->tree);
 	cache_close(fs->cache);
 	replay_free(fs->replay);
 	notify_free(fs->notify);
+	store_free(fs->store);
 	control_free(fs->control);
 	park_free(fs->park);
 	lock_cond_finish(&s->cond);

@@ -32,10 +32,12 @@
 enum lock_rank {
 	RANK_TREE = 10,    /* fs: the tree of folders */
 	RANK_FOLDER = 20,  /* fs: what is going on in one folder */
+	RANK_AHEAD = 28,   /* fs: streams of readers, sets of bodies */
 	RANK_LOAD = 30,    /* fs: bodies on their way */
 	RANK_PARK = 40,    /* fs: requests that wait */
 	RANK_REPLAY = 45,  /* fs: what the helper process is to do */
 	RANK_NOTIFY = 50,  /* fs: what the kernel is to be told */
+	RANK_STORE = 52,   /* fs: bodies for the kernel */
 	RANK_CONTROL = 55, /* fs: snapshots of .imapfs */
 	RANK_INDEX = 60,   /* cache: the packed index of one folder */
 	RANK_IDS = 65,     /* cache: the sequence of ids */

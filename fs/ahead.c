@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/ahead_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/folder.h"
+#include "fs/store.h"
+
+/*
+ * Streams: following readers, and looking ahead of them. Called by FUSE
+ * workers; ahead_set.c has what is on its way.
+ *
+ * What has been looked at and not been read yet is in the stream's ring, so
+ * that the window is exact however the reader jumps. Once the kernel has been
+ * given a body it does not ask for it, so a reader of stored messages is not
+ * seen: the first message of every piece that is looked ahead is not stored,
+ * and its read says that the reader has come so far.
+ */
+
+#define NEAR 8         /* messages that a reader may jump over */
+#define WINDOW_FIRST 4 /* messages */
+#define BATCH 32       /* rows copied out of a box at once */
+
+/* --- where a reader is --- */
+
+static struct near find_near(struct box *box, uint64_t on, uint64_t back)
+{
+	struct cache_msg *v = calloc(NEAR, sizeof(*v));
+	struct near near = {0};
+	size_t n;
+
+	if (!v)
+		return near;
+	n = box_read(box, on, v, NEAR);
+	if (n > 0)
+		near.on = v[n - 1].id;
+	n = box_read_back(box, back, v, NEAR);
+	if (n > 0)
+		near.back = v[n - 1].id;
+	free(v);
+	return near;
+}
+
+/* Which way is `id` from where the stream was last? 0: not near it. */
+static int way(const struct stream *s, uint64_t id)
+{
+	uint64_t on = s->near.on > s->front ? s->near.on : s->front;
+	uint64_t back = s->near.back < s->front && s->near.back ? s->near.back
+								: s->front;
+
+	if (s->dir >= 0 && id > s->last && id <= (s->dir ? on : s->near.on))
+		return 1;
+	if (s->dir <= 0 && id < s->last &&
+	    id >= (s->dir ? back : s->near.back) && s->near.back)
+		return -1;
+	return 0;
+}
+
+static struct stream *match_locked(struct ahead *a, const struct folder *f,
+				   uint64_t id, int *ret_way) REQUIRES(a->lock)
+{
+	for (unsigned i = 0; i < STREAMS; i++) {
+		struct stream *s = &a->streams[i];
+
+		if (s->f != f)
+			continue;
+		*ret_way = way(s, id);
+		if (*ret_way != 0 || s->last == id)
+			return s;
+	}
+	return NULL;
+}
+
+static struct stream *recycle_locked(struct ahead *a) REQUIRES(a->lock)
+{
+	struct stream *oldest = &a->streams[0];
+
+	for (unsigned i = 1; i < STREAMS; i++)
+		if (!a->streams[i].looking && a->streams[i].used < oldest->used)
+			oldest = &a->streams[i];
+	return oldest;
+}
+
+/* The reader has passed these. */
+static void pass_locked(struct stream *s, uint64_t id)
+{
+	while (s->n_ring > 0) {
+		struct ahead_item *first = &s->ring[s->ring_at];
+
+		if (s->dir > 0 ? first->id > id : first->id < id)
+			return;
+		s->bytes -= first->bytes;
+		s->ring_at = (s->ring_at + 1) % RING;
+		s->n_ring--;
+	}
+}
+
+static void start_locked(struct ahead *a, struct folder *f, uint64_t id,
+			 struct near near) REQUIRES(a->lock)
+{
+	struct stream *s = recycle_locked(a);
+
+	if (s->looking)
+		return; /* all are busy: this reader goes without */
+	memset(s, 0, sizeof(*s));
+	s->f = f;
+	s->last = id;
+	s->front = id;
+	s->near = near;
+	s->window = WINDOW_FIRST;
+	s->used = ++a->clock;
+}
+
+/* --- looking ahead --- */
+
+/* What a walk ahead gathers: a set to fetch, and what was looked at. */
+struct walk {
+	struct fs *fs;
+	struct folder *f;
+	struct box *box;
+	int dir;
+	uint64_t at;
+	size_t room; /* messages that may still be looked at */
+	uint64_t bytes_room;
+	struct ahead_set *set;
+	struct ahead_item seen[RING];
+	size_t n_seen;
+};
+
+static void take(struct walk *w, const struct cache_msg *m)
+{
+	struct ahead_item *item = &w->seen[w->n_seen++];
+
+	*item = (struct ahead_item){.id = m->id};
+	w->at = m->id;
+	w->room--;
+	if (m->size > AHEAD_MESSAGE_MAX || m->size == 0 || m->dead)
+		return;
+
+	item->bytes = m->size;
+	w->bytes_room -= m->size < w->bytes_room ? m->size : w->bytes_room;
+	if (cache_has_body(w->fs->cache, m->id)) {
+		/* The first of a walk tells that the reader has got there. */
+		if (m->held > 0 && w->n_seen > 1)
+			store_push(w->fs->store, w->f, m);
+		return;
+	}
+	ahead_set_add(w->fs, w->f, &w->set, m);
+}
+
+static void walk(struct walk *w)
+{
+	struct cache_msg *v = calloc(BATCH, sizeof(*v));
+	size_t n = v ? BATCH : 0, want;
+
+	while (n == BATCH && w->room > 0 && w->bytes_room > 0) {
+		want = w->room < BATCH ? w->room : BATCH;
+		n = w->dir > 0 ? box_read(w->box, w->at, v, want)
+			       : box_read_back(w->box, w->at, v, want);
+		for (size_t i = 0; i < n && w->bytes_room > 0; i++)
+			take(w, &v[i]);
+		if (want < BATCH)
+			break;
+	}
+	if (w->set)
+		ahead_set_send(w->fs, w->set);
+	free(v);
+}
+
+/* How far may be looked now? False: far enough. */
+static bool may_look_locked(struct ahead *a, struct stream *s, struct walk *w)
+	REQUIRES(a->lock)
+{
+	uint64_t most = ahead_window_bytes_locked(a);
+
+	if (s->dir == 0 || s->looking || s->n_ring > s->window / 2 ||
+	    s->bytes > most / 2)
+		return false;
+	s->looking = true;
+	w->dir = s->dir;
+	w->at = s->front;
+	w->room = s->window - s->n_ring;
+	w->bytes_room = most - s->bytes;
+	return true;
+}
+
+static void looked_locked(struct stream *s, const struct walk *w,
+			  struct near near)
+{
+	s->looking = false;
+	for (size_t i = 0; i < w->n_seen && s->n_ring < RING; i++) {
+		s->ring[(s->ring_at + s->n_ring++) % RING] = w->seen[i];
+		s->bytes += w->seen[i].bytes;
+	}
+	s->front = w->at;
+	s->near = near;
+	pass_locked(s, s->last);
+}
+
+static void look(struct fs *fs, struct stream *s, struct walk *w)
+{
+	struct ahead *a = fs->ahead;
+	struct near near;
+
+	walk(w);
+	near = w->dir > 0 ? find_near(w->box, w->at, s->last)
+			  : find_near(w->box, s->last, w->at);
+	lock_take(&a->lock);
+	looked_locked(s, w, near);
+	lock_drop(&a->lock);
+}
+
+void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m)
+{
+	struct ahead *a = fs->ahead;
+	struct walk *w = calloc(1, sizeof(*w));
+	struct near near;
+	struct stream *s;
+	bool more = false;
+	int dir = 0;
+
+	if (!w)
+		return; /* a reader without read-ahead is only slower */
+	if (folder_get(fs, f, &w->box) != 0) {
+		free(w);
+		return;
+	}
+	w->fs = fs;
+	w->f = f;
+	near = find_near(w->box, m->id, m->id);
+
+	lock_take(&a->lock);
+	s = match_locked(a, f, m->id, &dir);
+	if (!s) {
+		start_locked(a, f, m->id, near);
+	} else if (dir != 0) {
+		s->dir = dir;
+		s->last = m->id;
+		s->used = ++a->clock;
+		if (s->n_ring == 0 && !s->looking)
+			s->front = m->id;
+		if (s->window < WINDOW_MAX)
+			s->window *= 2;
+		pass_locked(s, m->id);
+		more = may_look_locked(a, s, w);
+		if (!more && !s->looking && s->n_ring == 0)
+			s->near = near;
+	}
+	lock_drop(&a->lock);
+	if (more)
+		look(fs, s, w);
+	folder_put(fs, f);
+	free(w);
+}
+
+bool ahead_is_wanted(struct fs *fs, struct folder *f, uint64_t id)
+{
+	struct ahead *a = fs->ahead;
+	bool wanted = false;
+
+	lock_take(&a->lock);
+	for (unsigned i = 0; i < STREAMS && !wanted; i++) {
+		const struct stream *s = &a->streams[i];
+
+		wanted = s->f == f && ((s->dir > 0 && id > s->last) ||
+				       (s->dir < 0 && id < s->last));
+	}
+	lock_drop(&a->lock);
+	return wanted;
+}
+
+int ahead_new(struct fs *fs, struct ahead **ret)
+{
+	struct ahead *a = calloc(1, sizeof(*a));
+
+	(void)fs;
+	if (!a)
+		return -ENOMEM;
+	lock_init(&a->lock, RANK_AHEAD);
+	*ret = a;
+	return 0;
+}
+
+void ahead_free(struct ahead *a)
+{
+	if (!a)
+		return;
+	lock_finish(&a->lock);
+	free(a);
+}

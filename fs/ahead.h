@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Read-ahead over a folder: who reads one message after the other, in the
+ * order of the listing or against it, is followed by a window of bodies that
+ * are fetched (one UID FETCH for a set of them) and given to the kernel
+ * (store.h) before they are asked for.
+ *
+ * A reader is a stream: where it was last, which way it goes, how far ahead of
+ * it has been looked. A window begins small at the second message in a row,
+ * doubles while the reader keeps going, in messages and in bytes, and moves
+ * only when the reader does: when nobody reads, nothing is fetched. Several
+ * readers are several streams.
+ */
+#ifndef IMAPFS_FS_AHEAD_H
+#define IMAPFS_FS_AHEAD_H
+
+#include "fs/tree.h"
+
+struct ahead;
+
+/* -ENOMEM. */
+MUST_CHECK int ahead_new(struct fs *fs, struct ahead **ret);
+/* After imap_free(). */
+void ahead_free(struct ahead *a);
+
+/* A read of the first bytes of this message came in. */
+void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m);
+
+/*
+ * Is this message in a set that has been asked for, and not here yet? Then its
+ * key is woken when it comes, or cannot come; and the set is made urgent.
+ */
+bool ahead_is_coming(struct fs *fs, uint64_t id);
+
+/* Is a reader of this folder still on its way to this message? */
+bool ahead_is_wanted(struct fs *fs, struct folder *f, uint64_t id);
+
+struct ahead_stats {
+	uint64_t fetched; /* messages, since the start */
+	uint64_t bytes;
+	unsigned sets; /* asked for now */
+};
+void ahead_get_stats(struct fs *fs, struct ahead_stats *ret);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What ahead.c (streams) and ahead_set.c (sets of bodies on their way) share.
+ */
+#ifndef IMAPFS_FS_AHEAD_PRIVATE_H
+#define IMAPFS_FS_AHEAD_PRIVATE_H
+
+#include "fs/ahead.h"
+
+#define STREAMS 16
+#define RING 512                     /* messages looked at, not read yet */
+#define WINDOW_MAX 256               /* messages */
+#define AHEAD_MESSAGE_MAX (2u << 20) /* larger ones are not fetched ahead */
+#define SET_MESSAGES 32
+#define SET_BYTES (256u << 10)
+#define WINDOW_BYTES_MIN (128u << 10)
+#define WINDOW_BYTES_MAX (6u << 20)
+
+struct ahead_item {
+	uint64_t id;
+	uint64_t bytes;
+};
+
+/* The neighbours of a message: as far as a reader may jump; 0: none. */
+struct near {
+	uint64_t on;   /* with greater ids */
+	uint64_t back; /* with smaller ids */
+};
+
+struct stream {
+	struct folder *f; /* NULL: unused */
+	uint64_t last;    /* the message read last */
+	uint64_t front;   /* all from there to here has been looked at */
+	struct near near;
+	int dir; /* 1: ascending ids, -1: descending, 0: not known */
+	unsigned window;
+	bool looking;   /* a thread walks ahead of it at this moment */
+	uint64_t used;  /* by the table's clock */
+	uint64_t bytes; /* in the ring */
+	struct ahead_item ring[RING];
+	unsigned ring_at, n_ring;
+};
+
+/* One UID FETCH of bodies. */
+struct ahead_set {
+	struct ahead_set *next;
+	struct fs *fs;
+	struct folder *f;
+	imap_job job;
+	size_t n;
+	uint64_t bytes;
+	struct set_item {
+		uint64_t id;
+		uint32_t uid;
+		bool held; /* the kernel knows the file */
+		bool done; /* here, or it will not come: ahead's lock */
+	} item[SET_MESSAGES];
+
+	/* Of the connection's thread: the body that is coming. */
+	struct set_item *current;
+	struct body *body;
+	uint64_t at;
+};
+
+struct ahead {
+	struct lock lock; /* RANK_AHEAD, guards what follows */
+	struct stream streams[STREAMS];
+	uint64_t clock;
+	struct ahead_set *sets; /* asked for */
+	unsigned n_sets;
+
+	/* How fast bodies come while any are asked for. */
+	int64_t busy_since_ms;
+	uint64_t busy_bytes;
+	uint64_t bytes_a_second; /* 0: not known yet */
+	struct ahead_stats stats;
+};
+
+/* Add a message; a set that is full is sent, and the next one begun. */
+void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
+		   const struct cache_msg *m);
+/* Ask for it; it is not the caller's any more. */
+void ahead_set_send(struct fs *fs, struct ahead_set *set);
+
+/*
+ * How much may be on its way: what comes in about a second, so that somebody
+ * who waits for something else does not wait longer than that.
+ */
+uint64_t ahead_window_bytes_locked(struct ahead *a) REQUIRES(a->lock);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#define FUSE_USE_VERSION 314
+#include "fs/store.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <stdlib.h>
+
+#include "fs/ahead.h"
+
+/*
+ * A ring of messages and the thread that stores them. A message that its
+ * reader has passed meanwhile is left out: the kernel has it already.
+ */
+
+#define STORE_RING 512
+#define STORE_SIZE_MAX (1u << 20) /* larger ones are read in parts anyway */
+
+struct entry {
+	struct folder *f;
+	uint64_t id;
+	uint64_t size;
+};
+
+struct store {
+	struct fs *fs;
+	struct fuse_session *se; /* set by store_start() */
+	pthread_t thread;
+	bool started;
+	_Atomic uint64_t stored; /* a counter for people */
+
+	struct lock lock; /* RANK_STORE, guards what follows */
+	struct lock_cond cond;
+	struct entry ring[STORE_RING];
+	unsigned at, n;
+	bool stopping;
+};
+
+static void give(struct store *s, const struct entry *e, struct body *b)
+{
+	struct fuse_bufvec v = FUSE_BUFVEC_INIT((size_t)e->size);
+
+	v.buf[0].fd = body_range_fd(b, 0, e->size);
+	if (v.buf[0].fd < 0)
+		return;
+	v.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
+	lock_assert_none();
+	/* -ENOENT: the kernel has forgotten the file. */
+	if (fuse_lowlevel_notify_store(s->se, e->id, 0, &v,
+				       (enum fuse_buf_copy_flags)0) == 0)
+		s->stored++;
+}
+
+static void store_one(struct store *s, const struct entry *e)
+{
+	struct body *b;
+
+	if (!ahead_is_wanted(s->fs, e->f, e->id))
+		return;
+	if (body_open(s->fs->cache, e->id, e->size, &b) != 0)
+		return;
+	if (body_is_whole(b) && body_size(b) == e->size &&
+	    body_check(b, 0, e->size) == 0)
+		give(s, e, b);
+	body_put(b);
+}
+
+static void *store_thread(void *arg)
+{
+	struct store *s = arg;
+	struct entry e;
+	bool stopping;
+
+	pthread_setname_np(pthread_self(), "store");
+	for (;;) {
+		lock_take(&s->lock);
+		while (s->n == 0 && !s->stopping)
+			(void)lock_cond_wait(&s->cond, &s->lock, CLOCK_NEVER);
+		stopping = s->stopping;
+		e = s->ring[s->at];
+		if (!stopping) {
+			s->at = (s->at + 1) % STORE_RING;
+			s->n--;
+		}
+		lock_drop(&s->lock);
+		if (stopping)
+			return NULL;
+		store_one(s, &e);
+	}
+}
+
+int store_new(struct fs *fs, struct store **ret)
+{
+	struct store *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->fs = fs;
+	lock_init(&s->lock, RANK_STORE);
+	lock_cond_init(&s->cond);
+	*ret = s;
+	return 0;
+}
+
+int store_start(struct store *s, struct fuse_session *se)
+{
+	s->se = se;
+	if (pthread_create(&s->thread, NULL, store_thread, s) != 0)
+		return -EAGAIN;
+
+	lock_take(&s->lock);
+	s->started = true;
+	lock_drop(&s->lock);
+	return 0;
+}
+
+void store_stop(struct store *s)
+{
+	bool started;
+
+	lock_take(&s->lock);
+	s->stopping = true;
+	started = s->started;
+	lock_cond_wake_all(&s->cond);
+	lock_drop(&s->lock);
+	if (started)
+		pthread_join(s->thread, NULL);
+}
+
+void store_free(struct store *s)
+{
+	if (!s)
+		return;
+	lock_cond_finish(&s->cond);
+	lock_finish(&s->lock);
+	free(s);
+}
+
+void store_push(struct store *s, struct folder *f, const struct cache_msg *m)
+{
+	if (m->size == 0 || m->size > STORE_SIZE_MAX)
+		return;
+
+	lock_take(&s->lock);
+	if (s->started && !s->stopping && s->n < STORE_RING) {
+		s->ring[(s->at + s->n++) % STORE_RING] =
+			(struct entry){f, m->id, m->size};
+		lock_cond_wake(&s->cond);
+	}
+	lock_drop(&s->lock);
+}
+
+uint64_t store_count(struct store *s)
+{
+	return s->stored;
+}

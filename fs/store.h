@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Bodies given to the kernel before it asks for them (FUSE_NOTIFY_STORE): a
+ * program that goes through a folder then reads from the page cache, and sends
+ * no request for most files.
+ *
+ * One thread does it, for storing takes the same page locks as reading: only
+ * whole bodies are stored, whose reads never wait. Bounded; what does not fit
+ * in the queue is left out.
+ */
+#ifndef IMAPFS_FS_STORE_H
+#define IMAPFS_FS_STORE_H
+
+#include "fs/tree.h"
+
+struct fuse_session;
+struct store;
+
+/* Nothing is stored before store_start(). -ENOMEM. */
+MUST_CHECK int store_new(struct fs *fs, struct store **ret);
+/* The mount is there. -EAGAIN: no thread. */
+MUST_CHECK int store_start(struct store *s, struct fuse_session *se);
+/* After the loop has ended: joins. */
+void store_stop(struct store *s);
+void store_free(struct store *s);
+
+/* The body of this message (id and size count) may be stored. */
+void store_push(struct store *s, struct folder *f, const struct cache_msg *m);
+
+uint64_t store_count(struct store *s); /* stored since the start */
+
+#endif
