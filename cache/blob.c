@@ -27,6 +27,9 @@ const struct sql db_blob_sql[] = {
 	{S_BLOB_REMOVE, "DELETE FROM blobs WHERE key = ? RETURNING size"},
 	{S_BLOB_TOUCH, "UPDATE blobs SET read_at = ? WHERE key = ?"},
 	{S_BLOB_SUM, "SELECT count(*), total(size) FROM blobs"},
+	{S_BLOB_RANGE, "SELECT d.id, b.key, b.size FROM details d"
+		       " JOIN blobs b ON b.key = d.blob"
+		       " WHERE d.id BETWEEN ? AND ? ORDER BY d.id"},
 	{S_BLOB_OLDEST, "SELECT key, 0, read_at FROM blobs"
 			" UNION ALL SELECT NULL, id, read_at FROM parts"
 			" ORDER BY 3 LIMIT 256"},
@@ -307,26 +310,6 @@ int blob_queue_gone(struct cache *c, const blob_hash key)
 
 	if (!op)
 		return -ENOMEM;
-	writer_push(c, &op->op);
-	return 0;
-}
-
-static int run_touch(struct cache *c, struct op *op)
-{
-	struct blob_op *b = (struct blob_op *)op;
-
-	db_bind_int(&c->write, S_BLOB_TOUCH, 1, b->read_at);
-	db_bind_blob(&c->write, S_BLOB_TOUCH, 2, b->key, KEY_BYTES);
-	return db_run(&c->write, S_BLOB_TOUCH);
-}
-
-int blob_queue_touch(struct cache *c, const blob_hash key)
-{
-	struct blob_op *op = new_op(run_touch, key, 0);
-
-	if (!op)
-		return -ENOMEM;
-	op->read_at = blob_read_stamp(c);
 	writer_push(c, &op->op);
 	return 0;
 }

@@ -36,6 +36,9 @@ size_t blob_chunk_bytes(uint64_t size, size_t k);
 /* Of `n` bytes of the file. -EIO: they cannot be read, or are not there. */
 MUST_CHECK int blob_hash_file(const struct cache *c, int fd, uint64_t offset,
 			      size_t n, blob_hash ret);
+/* The same hash, of bytes in memory. */
+void blob_hash_bytes(const struct cache *c, const void *bytes, size_t n,
+		     blob_hash ret);
 MUST_CHECK int blob_make_key(const struct cache *c, const blob_hash *hash,
 			     size_t n, uint64_t size, blob_hash ret);
 
@@ -82,7 +85,6 @@ int blob_queue_publish(struct cache *c, struct body *b, uint64_t id,
 int blob_queue_share(struct cache *c, uint64_t id, const blob_hash key);
 /* The file was found missing or damaged. */
 int blob_queue_gone(struct cache *c, const blob_hash key);
-int blob_queue_touch(struct cache *c, const blob_hash key);
 int parts_queue_chunk(struct cache *c, struct body *b, uint64_t size,
 		      const struct part_chunk *chunk);
 int parts_queue_drop_chunk(struct cache *c, struct body *b, uint64_t chunk);
@@ -110,5 +112,14 @@ void evict_if_over(struct cache *c);
 uint64_t body_id(const struct body *b);
 bool body_has_key_open(struct cache *c, const blob_hash key);
 bool body_is_open(struct cache *c, uint64_t id);
+
+/* --- touch.c: when a body was read last, the order of eviction --- */
+
+/* It was read now. Kept in memory until touches_write(); never fails. */
+void blob_touch(struct cache *c, const blob_hash key);
+/* Write what is in memory; in the writer's thread, in its transaction. */
+MUST_CHECK int touches_write(struct cache *c);
+/* Have the writer do that. */
+void touches_queue(struct cache *c);
 
 #endif

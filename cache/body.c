@@ -296,7 +296,7 @@ void body_put(struct body *b)
 	lock_drop(&c->bodies.lock);
 	free(path);
 	if (b->published && b->was_read)
-		(void)blob_queue_touch(c, b->key);
+		blob_touch(c, b->key);
 	free_body(b);
 }
 

@@ -303,6 +303,26 @@ MUST_CHECK int body_end(struct body *b, uint64_t size);
 /* Is the body of this message whole in the cache? Asks SQL. */
 bool cache_has_body(struct cache *c, uint64_t id);
 
+/*
+ * Whole bodies of at most CACHE_CHUNK bytes, for whoever reads many in a row:
+ * those of messages with first <= id <= last, ascending by id, at most `n`:
+ * how many. One that was published within the last milliseconds may be missing.
+ */
+struct cache_small {
+	uint64_t id;
+	uint64_t size;
+	unsigned char key[16];
+};
+size_t cache_find_small(struct cache *c, uint64_t first, uint64_t last,
+			struct cache_small *ret, size_t n);
+
+/*
+ * Read one, s->size bytes, and check it. -ENODATA: it is not there (any more)
+ * as it should be; body_open() and body_check() say why. -ENOMEM.
+ */
+MUST_CHECK int cache_read_small(struct cache *c, const struct cache_small *s,
+				void *buf);
+
 struct cache_stats {
 	uint64_t bodies; /* stored, each content once */
 	uint64_t body_bytes;

@@ -71,6 +71,7 @@ static int run_evict(struct cache *c, struct op *op)
 	int r = 0;
 
 	(void)op;
+	r = touches_write(c); /* who was read last is known only now */
 	while (r == 0 && progress && bytes_now(c) > goal) {
 		progress = false;
 		r = read_lot(c, lot, &n);

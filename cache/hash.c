@@ -75,6 +75,17 @@ int blob_hash_file(const struct cache *c, int fd, uint64_t offset, size_t n,
 	return r;
 }
 
+void blob_hash_bytes(const struct cache *c, const void *bytes, size_t n,
+		     blob_hash ret)
+{
+	XXH128_canonical_t hash;
+
+	XXH128_canonicalFromHash(
+		&hash,
+		XXH3_128bits_withSecret(bytes, n, c->secret, SECRET_BYTES));
+	memcpy(ret, hash.digest, KEY_BYTES);
+}
+
 int blob_make_key(const struct cache *c, const blob_hash *hash, size_t n,
 		  uint64_t size, blob_hash ret)
 {

@@ -65,6 +65,7 @@ enum stmt {
 	S_BLOB_TOUCH,
 	S_BLOB_SUM,
 	S_BLOB_OLDEST,
+	S_BLOB_RANGE,
 	/* parts.c */
 	S_PART_PUT,
 	S_PART_REMOVE,
@@ -170,13 +171,17 @@ void map_set_locked(struct idmap *m, uint64_t id, uint32_t folder)
 #define KEY_BYTES 16
 #define BODY_BUCKETS 1024
 
+struct touch; /* touch.c */
+
 struct bodies {
 	struct lock lock; /* RANK_BLOB, guards what follows */
 	struct lock_cond cond;
 	struct body *bucket[BODY_BUCKETS];
 	struct cache_stats stats;
-	int64_t last_read; /* the last blob_read_stamp() */
-	bool evicting;     /* an eviction is queued */
+	int64_t last_read;     /* the last blob_read_stamp() */
+	bool evicting;         /* an eviction is queued */
+	struct touch *touches; /* reads that no row knows of yet */
+	size_t n_touches;
 
 	/* What the present transaction changes; of the writer thread. */
 	int64_t add_bodies, add_bytes;

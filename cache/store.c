@@ -306,6 +306,7 @@ void cache_close(struct cache *c)
 		return;
 
 	if (c->writer.started) {
+		touches_queue(c);
 		writer_stop(c);
 		db_bind_text(&c->write, S_VALUE_SET, 1, "clean");
 		db_bind_int(&c->write, S_VALUE_SET, 2, 1);
@@ -329,6 +330,7 @@ void cache_close(struct cache *c)
 	lock_finish(&c->writer.lock);
 	lock_finish(&c->read_lock);
 	explicit_bzero(c->secret, sizeof(c->secret));
+	free(c->bodies.touches);
 	free(c->state_dir);
 	free(c->cache_dir);
 	free(c);

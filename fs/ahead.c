@@ -58,6 +58,19 @@ static int way(const struct stream *s, uint64_t id)
 	return 0;
 }
 
+/* Read a moment ago: several workers note the reads of one reader. */
+static bool is_recent(const struct stream *s, uint64_t id)
+{
+	for (unsigned i = 0; i < RECENT; i++)
+		if (s->recent[i] == id)
+			return true;
+	if (s->dir > 0)
+		return id <= s->last && id >= s->recent[s->n_recent % RECENT];
+	if (s->dir < 0)
+		return id >= s->last && id <= s->recent[s->n_recent % RECENT];
+	return false;
+}
+
 static struct stream *match_locked(struct ahead *a, const struct folder *f,
 				   uint64_t id, int *ret_way) REQUIRES(a->lock)
 {
@@ -67,7 +80,7 @@ static struct stream *match_locked(struct ahead *a, const struct folder *f,
 		if (s->f != f)
 			continue;
 		*ret_way = way(s, id);
-		if (*ret_way != 0 || s->last == id)
+		if (*ret_way != 0 || is_recent(s, id))
 			return s;
 	}
 	return NULL;
@@ -108,6 +121,8 @@ static void start_locked(struct ahead *a, struct folder *f, uint64_t id,
 	s->f = f;
 	s->last = id;
 	s->front = id;
+	for (unsigned i = 0; i < RECENT; i++)
+		s->recent[i] = id;
 	s->near = near;
 	s->window = WINDOW_FIRST;
 	s->used = ++a->clock;
@@ -129,7 +144,8 @@ struct walk {
 	size_t n_seen;
 };
 
-static void take(struct walk *w, const struct cache_msg *m)
+static void take(struct walk *w, const struct cache_msg *m,
+		 const struct cache_small *cached)
 {
 	struct ahead_item *item = &w->seen[w->n_seen++];
 
@@ -141,28 +157,50 @@ static void take(struct walk *w, const struct cache_msg *m)
 
 	item->bytes = m->size;
 	w->bytes_room -= m->size < w->bytes_room ? m->size : w->bytes_room;
-	if (cache_has_body(w->fs->cache, m->id)) {
+	if (cached) {
 		/* The first of a walk tells that the reader has got there. */
 		if (m->held > 0 && w->n_seen > 1)
-			store_push(w->fs->store, w->f, m);
-		return;
+			store_push(w->fs->store, w->f, cached);
+	} else if (m->size <= CACHE_CHUNK ||
+		   !cache_has_body(w->fs->cache, m->id)) {
+		ahead_set_add(w->fs, w->f, &w->set, m);
 	}
-	ahead_set_add(w->fs, w->f, &w->set, m);
+}
+
+static const struct cache_small *find_small(const struct cache_small *v,
+					    size_t n, uint64_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].id == id)
+			return &v[i];
+	return NULL;
+}
+
+/* Rows that were copied out of the box: which of them are in the cache? */
+static void take_all(struct walk *w, const struct cache_msg *v, size_t n)
+{
+	struct cache_small cached[BATCH];
+	size_t n_cached;
+
+	n_cached = w->dir > 0 ? cache_find_small(w->fs->cache, v[0].id,
+						 v[n - 1].id, cached, BATCH)
+			      : cache_find_small(w->fs->cache, v[n - 1].id,
+						 v[0].id, cached, BATCH);
+	for (size_t i = 0; i < n && w->bytes_room > 0; i++)
+		take(w, &v[i], find_small(cached, n_cached, v[i].id));
 }
 
 static void walk(struct walk *w)
 {
 	struct cache_msg *v = calloc(BATCH, sizeof(*v));
-	size_t n = v ? BATCH : 0, want;
+	size_t n = v ? BATCH : 0, want = BATCH;
 
-	while (n == BATCH && w->room > 0 && w->bytes_room > 0) {
+	while (n == want && w->room > 0 && w->bytes_room > 0) {
 		want = w->room < BATCH ? w->room : BATCH;
 		n = w->dir > 0 ? box_read(w->box, w->at, v, want)
 			       : box_read_back(w->box, w->at, v, want);
-		for (size_t i = 0; i < n && w->bytes_room > 0; i++)
-			take(w, &v[i]);
-		if (want < BATCH)
-			break;
+		if (n > 0)
+			take_all(w, v, n);
 	}
 	if (w->set)
 		ahead_set_send(w->fs, w->set);
@@ -238,6 +276,7 @@ void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m)
 	} else if (dir != 0) {
 		s->dir = dir;
 		s->last = m->id;
+		s->recent[s->n_recent++ % RECENT] = m->id;
 		s->used = ++a->clock;
 		if (s->n_ring == 0 && !s->looking)
 			s->front = m->id;

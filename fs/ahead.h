@@ -32,6 +32,9 @@ void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m);
  */
 bool ahead_is_coming(struct fs *fs, uint64_t id);
 
+/* A body has come just now, whoever asked for it. */
+void ahead_remember(struct fs *fs, uint64_t id);
+
 /* Is a reader of this folder still on its way to this message? */
 bool ahead_is_wanted(struct fs *fs, struct folder *f, uint64_t id);
 

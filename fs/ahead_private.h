@@ -8,9 +8,11 @@
 #include "fs/ahead.h"
 
 #define STREAMS 16
+#define RECENT 8                     /* messages that a stream has just read */
 #define RING 512                     /* messages looked at, not read yet */
 #define WINDOW_MAX 256               /* messages */
 #define AHEAD_MESSAGE_MAX (2u << 20) /* larger ones are not fetched ahead */
+#define FRESH 4096
 #define SET_MESSAGES 32
 #define SET_BYTES (256u << 10)
 #define WINDOW_BYTES_MIN (128u << 10)
@@ -28,9 +30,11 @@ struct near {
 };
 
 struct stream {
-	struct folder *f; /* NULL: unused */
-	uint64_t last;    /* the message read last */
-	uint64_t front;   /* all from there to here has been looked at */
+	struct folder *f;        /* NULL: unused */
+	uint64_t recent[RECENT]; /* read last, the oldest at n_recent */
+	unsigned n_recent;
+	uint64_t last;  /* the message read last */
+	uint64_t front; /* all from there to here has been looked at */
 	struct near near;
 	int dir; /* 1: ascending ids, -1: descending, 0: not known */
 	unsigned window;
@@ -68,6 +72,7 @@ struct ahead {
 	uint64_t clock;
 	struct ahead_set *sets; /* asked for */
 	unsigned n_sets;
+	uint64_t fresh[FRESH]; /* ids of bodies that came a moment ago */
 
 	/* How fast bodies come while any are asked for. */
 	int64_t busy_since_ms;

@@ -95,19 +95,20 @@ static void item_done(struct ahead_set *set, struct set_item *item)
 static void keep(struct ahead_set *set)
 {
 	struct ahead *a = set->fs->ahead;
-	struct cache_msg m = {.id = set->current->id, .size = set->at};
+	uint64_t id = set->current->id;
 
 	if (body_end(set->body, set->at) != 0)
 		return; /* its reader will ask again, and be told why */
 
-	load_correct_size(set->fs, set->f, m.id, set->at);
+	load_correct_size(set->fs, set->f, id, set->at);
+	ahead_remember(set->fs, id);
 	lock_take(&a->lock);
 	a->stats.fetched++;
 	a->stats.bytes += set->at;
 	measure_locked(a, set->at);
 	lock_drop(&a->lock);
 	if (set->current->held)
-		store_push(set->fs->store, set->f, &m);
+		store_push_new(set->fs->store, set->f, id, set->at);
 }
 
 static void set_end(void *ctx, uint32_t uid, int result)
@@ -225,13 +226,51 @@ void ahead_set_send(struct fs *fs, struct ahead_set *set)
 		set_done(set, r, NULL);
 }
 
+static bool is_coming(struct ahead *a, uint64_t id, imap_job *ret_job)
+{
+	bool coming = false;
+
+	lock_take(&a->lock);
+	for (struct ahead_set *s = a->sets; s && !coming; s = s->next) {
+		for (size_t i = 0; i < s->n && !coming; i++)
+			coming = s->item[i].id == id && !s->item[i].done;
+		*ret_job = s->job;
+	}
+	lock_drop(&a->lock);
+	return coming;
+}
+
+/*
+ * A row of the cache is written a few milliseconds after its body has come: a
+ * walk must not ask for that body again.
+ */
+void ahead_remember(struct fs *fs, uint64_t id)
+{
+	struct ahead *a = fs->ahead;
+
+	lock_take(&a->lock);
+	a->fresh[id % FRESH] = id;
+	lock_drop(&a->lock);
+}
+
+static bool is_remembered(struct ahead *a, uint64_t id)
+{
+	bool fresh;
+
+	lock_take(&a->lock);
+	fresh = a->fresh[id % FRESH] == id;
+	lock_drop(&a->lock);
+	return fresh;
+}
+
 void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
 		   const struct cache_msg *m)
 {
 	struct ahead_set *s = *set;
+	imap_job job;
 
-	if (m->uid == 0 || load_is_coming(fs, m->id) ||
-	    ahead_is_coming(fs, m->id))
+	if (m->uid == 0 || is_remembered(fs->ahead, m->id) ||
+	    load_is_coming(fs, m->id) || is_coming(fs->ahead, m->id, &job))
 		return;
 	if (s && (s->n == SET_MESSAGES || s->bytes + m->size > SET_BYTES)) {
 		ahead_set_send(fs, s);
@@ -254,21 +293,13 @@ void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
 
 bool ahead_is_coming(struct fs *fs, uint64_t id)
 {
-	struct ahead *a = fs->ahead;
 	imap_job job = 0;
-	bool coming = false;
 
-	lock_take(&a->lock);
-	for (struct ahead_set *s = a->sets; s && !coming; s = s->next) {
-		for (size_t i = 0; i < s->n && !coming; i++) {
-			coming = s->item[i].id == id && !s->item[i].done;
-			job = s->job;
-		}
-	}
-	lock_drop(&a->lock);
-	if (coming && job)
+	if (!is_coming(fs->ahead, id, &job))
+		return false;
+	if (job)
 		imap_hurry(fs->imap, job, IMAP_PRIO_READER);
-	return coming;
+	return true;
 }
 
 void ahead_get_stats(struct fs *fs, struct ahead_stats *ret)

@@ -136,8 +136,10 @@ static void part_end(void *ctx, uint32_t uid, int result)
 		if (r != 0)
 			log_warn("load: a body cannot be kept: %s",
 				 strerror(-r));
-		else
+		else {
 			load_correct_size(j->fs, t->f, t->id, j->at);
+			ahead_remember(j->fs, t->id);
+		}
 	} else if (result == 0 && j->at > size) {
 		t->is_longer = true;
 		load_correct_size(j->fs, t->f, t->id, j->at);

@@ -18,8 +18,8 @@
 
 struct entry {
 	struct folder *f;
-	uint64_t id;
-	uint64_t size;
+	struct cache_small body;
+	bool is_new; /* `body` has no key: ask the cache */
 };
 
 struct store {
@@ -27,6 +27,7 @@ struct store {
 	struct fuse_session *se; /* set by store_start() */
 	pthread_t thread;
 	bool started;
+	char *buf;               /* of the thread: STORE_SIZE_MAX bytes */
 	_Atomic uint64_t stored; /* a counter for people */
 
 	struct lock lock; /* RANK_STORE, guards what follows */
@@ -36,33 +37,35 @@ struct store {
 	bool stopping;
 };
 
-static void give(struct store *s, const struct entry *e, struct body *b)
+/* The bytes of a body, checked, in the thread's buffer. */
+static bool read_body(struct store *s, const struct entry *e)
 {
-	struct fuse_bufvec v = FUSE_BUFVEC_INIT((size_t)e->size);
+	struct body *b;
+	bool whole;
 
-	v.buf[0].fd = body_range_fd(b, 0, e->size);
-	if (v.buf[0].fd < 0)
-		return;
-	v.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
-	lock_assert_none();
-	/* -ENOENT: the kernel has forgotten the file. */
-	if (fuse_lowlevel_notify_store(s->se, e->id, 0, &v,
-				       (enum fuse_buf_copy_flags)0) == 0)
-		s->stored++;
+	if (!e->is_new)
+		return cache_read_small(s->fs->cache, &e->body, s->buf) == 0;
+	if (body_open(s->fs->cache, e->body.id, e->body.size, &b) != 0)
+		return false;
+	whole = body_is_whole(b) && body_size(b) == e->body.size &&
+		body_check(b, 0, e->body.size) == 0 &&
+		body_read(b, s->buf, e->body.size, 0) == (long)e->body.size;
+	body_put(b);
+	return whole;
 }
 
 static void store_one(struct store *s, const struct entry *e)
 {
-	struct body *b;
+	struct fuse_bufvec v = FUSE_BUFVEC_INIT((size_t)e->body.size);
 
-	if (!ahead_is_wanted(s->fs, e->f, e->id))
+	if (!ahead_is_wanted(s->fs, e->f, e->body.id) || !read_body(s, e))
 		return;
-	if (body_open(s->fs->cache, e->id, e->size, &b) != 0)
-		return;
-	if (body_is_whole(b) && body_size(b) == e->size &&
-	    body_check(b, 0, e->size) == 0)
-		give(s, e, b);
-	body_put(b);
+	v.buf[0].mem = s->buf;
+	lock_assert_none();
+	/* -ENOENT: the kernel has forgotten the file. */
+	if (fuse_lowlevel_notify_store(s->se, e->body.id, 0, &v,
+				       (enum fuse_buf_copy_flags)0) == 0)
+		s->stored++;
 }
 
 static void *store_thread(void *arg)
@@ -95,6 +98,11 @@ int store_new(struct fs *fs, struct store **ret)
 
 	if (!s)
 		return -ENOMEM;
+	s->buf = malloc(STORE_SIZE_MAX);
+	if (!s->buf) {
+		free(s);
+		return -ENOMEM;
+	}
 	s->fs = fs;
 	lock_init(&s->lock, RANK_STORE);
 	lock_cond_init(&s->cond);
@@ -133,21 +141,35 @@ void store_free(struct store *s)
 		return;
 	lock_cond_finish(&s->cond);
 	lock_finish(&s->lock);
+	free(s->buf);
 	free(s);
 }
 
-void store_push(struct store *s, struct folder *f, const struct cache_msg *m)
+static void push(struct store *s, const struct entry *e)
 {
-	if (m->size == 0 || m->size > STORE_SIZE_MAX)
+	if (e->body.size == 0 || e->body.size > STORE_SIZE_MAX)
 		return;
 
 	lock_take(&s->lock);
 	if (s->started && !s->stopping && s->n < STORE_RING) {
-		s->ring[(s->at + s->n++) % STORE_RING] =
-			(struct entry){f, m->id, m->size};
+		s->ring[(s->at + s->n++) % STORE_RING] = *e;
 		lock_cond_wake(&s->cond);
 	}
 	lock_drop(&s->lock);
+}
+
+void store_push(struct store *s, struct folder *f,
+		const struct cache_small *body)
+{
+	push(s, &(struct entry){.f = f, .body = *body});
+}
+
+void store_push_new(struct store *s, struct folder *f, uint64_t id,
+		    uint64_t size)
+{
+	push(s, &(struct entry){.f = f,
+				.body = {.id = id, .size = size},
+				.is_new = true});
 }
 
 uint64_t store_count(struct store *s)

@@ -24,8 +24,12 @@ MUST_CHECK int store_start(struct store *s, struct fuse_session *se);
 void store_stop(struct store *s);
 void store_free(struct store *s);
 
-/* The body of this message (id and size count) may be stored. */
-void store_push(struct store *s, struct folder *f, const struct cache_msg *m);
+/* A message of this folder whose body is whole. */
+void store_push(struct store *s, struct folder *f,
+		const struct cache_small *body);
+/* The same, of one that was published only now. */
+void store_push_new(struct store *s, struct folder *f, uint64_t id,
+		    uint64_t size);
 
 uint64_t store_count(struct store *s); /* stored since the start */
 

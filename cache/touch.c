@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/blob.h"
+#include "cache/writer.h"
+
+/*
+ * When bodies were read last. Whoever goes through a folder reads thousands of
+ * bodies a second, and a row each would cost more than the reading: the reads
+ * are kept in memory, and written when there are many, before anything is
+ * evicted, and at the end. A kill loses some of the order of eviction, nothing
+ * else.
+ */
+
+#define TOUCHES_MAX 4096
+
+struct touch {
+	blob_hash key;
+	int64_t read_at;
+};
+
+/* Take the list out; yours to free. */
+static struct touch *take(struct cache *c, size_t *ret_n)
+{
+	struct touch *v;
+
+	lock_take(&c->bodies.lock);
+	v = c->bodies.touches;
+	*ret_n = c->bodies.n_touches;
+	c->bodies.touches = NULL;
+	c->bodies.n_touches = 0;
+	lock_drop(&c->bodies.lock);
+	return v;
+}
+
+int touches_write(struct cache *c)
+{
+	size_t n;
+	struct touch *v = take(c, &n);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		db_bind_int(&c->write, S_BLOB_TOUCH, 1, v[i].read_at);
+		db_bind_blob(&c->write, S_BLOB_TOUCH, 2, v[i].key, KEY_BYTES);
+		r = db_run(&c->write, S_BLOB_TOUCH);
+	}
+	free(v);
+	return r;
+}
+
+static int run_touches(struct cache *c, struct op *op)
+{
+	(void)op;
+	return touches_write(c);
+}
+
+void touches_queue(struct cache *c)
+{
+	struct op *op = op_new(sizeof(*op), run_touches, 0);
+
+	if (op)
+		writer_push(c, op);
+}
+
+void blob_touch(struct cache *c, const blob_hash key)
+{
+	int64_t now = blob_read_stamp(c);
+	struct bodies *all = &c->bodies;
+	bool full;
+
+	lock_take(&all->lock);
+	if (!all->touches)
+		all->touches = malloc(TOUCHES_MAX * sizeof(*all->touches));
+	if (all->touches && all->n_touches < TOUCHES_MAX) {
+		struct touch *t = &all->touches[all->n_touches++];
+
+		memcpy(t->key, key, KEY_BYTES);
+		t->read_at = now;
+	}
+	full = all->n_touches == TOUCHES_MAX;
+	lock_drop(&all->lock);
+	if (full)
+		touches_queue(c);
+}
