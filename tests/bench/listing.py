@@ -1,151 +1,117 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bench: the first listing of a large folder, and memory for each message.
+"""Bench: the first listing of a large folder.
 
 listing.py --build DIR [--messages N] [--rounds N] [--rtt MS] [--mbit N]
 
-Fills one folder of a private Dovecot, puts a delay line in front of it, and
-lists it in turns: a raw reader that asks for the same items over the same TLS
-in one command and throws them away, and a fresh mount with an empty cache.
-Prints medians and their ratio, round trips before the first name, and the
-slope of RssAnon between a fifth of the messages and all of them, in fresh
-processes.
+In turns: a fresh mount with an empty cache, timed from opendir to the last
+name; the raw reader, plain and compressed, which asks for the same items in
+one command and throws them away. Beside them mbsync's initial pull, which
+fetches bodies too: it has nothing less. Then memory for each message, between
+a fifth of the messages and all of them (--memory N; memory.py has the whole
+line).
 """
 
-import argparse
 import os
-import shutil
-import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "lib"))
+from kit import LISTING, Bench, Requests, alternate, line_counts, main, \
+    median, options, parser, show, spent, table
+import mail
+import memory
 
-from imapfstest.certs import Certs  # noqa: E402
-from imapfstest.client import Client  # noqa: E402
-from imapfstest.dovecot import Dovecot  # noqa: E402
-from imapfstest.letters import letter  # noqa: E402
-from imapfstest.mount import Mount  # noqa: E402
-from imapfstest.proxy import Proxy  # noqa: E402
-
-FIELDS = "DATE FROM TO CC SUBJECT MESSAGE-ID"
-ITEMS = ("(UID FLAGS RFC822.SIZE INTERNALDATE "
-         f"BODY.PEEK[HEADER.FIELDS ({FIELDS})])")
+BOX = "Listing"
+PLAIN, DEFLATE = 1.3, 1.5
 
 
-def subject(n):
-    """Makes names of 60 bytes on average."""
-    words = ("minutes of", "an offer for", "the report on", "a note about")
-    return f"{words[n % 4]} item {n:06d}"
+def walk(b, m, count):
+    """{seconds, first, turns}: from opendir to the end, to the first name,
+    and the round trips that had passed by then."""
+    began = time.monotonic()
+    with os.scandir(m.path / BOX) as entries:
+        next(entries)
+        first = time.monotonic() - began
+        turns = b.link.stats()["turns"]
+        n = 1 + sum(1 for _ in entries)
+    seconds = time.monotonic() - began
+    if n != count:
+        raise AssertionError(f"{n} names, not {count}")
+    return {"seconds": seconds, "first": first, "turns": turns}
 
 
-def fill(server, boxes):
-    store = server.dir / "mail/alice/mail"
-    for box, count in boxes.items():
-        folder = store / box / "cur"
-        folder.mkdir(parents=True)
-        for name in ("new", "tmp"):
-            (store / box / name).mkdir()
-        for n in range(count):
-            data = letter(n, subject=subject(n), sender=f"P {n % 97} "
-                          "<p@example.com>")
-            name = f"{1_700_000_000 + n}.M{n:06d}.b,S={len(data)}," \
-                   f"W={len(data)}:2,"
-            (folder / name).write_bytes(data)
-    if os.geteuid() == 0:
-        subprocess.run(["chown", "-R", f"{server.uid}:{server.uid}",
-                        server.dir / "mail"], check=True)
+def ours(b, count, report=False):
+    m = b.mount(b.link.port)
+    counter = Requests(b, m) if report else None
+    before = b.commands() if report else None
+    b.link.reset()
+    result = {}
+
+    def work():
+        result.update(walk(b, m, count))
+    asked = counter.of(work) if counter else work()
+    stats = b.link.stats()
+    result["down"] = stats["down"]
+    if report:
+        own, kernel = asked
+        print(f"\none listing: {own} requests"
+              f"{'' if kernel is None else f' (the kernel: {kernel})'}, "
+              f"{line_counts(stats)}")
+        print(f"commands: {spent(before, b.commands())}", flush=True)
+        counter.end()
+    b.unmount(m)
+    return result
 
 
-def raw(build, server, link, certs, box):
-    out = subprocess.run([build / "tests/rawreader", "localhost",
-                          str(link.port), certs.ca, "alice", "wonder", box,
-                          f"FETCH 1:* {ITEMS}"], check=True,
-                         capture_output=True, text=True, timeout=600).stdout
-    return float(out.split()[0]), int(out.split()[1])
+def compare(b, count):
+    o, port = b.o, b.link.port
+    command = f"FETCH 1:* {LISTING}"
+    found = alternate(o.rounds, {
+        "ours": lambda: ours(b, count),
+        "plain": lambda: b.raw(port, BOX, command),
+        "deflate": lambda: b.raw(port, BOX, command, compress=True)})
+
+    def middle(name, key="seconds"):
+        return median(x[key] for x in found[name])
+    plain = found["plain"][0]["wire"]
+    compressed = middle("ours", "down") < 0.7 * plain
+    rows = [("listing", middle("ours"), "raw reader", middle("plain"),
+             None if compressed else PLAIN),
+            ("listing", middle("ours"), "raw reader, compressed",
+             middle("deflate"), DEFLATE if compressed else None),
+            ("first name", middle("ours", "first"),
+             "raw reader's first byte", middle("plain", "first"), None)]
+    if o.mbsync:
+        pulls = [b.mbsync(port, BOX)[0] for _ in range(o.mbsync)]
+        rows.append(("listing", middle("ours"), "mbsync, initial pull",
+                     median(pulls), None))
+    table(f"{count} messages, {o.rtt:g} ms, {o.mbit:g} Mbit/s, medians of "
+          f"{o.rounds}; the mount "
+          f"{'compresses' if compressed else 'does not compress'}", rows)
+    print(f"  on the wire: raw {plain / 1e6:.2f} MB, compressed "
+          f"{found['deflate'][0]['wire'] / 1e6:.2f} MB, mount "
+          f"{middle('ours', 'down') / 1e6:.2f} MB; "
+          f"{middle('ours', 'turns'):g} round trips to the first name, "
+          f"after {show(middle('ours', 'first'))}")
 
 
-def ours(tmp, server, link, certs, box, count):
-    """Seconds from opendir to the end, turns to the first name, RssAnon."""
-    with tempfile.TemporaryDirectory(dir=tmp) as folder:
-        m = Mount(folder, server.url(port=link.port), cafile=certs.ca,
-                  background=True)
-        m.start()
-        try:
-            link.reset()
-            began = time.monotonic()
-            with os.scandir(m.path / box) as entries:
-                next(entries)
-                turns = link.stats()["turns"]
-                n = 1 + sum(1 for _ in entries)
-            seconds = time.monotonic() - began
-            assert n == count, f"{n} names, not {count}"
-            down = link.stats()["down"]
-            return seconds, turns, m.rss_anon(), down
-        finally:
-            m.unmount()
-            m.wait_end()
-
-
-def main():
-    arg = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    arg.add_argument("--build", type=Path, required=True)
-    arg.add_argument("--messages", type=int, default=100_000)
-    arg.add_argument("--rounds", type=int, default=5)
-    arg.add_argument("--rtt", type=int, default=50)
-    arg.add_argument("--mbit", type=int, default=100)
-    o = arg.parse_args()
-    build = o.build.resolve()
-    os.environ["IMAPFS_BINARY"] = str(build / "fs/mount.imapfs")
-    os.environ["IMAPFS_TESTPROXY"] = str(build / "tests/testproxy")
-    tmp = tempfile.mkdtemp(prefix="imapfs-bench-")
-    os.chmod(tmp, 0o755)
-    few = o.messages // 5
-    boxes = {"Few": few, "Many": o.messages}
-    server = link = None
-    try:
-        certs = Certs(Path(tmp) / "certs")
-        server = Dovecot(Path(tmp) / "server", certs.valid, format="maildir",
-                         special=(), start=False)
-        fill(server, boxes)
-        server.start()
-        link = Proxy(server.tls_port, rtt=o.rtt, rate=o.mbit)
-        for box in boxes:  # Dovecot builds its own index first
-            raw(build, server, server_link(server), certs, box)
-        times = {"raw": [], "ours": []}
-        for i in range(o.rounds):
-            seconds, raw_bytes = raw(build, server, link, certs, "Many")
-            times["raw"].append(seconds)
-            seconds, turns, many, down = ours(tmp, server, link, certs,
-                                              "Many", o.messages)
-            times["ours"].append(seconds)
-            print(f"round {i + 1}: raw {times['raw'][-1]:.3f} s "
-                  f"{raw_bytes} bytes, mount {seconds:.3f} s {down} bytes, "
-                  f"{turns} round trips to the first name", flush=True)
-        small = ours(tmp, server, link, certs, "Few", few)[2]
-        a, b = (statistics.median(times[k]) for k in ("raw", "ours"))
-        print(f"listing of {o.messages} at {o.rtt} ms, {o.mbit} Mbit/s: raw "
-              f"reader {a:.3f} s, mount {b:.3f} s, ratio {b / a:.2f}")
-        print(f"RssAnon: {small} bytes at {few}, {many} at {o.messages}: "
-              f"{(many - small) / (o.messages - few):.1f} bytes a message")
-    finally:
-        if link:
-            link.stop()
-        if server:
-            server.remove()
-        shutil.rmtree(tmp, ignore_errors=True)
-
-
-def server_link(server):
-    """The server itself, where a link is wanted."""
-    class Direct:
-        port = server.tls_port
-    return Direct
+def bench():
+    p = parser(__doc__)
+    p.add_argument("--messages", type=int, default=50_000)
+    p.add_argument("--mbsync", type=int, default=1, metavar="N",
+                   help="pulls by mbsync")
+    p.add_argument("--memory", type=int, default=100_000, metavar="N",
+                   help="messages of the measure of memory; 0: none")
+    o = options(p)
+    most = max(o.messages, o.memory)
+    with Bench(o) as b:
+        mails = list(mail.small(most))
+        b.fill({BOX: mails[:o.messages]})
+        compare(b, o.messages)
+        ours(b, o.messages, report=True)
+    if o.memory:
+        with Bench(o) as b:
+            memory.profile(b, mails, [o.memory // 5, o.memory])
 
 
 if __name__ == "__main__":
-    main()
+    main(bench)

@@ -14,8 +14,10 @@
  *
  * Each direction of a connection is a delay line: a chunk is stamped with the
  * moment at which its last bit is due (serialised by the rate, then half an
- * RTT of flight) and leaves then; many chunks are in flight at once. What is
- * queued is bounded, so that a slow reader is felt by the writer. A `turn` is
+ * RTT of flight) and leaves then; many chunks are in flight at once. The rate
+ * is that of the line, whatever the number of its connections: who opens
+ * several gets no more. What is queued is bounded, so that a slow reader is
+ * felt by the writer, and nobody waits long behind the others. A `turn` is
  * counted when the client sends after the server has: what a client waited
  * for. The connection to the target is made 1.5 RTT after the accept: SYN,
  * SYN/ACK, ACK; the client's first bytes wait for it like everything else.

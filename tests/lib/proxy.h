@@ -28,7 +28,6 @@ struct chunk {
 struct line {
 	struct chunk *head, **tail;
 	size_t queued;
-	int64_t wire_free; /* when the last bit has been put on the wire */
 	bool eof_in, eof_out, blocked;
 };
 
@@ -47,6 +46,7 @@ struct proxy {
 	double rtt_ms, mbit;
 	bool hole, refuse;
 	int64_t cutdown;
+	int64_t wire_free[2]; /* when the last bit has been put on the wire */
 	struct conn conns[MAX_CONNS];
 	uint64_t bytes[2], turns, connections;
 };

@@ -17,6 +17,8 @@
 
 #define CHUNK 32768
 #define NS_PER_MS 1000000.0
+/* What may stand before the wire, of all connections: a router's buffer. */
+#define BACKLOG_NS 20000000LL
 
 struct proxy px = {.cutdown = -1};
 
@@ -123,12 +125,12 @@ static void line_read(struct conn *c, enum direction d)
 			conn_end(c, true);
 		return;
 	}
-	if (l->wire_free < t)
-		l->wire_free = t;
+	if (px.wire_free[d] < t)
+		px.wire_free[d] = t;
 	if (px.mbit > 0)
-		l->wire_free += (int64_t)((double)n * 8000.0 / px.mbit);
+		px.wire_free[d] += (int64_t)((double)n * 8000.0 / px.mbit);
 	k->next = NULL;
-	k->due = l->wire_free + (int64_t)(px.rtt_ms * 0.5 * NS_PER_MS);
+	k->due = px.wire_free[d] + (int64_t)(px.rtt_ms * 0.5 * NS_PER_MS);
 	k->len = (size_t)n;
 	k->sent = 0;
 	k->eof = l->eof_in = n == 0;
@@ -198,10 +200,22 @@ void line_flush(struct conn *c, enum direction d)
 		conn_end(c, false);
 }
 
+/* Until when nothing more is taken for direction `d`; may be over. */
+static int64_t wire_full_until(int d)
+{
+	return px.mbit > 0 ? px.wire_free[d] - BACKLOG_NS : 0;
+}
+
 int64_t next_due(void)
 {
-	int64_t best = -1;
+	int64_t best = -1, t = now_ns();
 
+	for (int d = 0; d < 2 && !px.hole; d++) {
+		int64_t until = wire_full_until(d);
+
+		if (until > t && (best < 0 || until < best))
+			best = until;
+	}
 	for (int i = 0; i < MAX_CONNS; i++) {
 		struct conn *c = &px.conns[i];
 
@@ -229,7 +243,8 @@ short conn_events(const struct conn *c, int side)
 
 	if (side == UP && !c->connected)
 		return POLLOUT;
-	if (!from->eof_in && from->queued < queue_limit())
+	if (!from->eof_in && from->queued < queue_limit() &&
+	    wire_full_until(!side) <= now_ns())
 		events |= POLLIN;
 	if (to->blocked)
 		events |= POLLOUT;

@@ -2,6 +2,7 @@
 """The test kit itself: what the other tests lean on holds."""
 
 import os
+import threading
 import time
 
 import makemail
@@ -47,6 +48,23 @@ def test_scripted_server_satisfies_an_independent_client(env):
         assert {3, 4}.isdisjoint(client.uids("INBOX"))
         assert client.uids("A/ä") == [1]
     assert server.count(rb"UID MOVE") == 1
+
+
+@measure
+def test_connections_through_a_proxy_share_its_rate(env):
+    letter = makemail.large(2_000_000)
+    server = env.script({b"INBOX": Box([Msg(1, letter)])})
+    link = env.proxy(server, rate=100)
+    clients = [Client(link) for _ in range(3)]
+    begin = time.monotonic()
+    threads = [threading.Thread(target=client.fetch, args=("INBOX",))
+               for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wire = 3 * len(letter) * 8 / 100e6
+    assert wire <= time.monotonic() - begin < 2.5 * wire
 
 
 @measure
