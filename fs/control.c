@@ -175,10 +175,12 @@ static void print_status(FILE *out, struct report *r)
 	for (unsigned i = 0; i < r->imap.n_connections; i++) {
 		struct imap_connection_state *c = &r->imap.conn[i];
 
-		fprintf(out, "connection %u: %s%s%s, %llu bytes in, %llu out\n",
+		fprintf(out,
+			"connection %u: %s%s%s, %llu bytes in, %llu out%s\n",
 			i + 1, c->state, c->mailbox[0] ? ", " : "", c->mailbox,
 			(unsigned long long)c->bytes_in,
-			(unsigned long long)c->bytes_out);
+			(unsigned long long)c->bytes_out,
+			c->compressed ? ", compressed" : "");
 	}
 	if (!r->imap.online && r->imap.retry_in_ms >= 0)
 		fprintf(out, "next try:     in %lld s\n",
@@ -266,9 +268,12 @@ static void json_connections(FILE *out, const struct imap_state *s)
 		json_member(out, "state", s->conn[i].state);
 		fputc(',', out);
 		json_member(out, "mailbox", s->conn[i].mailbox);
-		fprintf(out, ",\"bytes_in\":%llu,\"bytes_out\":%llu}",
+		fprintf(out,
+			",\"bytes_in\":%llu,\"bytes_out\":%llu,"
+			"\"compressed\":%s}",
 			(unsigned long long)s->conn[i].bytes_in,
-			(unsigned long long)s->conn[i].bytes_out);
+			(unsigned long long)s->conn[i].bytes_out,
+			s->conn[i].compressed ? "true" : "false");
 	}
 	fputs("],", out);
 }

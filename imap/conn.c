@@ -78,6 +78,7 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 	c->expected = session_expected(s);
 	c->bytes_in = net_bytes_in(s->net);
 	c->bytes_out = net_bytes_out(s->net);
+	c->compressed = net_is_compressed(s->net);
 	if (c->state == CONN_READY)
 		memcpy(im->server, s->server, sizeof(s->server));
 	if ((s->mailbox == NULL) != (c->mailbox == NULL) ||

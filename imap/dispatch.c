@@ -41,6 +41,7 @@ static const struct {
 	{"CONDSTORE", CAP_CONDSTORE},
 	{"QRESYNC", CAP_CONDSTORE},
 	{"X-GM-EXT-1", CAP_GMAIL},
+	{"COMPRESS=DEFLATE", CAP_COMPRESS},
 };
 
 static unsigned capability_of(const char *word, size_t n)
@@ -151,6 +152,10 @@ static void tagged(struct session *s, const struct status *st)
 		keep_answer(&s->answer, st);
 		s->secured_next = s->asks_tls && st->kind == STATUS_OK;
 		s->asks_tls = false;
+		if (s->slots[i].tag == s->compress) {
+			s->packed_next = st->kind == STATUS_OK;
+			s->compress = 0;
+		}
 		remove_slot(s, i);
 		if (call.job)
 			s->ops->answer(s->ctx, &call, st);

@@ -237,6 +237,7 @@ void imap_get_state(struct imap *im, struct imap_state *ret)
 			       c->mailbox ? c->mailbox : "");
 		to->bytes_in = c->bytes_in;
 		to->bytes_out = c->bytes_out;
+		to->compressed = c->compressed;
 		ret->jobs_running += c->n_running;
 	}
 	ret->jobs_queued = im->n_queued;

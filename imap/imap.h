@@ -257,6 +257,7 @@ struct imap_connection_state {
 	char mailbox[128]; /* selected, in wire form, cut; "" if none */
 	uint64_t bytes_in; /* since the program was started, on the wire */
 	uint64_t bytes_out;
+	bool compressed; /* RFC 4978: what is on the wire is less than said */
 };
 
 #define IMAP_CONNECTIONS_MAX 15

@@ -46,6 +46,7 @@ enum lock_rank {
 	RANK_WRITER = 80,  /* cache: queue of the SQLite writer */
 	RANK_POOL = 85,    /* imap: jobs and connections */
 	RANK_SECRET = 90,  /* imap: the password in memory */
+	RANK_TLS = 95,     /* imap: TLS sessions to be resumed */
 	RANK_LOG = 100,    /* the log: may be taken below any other */
 };
 

@@ -1,142 +1,40 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "imap/net.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
 
+#include "imap/deflate.h"
 #include "imap/dial.h"
 #include "imap/lock.h"
 #include "imap/resolve.h"
 #include "imap/tls.h"
 #include "imap/why.h"
+#include "imap/wire.h"
 
 /*
- * One non-blocking socket, one eventfd that ends waits, and OpenSSL on top
- * through a BIO of our own: OpenSSL's socket BIO calls write(2), which raises
- * SIGPIPE on a dead connection, where send(2) can be told not to. The BIO is
- * also where bytes are counted, as they are on the wire.
+ * From below: the wire (wire.c: socket and TLS), on top of it, where the
+ * session asked for it, the compression of deflate.c.
  *
  * All waiting goes through wait_fd(), which knows the deadline and the
- * eventfd. Runs on the thread of the connection; net_wake() only writes the
- * eventfd. No locks.
+ * eventfd that ends waits. Runs on the thread of the connection; net_wake()
+ * only writes the eventfd. No locks.
  */
 struct net {
 	int wake_fd;
-	int fd; /* -1: closed */
 	uint16_t port;
-	SSL *ssl;             /* NULL: plain */
-	bool tls_wants_write; /* a read cannot go on before a write */
+	struct wire wire;
 	struct tls_verdict verdict;
-
-	/* Counters are read by whoever shows them; nothing depends on them. */
-	_Atomic uint64_t bytes_in;
-	_Atomic uint64_t bytes_out;
+	struct deflate *deflate; /* NULL: not compressed */
+	size_t deflate_taken;    /* bytes packed, but not written entirely */
 };
-
-/* --- the BIO --- */
-
-static long plain_read(struct net *n, void *buf, size_t size)
-{
-	ssize_t r;
-
-	do
-		r = recv(n->fd, buf, size, 0);
-	while (r < 0 && errno == EINTR);
-	if (r > 0)
-		atomic_fetch_add_explicit(&n->bytes_in, (uint64_t)r,
-					  memory_order_relaxed);
-	if (r > 0)
-		return r;
-	if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		return 0;
-	return -ENOTCONN;
-}
-
-static long plain_write(struct net *n, const void *buf, size_t size)
-{
-	ssize_t r;
-
-	do
-		r = send(n->fd, buf, size, MSG_NOSIGNAL);
-	while (r < 0 && errno == EINTR);
-	if (r >= 0)
-		atomic_fetch_add_explicit(&n->bytes_out, (uint64_t)r,
-					  memory_order_relaxed);
-	if (r >= 0)
-		return r;
-	if (errno == EAGAIN || errno == EWOULDBLOCK)
-		return 0;
-	return -ENOTCONN;
-}
-
-static int bio_read(BIO *bio, char *buf, size_t size, size_t *ret)
-{
-	long r = plain_read(BIO_get_data(bio), buf, size);
-
-	BIO_clear_retry_flags(bio);
-	if (r == 0)
-		BIO_set_retry_read(bio);
-	if (r < 0)
-		BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-	*ret = r > 0 ? (size_t)r : 0;
-	return r > 0;
-}
-
-static int bio_write(BIO *bio, const char *buf, size_t size, size_t *ret)
-{
-	long r = plain_write(BIO_get_data(bio), buf, size);
-
-	BIO_clear_retry_flags(bio);
-	if (r == 0)
-		BIO_set_retry_write(bio);
-	*ret = r > 0 ? (size_t)r : 0;
-	return r > 0;
-}
-
-static long bio_ctrl(BIO *bio, int cmd, long num, void *ptr)
-{
-	(void)num;
-	(void)ptr;
-	if (cmd == BIO_CTRL_EOF)
-		return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
-	return cmd == BIO_CTRL_FLUSH;
-}
-
-static BIO *bio_new(struct net *n)
-{
-	static _Atomic(BIO_METHOD *) shared;
-	BIO_METHOD *m = atomic_load(&shared);
-	BIO_METHOD *none = NULL;
-	BIO *bio;
-
-	if (!m) {
-		m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
-				 "imapfs");
-		if (!m)
-			return NULL;
-		BIO_meth_set_read_ex(m, bio_read);
-		BIO_meth_set_write_ex(m, bio_write);
-		BIO_meth_set_ctrl(m, bio_ctrl);
-		if (!atomic_compare_exchange_strong(&shared, &none, m)) {
-			BIO_meth_free(m);
-			m = none;
-		}
-	}
-	bio = BIO_new(m);
-	if (!bio)
-		return NULL;
-	BIO_set_data(bio, n);
-	BIO_set_init(bio, 1);
-	return bio;
-}
 
 /* --- waiting --- */
 
@@ -152,7 +50,7 @@ static unsigned wait_fd(struct net *n, short events, int64_t deadline_ms)
 {
 	struct pollfd p[2] = {
 		{.fd = n->wake_fd, .events = POLLIN},
-		{.fd = n->fd, .events = events},
+		{.fd = n->wire.fd, .events = events},
 	};
 	unsigned ready = 0;
 	int r;
@@ -173,22 +71,30 @@ static unsigned wait_fd(struct net *n, short events, int64_t deadline_ms)
 	return ready;
 }
 
-unsigned net_wait(struct net *n, bool want_write, int64_t deadline_ms)
+/* Can net_read() go on without another byte from the socket? */
+static bool has_buffered(const struct net *n)
 {
-	short events = POLLIN;
-
-	if (n->fd < 0)
-		return NET_READABLE;
+	if (n->deflate && deflate_has_more(n->deflate))
+		return true;
 	/*
 	 * Not SSL_has_pending(), which is true for half a record as well: a
 	 * wait that ends at once would spin until the other half comes.
 	 */
-	if (n->ssl && SSL_pending(n->ssl) > 0) {
+	return n->wire.ssl && SSL_pending(n->wire.ssl) > 0;
+}
+
+unsigned net_wait(struct net *n, bool want_write, int64_t deadline_ms)
+{
+	short events = POLLIN;
+
+	if (n->wire.fd < 0)
+		return NET_READABLE;
+	if (has_buffered(n)) {
 		unsigned ready = wait_fd(n, want_write ? POLLOUT : 0, 0);
 
 		return ready | NET_READABLE;
 	}
-	if (want_write || n->tls_wants_write)
+	if (want_write || n->wire.tls_wants_write)
 		events |= POLLOUT;
 	return wait_fd(n, events, deadline_ms);
 }
@@ -219,7 +125,7 @@ int net_connect(struct net *n, const char *host, uint16_t port,
 
 	lock_assert_none();
 	net_close(n);
-	r = dial_host(&d, &n->fd, why);
+	r = dial_host(&d, &n->wire.fd, why);
 	if (r == -ECANCELED)
 		(void)take_wake(n);
 	n->port = port;
@@ -239,10 +145,10 @@ static int shake_hands(struct net *n, const char *host, int64_t deadline_ms,
 		int r;
 
 		ERR_clear_error();
-		r = SSL_do_handshake(n->ssl);
+		r = SSL_do_handshake(n->wire.ssl);
 		if (r == 1)
 			return 0;
-		code = SSL_get_error(n->ssl, r);
+		code = SSL_get_error(n->wire.ssl, r);
 		if (code != SSL_ERROR_WANT_READ && code != SSL_ERROR_WANT_WRITE)
 			return tls_handshake_failed(&n->verdict, code, n->port,
 						    why);
@@ -263,107 +169,119 @@ int net_start_tls(struct net *n, struct net_tls *tls, const char *host,
 	int r;
 
 	lock_assert_none();
-	if (n->fd < 0 || n->ssl)
+	if (n->wire.fd < 0 || n->wire.ssl)
 		return net_fail(why, -ENOTCONN, FAULT_NETWORK,
 				"there is no plain connection to '%s'", host);
 
-	bio = bio_new(n);
+	bio = wire_bio(&n->wire);
 	if (!bio)
 		return net_fail(why, -ENOMEM, FAULT_NONE, "out of memory");
 	n->verdict.host = host;
 	n->verdict.text[0] = '\0';
-	r = tls_start(tls, bio, &n->verdict, &n->ssl);
+	r = tls_start(tls, bio, &n->verdict, &n->wire.ssl);
 	if (r < 0)
 		return net_fail(why, r == -EINVAL ? -EPROTO : r, FAULT_TLS,
 				"TLS cannot be set up for '%s'", host);
 
 	r = shake_hands(n, host, deadline_ms, why);
-	if (r == 0 && !tls_pin_holds(tls, n->ssl, &n->verdict))
+	if (r == 0 && !tls_is_trusted(tls, n->wire.ssl, &n->verdict))
 		r = net_fail(why, -EPROTO, FAULT_TLS, "%s", n->verdict.text);
 	n->verdict.host = ""; /* the caller's string may go now */
-	if (r < 0)
+	if (r < 0) {
+		tls_forget_sessions(tls);
 		net_close(n);
+	}
 	return r;
 }
 
-/* --- the stream --- */
+/* --- compression --- */
 
-/* 0 to try again later, or an error. */
-static long tls_trouble(struct net *n, int r)
+int net_start_deflate(struct net *n, const void *early, size_t n_bytes)
 {
-	int code = SSL_get_error(n->ssl, r);
+	int r;
 
-	if (code == SSL_ERROR_WANT_READ)
-		return 0;
-	if (code == SSL_ERROR_WANT_WRITE) {
-		n->tls_wants_write = true;
-		return 0;
-	}
-	if (code == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_error()) !=
-					     SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		return -EPROTO;
-	return -ENOTCONN;
+	if (n->wire.fd < 0 || n->deflate || n_bytes > NET_EARLY_MAX)
+		return -ENOTCONN;
+	r = deflate_new(&n->deflate);
+	if (r < 0)
+		return r;
+	static_assert(NET_EARLY_MAX <= DEFLATE_IN_MAX, "early bytes fit");
+	memcpy(deflate_room(n->deflate), early, n_bytes);
+	deflate_came(n->deflate, n_bytes);
+	n->deflate_taken = 0;
+	return 0;
 }
+
+static long packed_read(struct net *n, void *buf, size_t n_bytes)
+{
+	long r = deflate_take(n->deflate, buf, n_bytes);
+
+	if (r != 0)
+		return r;
+	r = wire_read(&n->wire, deflate_room(n->deflate), DEFLATE_IN_MAX);
+	if (r <= 0)
+		return r;
+	deflate_came(n->deflate, (size_t)r);
+	/*
+	 * Once only: 0 may come of it (an empty block), and a peer that sends
+	 * nothing but such must not keep us here.
+	 */
+	return deflate_take(n->deflate, buf, n_bytes);
+}
+
+/*
+ * Bytes count as taken when the last byte that they were packed to is written.
+ * Until then the answer is 0 and the same bytes are offered again, as to TLS:
+ * so who waits for room waits for the right thing.
+ */
+static long packed_write(struct net *n, const void *buf, size_t n_bytes)
+{
+	size_t left;
+	const void *p;
+
+	if (n->deflate_taken == 0)
+		n->deflate_taken = deflate_put(n->deflate, buf, n_bytes);
+	while (p = deflate_packed(n->deflate, &left), left > 0) {
+		long r = wire_write(&n->wire, p, left);
+
+		if (r <= 0)
+			return r;
+		deflate_written(n->deflate, (size_t)r);
+	}
+	left = n->deflate_taken;
+	n->deflate_taken = 0;
+	return (long)left;
+}
+
+/* --- what the session calls --- */
 
 long net_read(struct net *n, void *buf, size_t n_bytes)
 {
-	size_t got = 0;
-	int r;
-
-	if (n->fd < 0)
+	if (n->wire.fd < 0)
 		return -ENOTCONN;
 	if (n_bytes == 0)
 		return 0;
-	if (!n->ssl)
-		return plain_read(n, buf, n_bytes);
-
-	ERR_clear_error();
-	n->tls_wants_write = false;
-	r = SSL_read_ex(n->ssl, buf, n_bytes, &got);
-	return r == 1 ? (long)got : tls_trouble(n, r);
+	return n->deflate ? packed_read(n, buf, n_bytes)
+			  : wire_read(&n->wire, buf, n_bytes);
 }
 
 long net_write(struct net *n, const void *buf, size_t n_bytes)
 {
-	size_t put = 0;
-	bool reader_wants = n->tls_wants_write;
-	long result;
-	int r;
-
-	if (n->fd < 0)
+	if (n->wire.fd < 0)
 		return -ENOTCONN;
 	if (n_bytes == 0)
 		return 0;
-	if (!n->ssl)
-		return plain_write(n, buf, n_bytes);
-
-	ERR_clear_error();
-	r = SSL_write_ex(n->ssl, buf, n_bytes, &put);
-	if (r == 1)
-		return (long)put;
-	result = tls_trouble(n, r);
-	/* Writers ask net_wait() for room themselves. */
-	n->tls_wants_write = reader_wants;
-	return result;
+	return n->deflate ? packed_write(n, buf, n_bytes)
+			  : wire_write(&n->wire, buf, n_bytes);
 }
 
 /* --- the rest --- */
 
 void net_close(struct net *n)
 {
-	if (n->ssl) {
-		/* One try to say goodbye; nobody waits for the answer. */
-		ERR_clear_error();
-		if (SSL_is_init_finished(n->ssl))
-			(void)SSL_shutdown(n->ssl);
-		SSL_free(n->ssl);
-		ERR_clear_error();
-	}
-	n->ssl = NULL;
-	n->tls_wants_write = false;
-	if (n->fd >= 0)
-		close(n->fd);
-	n->fd = -1;
+	wire_close(&n->wire);
+	deflate_free(n->deflate);
+	n->deflate = NULL;
 }
 
 int net_new(struct net **ret)
@@ -373,7 +291,7 @@ int net_new(struct net **ret)
 	if (!n)
 		return -ENOMEM;
 
-	n->fd = -1;
+	n->wire.fd = -1;
 	n->verdict.host = "";
 	n->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (n->wake_fd < 0) {
@@ -395,20 +313,30 @@ void net_free(struct net *n)
 
 bool net_is_open(const struct net *n)
 {
-	return n->fd >= 0;
+	return n->wire.fd >= 0;
 }
 
 bool net_is_tls(const struct net *n)
 {
-	return n->ssl != NULL;
+	return n->wire.ssl != NULL;
+}
+
+bool net_is_resumed(const struct net *n)
+{
+	return n->wire.ssl && SSL_session_reused(n->wire.ssl);
+}
+
+bool net_is_compressed(const struct net *n)
+{
+	return n->deflate != NULL;
 }
 
 uint64_t net_bytes_in(const struct net *n)
 {
-	return atomic_load_explicit(&n->bytes_in, memory_order_relaxed);
+	return atomic_load_explicit(&n->wire.bytes_in, memory_order_relaxed);
 }
 
 uint64_t net_bytes_out(const struct net *n)
 {
-	return atomic_load_explicit(&n->bytes_out, memory_order_relaxed);
+	return atomic_load_explicit(&n->wire.bytes_out, memory_order_relaxed);
 }

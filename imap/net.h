@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A byte stream to the server: socket, TLS, cancellation, time-outs.
+ * A byte stream to the server: socket, TLS, compression, cancellation,
+ * time-outs.
  *
  * A `struct net` belongs to one thread; only net_wake() and
  * the counters may be called from others. Nothing here blocks longer than the
  * deadline that it is given, and net_wake() ends any wait. Names are resolved
  * in a detached thread that owns its data, since getaddrinfo(3) cannot be
  * cancelled. TLS is 1.2 or later, with chain, host name (or IP address) and
- * SNI, or a pinned certificate.
+ * SNI, or a pinned certificate; sessions are resumed by later connections to
+ * the same host with the same settings.
  *
  * Errors: -ECANCELED (woken while connecting), -ETIMEDOUT, -ENOTCONN (refused,
  * reset, ended by the peer, host unknown), -EPROTO (TLS), -ENOMEM. Each fills
@@ -20,7 +22,10 @@
 
 struct net;
 
-/* An account's TLS settings, made once, shared by its connections. */
+/*
+ * An account's TLS settings, made once, shared by its connections; they also
+ * hold the sessions to be resumed. Outlives them.
+ */
 struct net_tls;
 
 /* -EINVAL with `why`: cafile unreadable, or pin not 64 hex digits. */
@@ -46,8 +51,18 @@ MUST_CHECK int net_start_tls(struct net *n, struct net_tls *tls,
 			     struct imap_error *why);
 
 /*
+ * From here on both ways are compressed (RFC 4978), until net_close(). The
+ * `n_bytes` of `early` (at most NET_EARLY_MAX) are compressed ones that were
+ * read already. -ENOTCONN: not open, or compressed already; -ENOMEM.
+ */
+#define NET_EARLY_MAX 65536u
+MUST_CHECK int net_start_deflate(struct net *n, const void *early,
+				 size_t n_bytes);
+
+/*
  * Read what is there, at most `n` bytes, without waiting: > 0 bytes, 0 nothing
- * now, -ENOTCONN at the end of the stream, -EPROTO broken TLS.
+ * now, -ENOTCONN at the end of the stream, -EPROTO broken TLS, -EBADMSG what
+ * came cannot be decompressed.
  */
 MUST_CHECK long net_read(struct net *n, void *buf, size_t n_bytes);
 
@@ -59,8 +74,8 @@ MUST_CHECK long net_write(struct net *n, const void *buf, size_t n_bytes);
 
 /*
  * Wait until something can be read (always looked for), written (if
- * `want_write`), net_wake() was called, or the deadline is over. What the TLS
- * layer has buffered counts as readable.
+ * `want_write`), net_wake() was called, or the deadline is over. What TLS or
+ * the decompressor has buffered counts as readable.
  */
 enum net_ready {
 	NET_TIMEOUT = 0,
@@ -82,6 +97,8 @@ void net_close(struct net *n);
 
 bool net_is_open(const struct net *n);
 bool net_is_tls(const struct net *n);
+bool net_is_resumed(const struct net *n); /* TLS, by a short handshake */
+bool net_is_compressed(const struct net *n);
 
 /* Bytes on the wire since net_new(), over all its connections. Any thread. */
 uint64_t net_bytes_in(const struct net *n);

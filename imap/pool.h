@@ -62,6 +62,7 @@ struct conn {
 	int64_t not_before_ms; /* no new try until then */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
+	bool compressed;
 	imap_job running_id[POOL_RUNNING_MAX];
 	struct job *running_job[POOL_RUNNING_MAX];
 };

@@ -72,6 +72,8 @@ void session_close(struct session *s)
 	s->asks_tls = false;
 	s->secured_next = false;
 	s->injected = false;
+	s->compress = 0;
+	s->packed_next = false;
 	s->body_open = false;
 	s->body_sunk = false;
 	s->body_skip = false;
@@ -199,6 +201,11 @@ static int lost(struct session *s, int r)
 	if (r == -ENOMEM)
 		return session_fail(s, r, FAULT_NETWORK,
 				    "no memory for what '%s' sends", host);
+	if (r == -EBADMSG)
+		return session_fail(s, -EPROTO, FAULT_PROTOCOL,
+				    "what the server '%s' sends cannot be "
+				    "decompressed",
+				    host);
 	if (r == -EPROTO)
 		return session_fail(s, r, FAULT_PROTOCOL,
 				    "the server '%s' does not keep to the "
@@ -232,6 +239,30 @@ static int write_out(struct session *s)
 	}
 }
 
+/*
+ * Give `n` bytes of `in` to the framer. While COMPRESS is in flight line by
+ * line: behind its OK the next byte is a compressed one (RFC 4978 section 3).
+ */
+static int feed(struct session *s, size_t n)
+{
+	const char *p = s->in;
+	int r = 0;
+
+	while (n > 0 && r == 0) {
+		const char *lf = s->compress ? memchr(p, '\n', n) : NULL;
+		size_t take = lf ? (size_t)(lf - p) + 1 : n;
+
+		r = frame_feed(s->frame, p, take);
+		p += take;
+		n -= take;
+		if (r == 0 && s->packed_next) {
+			s->packed_next = false;
+			return net_start_deflate(s->net, p, n);
+		}
+	}
+	return r;
+}
+
 static int read_in(struct session *s)
 {
 	for (int i = 0; i < READS_A_STEP; i++) {
@@ -241,9 +272,9 @@ static int read_in(struct session *s)
 		if (n == 0)
 			return 0;
 		if (n < 0)
-			return lost(s, -ENOTCONN);
+			return lost(s, n == -EPROTO ? -ENOTCONN : (int)n);
 		s->progress_ms = clock_now_ms();
-		r = frame_feed(s->frame, s->in, (size_t)n);
+		r = feed(s, (size_t)n);
 		if (r < 0)
 			return lost(s, r);
 		/* What follows now must be read by TLS, not here. */

@@ -12,7 +12,8 @@
  *   closed --session_open()--> ready --error, BYE, time-out--> closed
  *
  * session_open() does greeting, STARTTLS, login (login.c, auth.c) and waits
- * for each; what follows is pipelined.
+ * for each; also for COMPRESS, where the link is slow enough to be worth it.
+ * What follows is pipelined.
  */
 #ifndef IMAPFS_IMAP_SESSION_H
 #define IMAPFS_IMAP_SESSION_H
@@ -46,6 +47,7 @@ enum capability {
 	CAP_SPECIAL_USE = 1 << 14,
 	CAP_CONDSTORE = 1 << 15,
 	CAP_GMAIL = 1 << 16,
+	CAP_COMPRESS = 1 << 17, /* DEFLATE */
 };
 
 /* A command in flight; the fields but `job` are its owner's business. */
@@ -128,6 +130,9 @@ struct session {
 	bool asks_tls;     /* STARTTLS is in flight */
 	bool secured_next; /* ... and was agreed to: nothing may follow */
 	bool injected;     /* ... but something did */
+	unsigned compress; /* tag of COMPRESS in flight; 0: none */
+	bool packed_next;  /* ... which was agreed to: what follows is packed */
+	int64_t rtt_ms;    /* the quickest answer so far */
 	bool body_open;
 	bool body_sunk; /* the response being read had a body literal */
 	bool body_skip;

@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "imap/resume.h"
 #include "imap/why.h"
 
 /*
@@ -29,6 +30,7 @@
 
 struct net_tls {
 	SSL_CTX *ctx;
+	struct resume resume;
 	bool pinned;
 	unsigned char pin[SHA256_BYTES];
 };
@@ -284,6 +286,7 @@ int net_tls_new(const char *cafile, const char *pin_sha256,
 	if (!tls)
 		return net_fail(why, -ENOMEM, FAULT_NONE, "out of memory");
 
+	resume_init(&tls->resume);
 	r = net_fail(why, -ENOMEM, FAULT_NONE, "out of memory");
 	tls->ctx = SSL_CTX_new(TLS_client_method());
 	if (!tls->ctx)
@@ -293,6 +296,7 @@ int net_tls_new(const char *cafile, const char *pin_sha256,
 	SSL_CTX_set_mode(tls->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 					   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 					   SSL_MODE_RELEASE_BUFFERS);
+	resume_allow(&tls->resume, tls->ctx);
 	r = load_trust(tls, cafile, why);
 	if (r < 0)
 		goto fail;
@@ -317,6 +321,7 @@ void net_tls_free(struct net_tls *tls)
 {
 	if (!tls)
 		return;
+	resume_finish(&tls->resume);
 	SSL_CTX_free(tls->ctx);
 	free(tls);
 }
@@ -360,13 +365,39 @@ int tls_start(struct net_tls *tls, BIO *bio, struct tls_verdict *verdict,
 		SSL_free(ssl);
 		return r;
 	}
+	/* It outlives the caller's string: TLS 1.3 gives sessions late. */
+	(void)snprintf(verdict->name, sizeof(verdict->name), "%s",
+		       strlen(verdict->host) < sizeof(verdict->name)
+			       ? verdict->host
+			       : "");
+	resume_offer(&tls->resume, verdict->name, ssl);
 	SSL_set_connect_state(ssl);
 	*ret = ssl;
 	return 0;
 }
 
-bool tls_pin_holds(const struct net_tls *tls, SSL *ssl,
-		   struct tls_verdict *verdict)
+/*
+ * A resumed session (resume.c) brings the certificate, and what was found in
+ * the full handshake, along; so the pin is compared then too.
+ */
+static bool chain_holds(const SSL *ssl, struct tls_verdict *verdict)
+{
+	if (SSL_get0_peer_certificate(ssl) &&
+	    SSL_get_verify_result(ssl) == X509_V_OK)
+		return true;
+	(void)snprintf(verdict->text, sizeof(verdict->text),
+		       "the certificate of '%s' was not verified",
+		       verdict->host);
+	return false;
+}
+
+void tls_forget_sessions(struct net_tls *tls)
+{
+	resume_forget(&tls->resume);
+}
+
+bool tls_is_trusted(const struct net_tls *tls, SSL *ssl,
+		    struct tls_verdict *verdict)
 {
 	unsigned char raw[SHA256_BYTES];
 	char text[FINGERPRINT_TEXT];
@@ -374,7 +405,7 @@ bool tls_pin_holds(const struct net_tls *tls, SSL *ssl,
 	bool known;
 
 	if (!tls->pinned)
-		return true;
+		return chain_holds(ssl, verdict);
 	cert = SSL_get1_peer_certificate(ssl);
 	known = cert && fingerprint_of(cert, raw, text);
 	X509_free(cert);
@@ -386,49 +417,4 @@ bool tls_pin_holds(const struct net_tls *tls, SSL *ssl,
 		       "SHA-256 is %s",
 		       verdict->host, known ? text : "unknown");
 	return false;
-}
-
-static bool is_not_tls(int reason)
-{
-	return reason == SSL_R_WRONG_VERSION_NUMBER ||
-	       reason == SSL_R_HTTP_REQUEST ||
-	       reason == SSL_R_HTTPS_PROXY_REQUEST ||
-	       reason == SSL_R_UNEXPECTED_MESSAGE ||
-	       reason == SSL_R_PACKET_LENGTH_TOO_LONG ||
-	       reason == SSL_R_RECORD_TOO_SMALL;
-}
-
-static bool is_too_old(int reason)
-{
-	return reason == SSL_R_UNSUPPORTED_PROTOCOL ||
-	       reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION;
-}
-
-int tls_handshake_failed(const struct tls_verdict *verdict, int code,
-			 uint16_t port, struct imap_error *why)
-{
-	const char *host = verdict->host;
-	unsigned long e = ERR_peek_error();
-	int reason = ERR_GET_REASON(e);
-	const char *text = ERR_reason_error_string(e);
-
-	if (verdict->text[0])
-		return net_fail(why, -EPROTO, FAULT_TLS, "%s", verdict->text);
-	if (code == SSL_ERROR_SSL && is_not_tls(reason))
-		return net_fail(why, -EPROTO, FAULT_TLS,
-				"'%s' port %u does not speak TLS", host, port);
-	if (code == SSL_ERROR_SSL && is_too_old(reason))
-		return net_fail(why, -EPROTO, FAULT_TLS,
-				"'%s' port %u speaks no TLS of version 1.2 or "
-				"later",
-				host, port);
-	if (code == SSL_ERROR_SSL &&
-	    reason != SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		return net_fail(why, -EPROTO, FAULT_TLS,
-				"no TLS with '%s' port %u: %s", host, port,
-				text ? text : "the handshake failed");
-	return net_fail(why, -ENOTCONN, FAULT_NETWORK,
-			"'%s' port %u ended the connection during the TLS "
-			"handshake",
-			host, port);
 }

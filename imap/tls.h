@@ -13,23 +13,29 @@
 /* What was found wrong with the peer's chain; lives as long as the SSL. */
 struct tls_verdict {
 	const char *host;
+	char name[256]; /* the same, for as long as the SSL; "": too long */
 	char text[IMAP_ERROR_TEXT]; /* "": nothing */
 };
 
 /*
  * A client's SSL over `bio` (taken over in every case), that verifies for
- * `host`. `verdict` is filled while it shakes hands. -ENOMEM, -EINVAL: `host`
+ * `host`, and resumes a session of this account if there is one of that host.
+ * `verdict` is filled while it shakes hands. -ENOMEM, -EINVAL: `host`
  * can not be a name in a certificate.
  */
 MUST_CHECK int tls_start(struct net_tls *tls, BIO *bio,
 			 struct tls_verdict *verdict, SSL **ret);
 
 /*
- * After the handshake: a pinned certificate must be the one. False: it is
- * not, and the verdict says so.
+ * After the handshake, a resumed one too: a pinned certificate must be the
+ * one, any other must have been verified. False: it is not so, and the verdict
+ * says why.
  */
-bool tls_pin_holds(const struct net_tls *tls, SSL *ssl,
-		   struct tls_verdict *verdict);
+bool tls_is_trusted(const struct net_tls *tls, SSL *ssl,
+		    struct tls_verdict *verdict);
+
+/* A handshake failed: resume none of the sessions that are known by now. */
+void tls_forget_sessions(struct net_tls *tls);
 
 /*
  * Fill `why` after SSL_do_handshake() gave up with `code` of SSL_get_error();

@@ -77,7 +77,7 @@ userdb {{
   args = username_format=%u {dir}/passwd
 }}
 protocol imap {{
-  mail_plugins = $mail_plugins{imap_quota_plugin}
+  mail_plugins = $mail_plugins{imap_plugins}
   mail_max_userip_connections = {connections}
   rawlog_dir = {rawlog}
 }}
@@ -109,13 +109,15 @@ def free_ports(n):
 class Dovecot:
     def __init__(self, folder, pair, format="sdbox", separator="/",
                  connections=40, users=None, special=SPECIAL, quota=None,
-                 extra="", start=True):
-        """`quota` (as Dovecot writes sizes, `10M`) switches quotas on."""
+                 extra="", compress=False, start=True):
+        """`quota` (as Dovecot writes sizes, `10M`) switches quotas on,
+        `compress` offers COMPRESS=DEFLATE (raw logs of connections that
+        use it cannot be read)."""
         self.dir = Path(folder)
         self.pair, self.format, self.separator = pair, format, separator
         self.connections, self.quota, self.extra = connections, quota, extra
         self.users = users or {"alice": "wonder", "bob": "builder"}
-        self.special = special
+        self.special, self.compress = special, compress
         self.host = "127.0.0.1"
         self.plain_port = self.tls_port = None
         self.pid = None
@@ -162,7 +164,8 @@ class Dovecot:
             layout=":LAYOUT=fs" if self.format == "maildir"
             and self.separator == "/" else "",
             quota_plugin=" quota" if self.quota else "",
-            imap_quota_plugin=" imap_quota" if self.quota else "",
+            imap_plugins=(" imap_quota" if self.quota else "")
+            + (" imap_zlib" if self.compress else ""),
             quota=self.quota or "0", plain=self.plain_port,
             tls=self.tls_port, connections=self.connections,
             rawlog=f"{self.dir}/rawlog/%u", separator=self.separator,

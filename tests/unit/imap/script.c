@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "script.h"
+#include "packed.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -46,6 +47,10 @@ struct player {
 	char in[LINE_SIZE];
 	size_t n;
 	char tag[32];
+	char held[1024]; /* of P: */
+	size_t held_n;
+	int delay_ms;          /* of L: */
+	struct packed *packed; /* NULL: in clear */
 	pthread_t thread;
 };
 
@@ -68,6 +73,19 @@ static bool readable(struct server *s, int fd)
 	return p[1].revents == 0;
 }
 
+static ssize_t receive(struct player *p, char *buf, size_t size)
+{
+	char raw[4096];
+	ssize_t n;
+
+	if (!p->packed)
+		return recv(p->fd, buf, size, 0);
+	n = recv(p->fd, raw, sizeof(raw), 0);
+	return n <= 0 ? n
+		      : (ssize_t)packed_unpack(p->packed, raw, (size_t)n, buf,
+					       size);
+}
+
 /* The next line, without CRLF; false: the client is gone, or we stop. */
 static bool read_line(struct player *p, char *line)
 {
@@ -86,26 +104,89 @@ static bool read_line(struct player *p, char *line)
 		}
 		if (p->n == sizeof(p->in) || !readable(p->server, p->fd))
 			return false;
-		got = recv(p->fd, p->in + p->n, sizeof(p->in) - p->n, 0);
+		got = receive(p, p->in + p->n, sizeof(p->in) - p->n);
 		if (got <= 0)
 			return false;
 		p->n += (size_t)got;
 	}
 }
 
-static void send_text(struct player *p, const char *text, bool line)
+/* Wait as a slow link does, or until the test stops. */
+static void delay(const struct player *p)
 {
-	char out[LINE_SIZE];
+	struct pollfd stop = {.fd = p->server->stop, .events = POLLIN};
+
+	if (p->delay_ms > 0)
+		(void)poll(&stop, 1, p->delay_ms);
+}
+
+/* What was held back first; packed, if that was agreed to. */
+static void send_bytes(struct player *p, const char *bytes, size_t n, bool half)
+{
+	static _Thread_local char out[2 * LINE_SIZE];
+
+	memcpy(out, p->held, p->held_n);
+	if (p->packed)
+		n = packed_pack(p->packed, bytes, n, out + p->held_n,
+				sizeof(out) - p->held_n);
+	else
+		memcpy(out + p->held_n, bytes, n);
+	delay(p);
+	(void)!send(p->fd, out, p->held_n + (half ? n / 2 : n), MSG_NOSIGNAL);
+	p->held_n = 0;
+}
+
+static void send_bomb(struct player *p, long mib)
+{
+	static char piece[1 << 20];
+
+	memset(piece, 'x', sizeof(piece));
+	while (mib-- > 0)
+		send_bytes(p, piece, sizeof(piece), false);
+}
+
+static size_t make_text(const struct player *p, const char *text, bool line,
+			char *out, size_t size)
+{
 	const char *at = strstr(text, "$T");
 	int n;
 
 	if (at)
-		n = snprintf(out, sizeof(out), "%.*s%s%s%s", (int)(at - text),
-			     text, p->tag, at + 2, line ? "\r\n" : "");
+		n = snprintf(out, size, "%.*s%s%s%s", (int)(at - text), text,
+			     p->tag, at + 2, line ? "\r\n" : "");
 	else
-		n = snprintf(out, sizeof(out), "%s%s", text,
-			     line ? "\r\n" : "");
-	(void)!send(p->fd, out, (size_t)n, MSG_NOSIGNAL);
+		n = snprintf(out, size, "%s%s", text, line ? "\r\n" : "");
+	return (size_t)n;
+}
+
+static void send_text(struct player *p, const char *text, bool line)
+{
+	char out[LINE_SIZE];
+
+	send_bytes(p, out, make_text(p, text, line, out, sizeof(out)), false);
+}
+
+/* Steps about how bytes travel; false: the play is over. */
+static bool play_link_step(struct player *p, const char *step)
+{
+	switch (step[0]) {
+	case 'P':
+		p->held_n =
+			make_text(p, step + 3, true, p->held, sizeof(p->held));
+		return true;
+	case 'L':
+		p->delay_ms = (int)strtol(step + 3, NULL, 10);
+		return true;
+	case 'Z':
+		p->packed = packed_new();
+		return true;
+	case 'B':
+		send_bomb(p, strtol(step + 3, NULL, 10));
+		return true;
+	default:
+		send_bytes(p, step + 3, strlen(step + 3), true);
+		return false;
+	}
 }
 
 /* One step; false: the play is over. */
@@ -114,6 +195,12 @@ static bool play_step(struct player *p, const char *step)
 	static _Thread_local char line[LINE_SIZE];
 
 	switch (step[0]) {
+	case 'P':
+	case 'L':
+	case 'Z':
+	case 'B':
+	case 'K':
+		return play_link_step(p, step);
 	case 'S':
 		send_text(p, step + 3, true);
 		return true;
@@ -149,6 +236,7 @@ static void *play(void *arg)
 		(void)play_step(p, "H:");
 	shutdown(p->fd, SHUT_RDWR);
 	close(p->fd);
+	packed_free(p->packed);
 	return NULL;
 }
 

@@ -9,6 +9,11 @@
  *   "R: text"   send text without CRLF
  *   "C: words"  read a line; it must contain these words
  *   "X:"        close, with nothing unread
+ *   "P: text"   as S:, but it goes out together with the next S: or R:
+ *   "L: ms"     a slow link: from here on, whatever is sent takes that long
+ *   "Z:"        from here on, both ways are compressed (RFC 4978)
+ *   "B: n"      a bomb: n MiB of the letter x, without a line end, packed
+ *   "K: text"   half of the bytes that the text is packed to, then close
  *   "H:"        say nothing more, until the client goes
  * Behind the last step the server hangs (H:). Connections that come when no
  * script is left are closed at once.

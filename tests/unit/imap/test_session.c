@@ -196,6 +196,145 @@ static void unknown_data_and_alerts_disturb_nothing(void **state)
 	       IMAP_TLS_NONE, 0, FAULT_NONE, "");
 }
 
+/* --- COMPRESS --- */
+
+/* A link that is slow enough, to a server that can compress. */
+#define SLOW_LOGIN                                                             \
+	"L: 12", GREETING, "C: AUTHENTICATE PLAIN",                            \
+		"S: $T OK [CAPABILITY IMAP4rev1 ID COMPRESS=DEFLATE] in",      \
+		"C: ID", "P: $T OK done", "C: COMPRESS DEFLATE"
+
+static void compression_is_agreed_to_in_one_flight_with_id(void **state)
+{
+	const script scripts[] = {
+		STEPS(SLOW_LOGIN, "S: $T OK go on", "Z:", "C: LIST",
+		      "S: * LIST () \"/\" packed", "S: $T OK done"),
+		NULL};
+	struct server *s = server_start(scripts);
+	struct imap *im = account_connected(s, 1);
+	struct imap_state st;
+	struct seen seen = {0};
+	imap_job job;
+
+	(void)state;
+	imap_get_state(im, &st);
+	assert_true(st.conn[0].compressed);
+	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
+					   &seen_folders_ops, &seen, &job),
+			 0);
+	seen_wait(&seen);
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n_folders, 1);
+	assert_string_equal(seen.folder[0].wire, "packed");
+	account_free(im);
+	server_stop(s);
+}
+
+static void a_near_server_is_not_asked_to_compress(void **state)
+{
+	const script scripts[] = {
+		STEPS(GREETING, "C: AUTHENTICATE PLAIN",
+		      "S: $T OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] in",
+		      "C: LIST", "S: * LIST () \"/\" clear", "S: $T OK done"),
+		NULL};
+	struct server *s = server_start(scripts);
+	struct imap *im = account_connected(s, 1);
+	struct imap_state st;
+	struct seen seen = {0};
+	imap_job job;
+
+	(void)state;
+	imap_get_state(im, &st);
+	assert_false(st.conn[0].compressed);
+	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
+					   &seen_folders_ops, &seen, &job),
+			 0);
+	seen_wait(&seen);
+	assert_int_equal(seen.result, 0);
+	account_free(im);
+	server_stop(s);
+}
+
+static void a_server_that_refuses_to_compress_is_served_in_clear(void **state)
+{
+	static const char *const answers[] = {"S: $T NO [COMPRESSIONACTIVE] no",
+					      "S: $T BAD what?"};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		const script scripts[] = {
+			STEPS(SLOW_LOGIN, answers[i], "C: LIST",
+			      "S: * LIST () \"/\" clear", "S: $T OK done"),
+			NULL};
+		struct server *s = server_start(scripts);
+		struct imap *im = account_connected(s, 1);
+		struct imap_state st;
+		struct seen seen = {0};
+		imap_job job;
+
+		imap_get_state(im, &st);
+		assert_false(st.conn[0].compressed);
+		assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
+						   &seen_folders_ops, &seen,
+						   &job),
+				 0);
+		seen_wait(&seen);
+		assert_int_equal(seen.result, 0);
+		account_free(im);
+		server_stop(s);
+	}
+}
+
+static void bytes_behind_the_answer_to_compress_are_compressed(void **state)
+{
+	(void)state;
+	/* In one packet with the answer: packed ones are understood ... */
+	expect(STEPS(SLOW_LOGIN, "P: $T OK go on",
+		     "Z:", "S: * BYE packed farewell"),
+	       IMAP_TLS_NONE, -ENOTCONN, FAULT_NETWORK, "packed farewell");
+	/* ... and clear ones are not. */
+	expect(STEPS(SLOW_LOGIN, "P: $T OK go on", "S: * BYE in clear"),
+	       IMAP_TLS_NONE, -EPROTO, FAULT_PROTOCOL,
+	       "cannot be decompressed");
+}
+
+/* What a listing comes to when `step` is what the server answers packed. */
+static void listing_ends(const char *step, int result, const char *words)
+{
+	const script scripts[] = {
+		STEPS(SLOW_LOGIN, "S: $T OK go on", "Z:", "C: LIST", step),
+		NULL};
+	struct server *s = server_start(scripts);
+	struct imap *im = account_connected(s, 1);
+	struct imap_state st;
+	struct seen seen = {0};
+	imap_job job;
+
+	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
+					   &seen_folders_ops, &seen, &job),
+			 0);
+	seen_wait(&seen);
+	imap_get_state(im, &st);
+	account_free(im);
+	server_stop(s);
+	assert_int_equal(seen.result, result);
+	if (!strstr(st.last_error.text, words))
+		fail_msg("'%s' is not in '%s'", words, st.last_error.text);
+}
+
+static void a_bomb_ends_at_the_limits_of_the_framer(void **state)
+{
+	(void)state;
+	listing_ends("B: 12", -EPROTO, "a response is too long");
+}
+
+static void a_cut_in_a_packed_answer_is_a_lost_connection(void **state)
+{
+	(void)state;
+	listing_ends("K: * LIST () \"/\" only-half-of-this-comes-here\r\n",
+		     -ENOTCONN, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +357,15 @@ int main(void)
 		cmocka_unit_test(a_silent_server_times_out),
 		cmocka_unit_test(a_server_that_hangs_up_is_named),
 		cmocka_unit_test(unknown_data_and_alerts_disturb_nothing),
+		cmocka_unit_test(
+			compression_is_agreed_to_in_one_flight_with_id),
+		cmocka_unit_test(a_near_server_is_not_asked_to_compress),
+		cmocka_unit_test(
+			a_server_that_refuses_to_compress_is_served_in_clear),
+		cmocka_unit_test(
+			bytes_behind_the_answer_to_compress_are_compressed),
+		cmocka_unit_test(a_bomb_ends_at_the_limits_of_the_framer),
+		cmocka_unit_test(a_cut_in_a_packed_answer_is_a_lost_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,11 +152,10 @@ static void serve(const struct server *s, SSL *ssl, int fd)
 	}
 }
 
-static void serve_tls(struct server *s, int fd)
+/* One for all connections, so that sessions can be resumed. */
+static SSL_CTX *make_ctx(const struct server *s)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	const char *sni;
-	SSL *ssl;
 
 	must(ctx && SSL_CTX_use_certificate(ctx, s->cert->x509) == 1 &&
 		     SSL_CTX_use_PrivateKey(ctx, s->cert->key) == 1,
@@ -165,6 +164,14 @@ static void serve_tls(struct server *s, int fd)
 		SSL_CTX_set_security_level(ctx, 0);
 		SSL_CTX_set_max_proto_version(ctx, s->max_version);
 	}
+	return ctx;
+}
+
+static void serve_tls(struct server *s, SSL_CTX *ctx, int fd)
+{
+	const char *sni;
+	SSL *ssl;
+
 	ssl = SSL_new(ctx);
 	must(ssl && SSL_set_fd(ssl, fd) == 1, "SSL_set_fd");
 	if (SSL_accept(ssl) == 1) {
@@ -174,33 +181,44 @@ static void serve_tls(struct server *s, int fd)
 		(void)SSL_shutdown(ssl);
 	}
 	SSL_free(ssl);
-	SSL_CTX_free(ctx);
+}
+
+/* The next connection is served; false: stopped. */
+static bool serve_one(struct server *s, SSL_CTX *ctx)
+{
+	struct pollfd p[2] = {{.fd = s->listener, .events = POLLIN},
+			      {.fd = s->stop[0], .events = POLLIN}};
+	int fd;
+
+	while (poll(p, 2, -1) < 1)
+		;
+	if (!(p[0].revents & POLLIN))
+		return false;
+	fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+	must(fd >= 0, "accept");
+	if (ctx)
+		serve_tls(s, ctx, fd);
+	else
+		serve(s, NULL, fd);
+	close(fd);
+	return true;
 }
 
 static void *run(void *arg)
 {
 	struct server *s = arg;
-	struct pollfd p[2] = {{.fd = s->listener, .events = POLLIN},
-			      {.fd = s->stop[0], .events = POLLIN}};
+	SSL_CTX *ctx = s->cert ? make_ctx(s) : NULL;
+	unsigned left = s->connections ? s->connections : 1;
 	sigset_t pipe_only;
-	int fd;
 
 	/* OpenSSL's own socket writes may raise it in this thread. */
 	sigemptyset(&pipe_only);
 	sigaddset(&pipe_only, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &pipe_only, NULL);
 
-	while (poll(p, 2, -1) < 1)
-		;
-	if (!(p[0].revents & POLLIN))
-		return NULL;
-	fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
-	must(fd >= 0, "accept");
-	if (s->cert)
-		serve_tls(s, fd);
-	else
-		serve(s, NULL, fd);
-	close(fd);
+	while (left > 0 && serve_one(s, ctx))
+		left--;
+	SSL_CTX_free(ctx);
 	return NULL;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Certificates made on the spot, and a server on 127.0.0.1 with a port of the
- * kernel's choice that serves one connection, for the tests of the network
- * code. Failures here abort: they are no result of a test.
+ * kernel's choice that serves one connection, or a few, for the tests of the
+ * network code. Failures here abort: they are no result of a test.
  */
 #ifndef IMAPFS_TEST_TLS_SERVER_H
 #define IMAPFS_TEST_TLS_SERVER_H
@@ -48,6 +48,7 @@ struct server {
 	enum server_mode mode;
 	const struct cert *cert; /* NULL: no TLS */
 	int max_version;         /* of TLS; 0: any */
+	unsigned connections;    /* to serve, one after the other; 0: one */
 	char sni[128];           /* the name that the client asked for */
 	pthread_t thread;
 	int stop[2];
