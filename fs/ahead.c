@@ -241,10 +241,14 @@ static void look(struct fs *fs, struct stream *s, struct walk *w)
 {
 	struct ahead *a = fs->ahead;
 	struct near near;
+	uint64_t last;
 
 	walk(w);
-	near = w->dir > 0 ? find_near(w->box, w->at, s->last)
-			  : find_near(w->box, s->last, w->at);
+	lock_take(&a->lock);
+	last = s->last;
+	lock_drop(&a->lock);
+	near = w->dir > 0 ? find_near(w->box, w->at, last)
+			  : find_near(w->box, last, w->at);
 	lock_take(&a->lock);
 	looked_locked(s, w, near);
 	lock_drop(&a->lock);

@@ -41,7 +41,7 @@ bool ahead_is_wanted(struct fs *fs, struct folder *f, uint64_t id);
 struct ahead_stats {
 	uint64_t fetched; /* messages, since the start */
 	uint64_t bytes;
-	unsigned sets; /* asked for now */
+	unsigned sets; /* on their way */
 };
 void ahead_get_stats(struct fs *fs, struct ahead_stats *ret);
 

@@ -31,6 +31,7 @@ static int make_name(struct fs *fs, const struct mail_row *row,
 }
 
 /* Rows into the box, with the state that covers them. */
+/* NOLINTNEXTLINE(readability-function-size): seven, to hand them on. */
 int arrive_add_rows(struct fs *fs, struct box *box, const struct mail_row *rows,
 		    size_t n, bool announced, const struct cache_state *state,
 		    uint64_t *ids)

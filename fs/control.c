@@ -198,9 +198,8 @@ static void print_status(FILE *out, struct report *r)
 		(unsigned long long)r->load.hits,
 		(unsigned long long)r->load.misses);
 	fprintf(out,
-		"read-ahead:   %llu messages, %llu bytes fetched, %llu given "
-		"to "
-		"the kernel\n",
+		"read-ahead:   %llu messages, %llu bytes fetched, "
+		"%llu given to the kernel\n",
 		(unsigned long long)r->ahead.fetched,
 		(unsigned long long)r->ahead.bytes,
 		(unsigned long long)store_count(r->fs->store));
@@ -215,7 +214,7 @@ static void print_status(FILE *out, struct report *r)
 				(unsigned long long)fr.expected);
 		fprintf(out, " messages  %s%s%s\n", r->folders[i]->path,
 			fr.error ? ": " : "",
-			fr.error ? strerror(-fr.error) : "");
+			fr.error ? strerrordesc_np(-fr.error) : "");
 	}
 }
 

@@ -160,7 +160,7 @@ static void device_of(const char *path, char ret[32])
 		}
 		*out = '\0';
 		if (strcmp(at, path) == 0)
-			strcpy(ret, dev);
+			(void)snprintf(ret, sizeof(dev), "%s", dev);
 	}
 	fclose(f);
 }

@@ -2,13 +2,8 @@
 #include "fs/load_private.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "fs/ahead.h"
-#include "fs/folder.h"
-#include "fs/notify.h"
-#include "fs/park.h"
 #include "imap/log.h"
 
 /*
@@ -20,212 +15,6 @@
  * LOAD_WHOLE while reads go straight on, and falls back when they jump. At
  * most LOAD_JOBS parts of one message are asked for at a time.
  */
-
-/* One running imap_fetch(). */
-struct part_job {
-	struct fs *fs;
-	struct fetch *t;
-	uint64_t offset;
-	uint64_t length; /* 0: to the end */
-	uint64_t at;     /* where the next bytes go */
-	uint64_t size;   /* announced for this literal */
-	bool began;
-};
-
-void load_moved(struct fs *fs, uint64_t id)
-{
-	fs->load->gen++;
-	park_wake(fs->park, id);
-}
-
-/* --- what the server sends; on a connection's thread --- */
-
-static int part_begin(void *ctx, uint32_t uid, uint64_t offset, uint64_t size)
-{
-	struct part_job *j = ctx;
-
-	(void)uid;
-	if (offset != j->offset)
-		return -EBADMSG;
-	if (j->length != 0 && size > j->length)
-		return -EBADMSG;
-
-	j->began = true;
-	j->at = offset;
-	j->size = size;
-	return 0;
-}
-
-static int part_data(void *ctx, uint32_t uid, const void *bytes, size_t n)
-{
-	struct part_job *j = ctx;
-	struct fetch *t = j->t;
-	struct load *l = j->fs->load;
-	bool wake;
-	int r;
-
-	(void)uid;
-	r = body_write(t->body, j->at, bytes, n);
-	if (r != 0)
-		return r;
-
-	j->at += n;
-	lock_take(&l->lock);
-	t->arrived += n;
-	wake = t->arrived - t->woken_at >= LOAD_WAKE_BYTES;
-	if (wake)
-		t->woken_at = t->arrived;
-	lock_drop(&l->lock);
-	park_extend(j->fs->park, t->id, clock_now_ms() + j->fs->timeout_ms);
-	if (wake)
-		load_moved(j->fs, t->id);
-	return 0;
-}
-
-void load_correct_size(struct fs *fs, struct folder *f, uint64_t id,
-		       uint64_t size)
-{
-	struct cache_msg m;
-	struct box *box;
-
-	if (folder_get(fs, f, &box) != 0)
-		return;
-	if (box_find_id(box, id, &m) == 0 && m.size != size) {
-		log_debug("load: '%s' has %llu bytes, not %llu", m.name,
-			  (unsigned long long)size, (unsigned long long)m.size);
-		/*
-		 * Longer: the kernel is told before the read is answered, or
-		 * its reader stops at the old end. Shorter: the short answer
-		 * tells it, and telling it before would make it fill up with
-		 * zeros. 0: it asks at every read anyway, and takes the
-		 * answer for stale if it was told of a change meanwhile.
-		 */
-		if (box_set_size(box, id, size) == 0 && size > m.size &&
-		    m.size > 0)
-			notify_size(fs->notify, id);
-	}
-	folder_put(fs, f);
-}
-
-/*
- * Does this answer show where the body ends? It does if all was asked for, if
- * nothing came (then at most here: servers that list too large a size), or if
- * less came than was asked for and the listed size is reached. Less than that,
- * short of the listed size, may be a server that sends small pieces: the next
- * question will tell.
- */
-static bool shows_end(const struct part_job *j, uint64_t size)
-{
-	if (j->length == 0 || j->at == size)
-		return true;
-	if (j->size == 0)
-		return j->offset < size;
-	return j->size < j->length && j->at > size;
-}
-
-static void part_end(void *ctx, uint32_t uid, int result)
-{
-	struct part_job *j = ctx;
-	struct fetch *t = j->t;
-	uint64_t size = body_size(t->body);
-	int r = 0;
-
-	(void)uid;
-	if (result == 0 && shows_end(j, size)) {
-		r = body_end(t->body, j->at);
-		if (r != 0)
-			log_warn("load: a body cannot be kept: %s",
-				 strerror(-r));
-		else {
-			load_correct_size(j->fs, t->f, t->id, j->at);
-			ahead_remember(j->fs, t->id);
-		}
-	} else if (result == 0 && j->at > size) {
-		t->is_longer = true;
-		load_correct_size(j->fs, t->f, t->id, j->at);
-	}
-
-	lock_take(&j->fs->load->lock);
-	if (result != 0)
-		t->error = result;
-	else if (r != 0)
-		t->error = r;
-	lock_drop(&j->fs->load->lock);
-}
-
-/* Take a part off the list; it was, or could not be, asked for. */
-static void drop_part_locked(struct fetch *t, uint64_t offset)
-{
-	for (unsigned i = 0; i < t->n_parts; i++) {
-		if (t->parts[i].offset != offset)
-			continue;
-		t->parts[i] = t->parts[--t->n_parts];
-		return;
-	}
-}
-
-static void part_done(void *ctx, int result, const struct imap_error *why)
-{
-	struct part_job *j = ctx;
-	struct load *l = j->fs->load;
-	struct fetch *t = j->t;
-
-	(void)why;
-	lock_take(&l->lock);
-	drop_part_locked(t, j->offset);
-	if (result == 0 && !j->began && t->error == 0)
-		result = -ENOENT; /* no such message any more */
-	if (result != 0)
-		t->error = result;
-	if (t->error != 0)
-		t->failed_ms = clock_now_ms();
-	else if (body_is_whole(t->body))
-		t->damaged = false;
-	lock_drop(&l->lock);
-
-	load_moved(j->fs, t->id);
-	load_fetch_put(j->fs, t);
-	free(j);
-}
-
-static const struct imap_body_ops part_ops = {part_begin, part_data, part_end,
-					      part_done};
-
-/* --- asking --- */
-
-static int ask(struct fs *fs, struct fetch *t, const struct cache_msg *m,
-	       const struct part *p)
-{
-	struct imap_body_request req = {.uids = &m->uid, .n_uids = 1};
-	struct part_job *j = calloc(1, sizeof(*j));
-	struct cache_state s;
-	struct box *box;
-	imap_job job;
-	int r;
-
-	if (!j)
-		return -ENOMEM;
-	r = folder_get(fs, t->f, &box);
-	if (r != 0) {
-		free(j);
-		return r;
-	}
-	box_state(box, &s);
-	folder_put(fs, t->f);
-
-	j->fs = fs;
-	j->t = t;
-	j->offset = p->offset;
-	j->length = p->end == UINT64_MAX ? 0 : p->end - p->offset;
-	req.uidvalidity = s.uidvalidity;
-	req.offset = j->offset;
-	req.length = j->length;
-	r = imap_fetch(fs->imap, t->f->wire, IMAP_PRIO_READER, &req, &part_ops,
-		       j, &job);
-	if (r != 0)
-		free(j);
-	return r;
-}
 
 /* Where what has been asked for ends, as seen from `from`. */
 static uint64_t asked_to_locked(const struct fetch *t, uint64_t from)
@@ -248,6 +37,9 @@ static bool next_part_locked(struct fetch *t, const struct cache_msg *m,
 	uint64_t size = body_size(t->body), from, gap, limit;
 
 	if (t->n_parts == LOAD_JOBS)
+		return false;
+	/* All of it may have come since the reader looked. */
+	if (body_is_whole(t->body) && !body_gap(t->body, 0, &from, &gap))
 		return false;
 	if (m->size <= LOAD_WHOLE && size <= LOAD_WHOLE) {
 		if (t->n_parts > 0)
@@ -294,6 +86,16 @@ static void follow_locked(struct fetch *t, uint64_t offset, size_t n)
 	t->straight_to = offset + n;
 }
 
+static bool failed_just_now_locked(const struct fetch *t, int *ret)
+{
+	*ret = t->error;
+	/* The bytes were here, and were bad: that is the better answer. */
+	if (t->damaged && (t->error == -ENOTCONN || t->error == -ETIMEDOUT))
+		*ret = -EBADMSG;
+	return t->error != 0 && t->n_parts == 0 &&
+	       clock_now_ms() - t->failed_ms < FS_FAIL_AGAIN_MS;
+}
+
 /* Ask for the next part, if there is one: 1; 0: there is none; or an error. */
 static int want_one(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 		    uint64_t offset)
@@ -304,6 +106,10 @@ static int want_one(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 	int r;
 
 	lock_take(&l->lock);
+	if (failed_just_now_locked(t, &r)) {
+		lock_drop(&l->lock);
+		return r;
+	}
 	if (t->n_parts == 0)
 		t->error = 0;
 	more = next_part_locked(t, m, offset, &p);
@@ -315,12 +121,12 @@ static int want_one(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 	if (!more)
 		return 0;
 
-	r = ask(fs, t, m, &p);
+	r = load_ask(fs, t, m, &p);
 	if (r == 0)
 		return 1;
 
 	lock_take(&l->lock);
-	drop_part_locked(t, p.offset);
+	load_drop_part_locked(t, p.offset);
 	if (t->n_parts == 0) {
 		t->error = r;
 		t->failed_ms = clock_now_ms();
@@ -346,22 +152,6 @@ static int want(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 			asked++;
 	}
 	return r < 0 && asked == 0 ? r : 0;
-}
-
-static bool failed_just_now(struct fs *fs, struct fetch *t, int *ret)
-{
-	struct load *l = fs->load;
-	bool failed;
-
-	lock_take(&l->lock);
-	failed = t->error != 0 && t->n_parts == 0 &&
-		 clock_now_ms() - t->failed_ms < FS_FAIL_AGAIN_MS;
-	*ret = t->error;
-	/* The bytes were here, and were bad: that is the better answer. */
-	if (t->damaged && (t->error == -ENOTCONN || t->error == -ETIMEDOUT))
-		*ret = -EBADMSG;
-	lock_drop(&l->lock);
-	return failed;
 }
 
 /* Are the bytes here? 0, -ENODATA, or an error of the cache. */
@@ -395,8 +185,6 @@ static int miss(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 {
 	int r;
 
-	if (failed_just_now(fs, t, &r))
-		return r;
 	if (m->dead || m->uid == 0)
 		return -ENOENT;
 	if (ahead_is_coming(fs, m->id))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What load.c and load_table.c share: the table of messages whose bodies are
- * on their way, just failed, or are being read.
+ * What load.c, load_part.c and load_table.c share: the table of messages whose
+ * bodies are on their way, just failed, or are being read.
  */
 #ifndef IMAPFS_FS_LOAD_PRIVATE_H
 #define IMAPFS_FS_LOAD_PRIVATE_H
@@ -66,5 +66,15 @@ void load_correct_size(struct fs *fs, struct folder *f, uint64_t id,
 
 /* Has a reader asked for this body, and is it on its way? */
 bool load_is_coming(struct fs *fs, uint64_t id);
+
+/*
+ * Ask the server for a part that is on the list. If this fails the caller takes
+ * it off the list: -ENOMEM, and the errors of folder_get() and imap_fetch().
+ */
+MUST_CHECK int load_ask(struct fs *fs, struct fetch *t,
+			const struct cache_msg *m, const struct part *p);
+
+/* Take a part off the list; it was, or could not be, asked for. */
+void load_drop_part_locked(struct fetch *t, uint64_t offset);
 
 #endif

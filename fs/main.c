@@ -108,7 +108,7 @@ static int run_in_background(const struct options *opt,
 		return EXIT_SYSTEM;
 	pid = fork();
 	if (pid < 0) {
-		complain(strerror(errno));
+		complain(strerrordesc_np(errno));
 		return EXIT_SYSTEM;
 	}
 	if (pid > 0) {

@@ -48,6 +48,7 @@ static ssize_t read_request(int fd, void *buf, size_t n, void *userdata)
 	return read(fd, buf, n);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): libfuse wants these seven. */
 static ssize_t splice_bytes(int in, off_t *off_in, int out, off_t *off_out,
 			    size_t n, unsigned flags, void *userdata)
 {
@@ -99,7 +100,7 @@ static int check_directory(const char *path, char why[OPTIONS_ERROR])
 		int r = -errno;
 
 		snprintf(why, OPTIONS_ERROR, "mount point '%s': %s", path,
-			 strerror(-r));
+			 strerrordesc_np(-r));
 		return r;
 	}
 	if (!S_ISDIR(st.st_mode)) {

@@ -217,6 +217,7 @@ uint64_t park_put(struct park *p, const struct request *r,
 	lock_drop(&p->lock);
 
 	/* Not claimable yet, so the request is alive during this call. */
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): a number, not a place. */
 	fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)ticket);
 
 	lock_take(&p->lock);

@@ -171,7 +171,7 @@ static void finish(struct replay *r, struct order *o, int error)
 		folder_replayed(r->fs, o->f, o->op, o->id, -error);
 	else if (error != 0)
 		log_debug("replay: first touch of the mount: %s",
-			  strerror(error));
+			  strerrordesc_np(error));
 	free(o->what);
 	free(o);
 }

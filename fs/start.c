@@ -62,6 +62,7 @@ static void complain(const char *text)
 
 static const char *home_directory(void)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no threads */
 	const char *home = getenv("HOME");
 	struct passwd *pw;
 
@@ -75,6 +76,7 @@ static const char *home_directory(void)
 static char *xdg_directory(const char *variable, const char *fallback,
 			   const char *key)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no threads */
 	const char *base = getenv(variable);
 	char *path;
 	int n;
@@ -128,7 +130,7 @@ static int open_cache(struct start *s)
 			"it is kept as '%s' and made anew\n",
 			report.set_aside);
 	if (r != 0)
-		complain(report.text[0] ? report.text : strerror(-r));
+		complain(report.text[0] ? report.text : strerrordesc_np(-r));
 	return r;
 }
 
@@ -145,7 +147,7 @@ static void folders_done(void *ctx, int result,
 		log_warn("start: cannot note that the folders are known");
 	if (result != 0)
 		log_warn("start: the list of folders did not come: %s",
-			 strerror(-result));
+			 strerrordesc_np(-result));
 
 	lock_take(&s->lock);
 	s->list_result = result;
@@ -231,7 +233,7 @@ static int bring_up_account(struct start *s, struct secret *secret)
 	if (r != 0) {
 		if (!s->fs.imap || !known || why.fault == FAULT_AUTH ||
 		    why.fault == FAULT_NONE) {
-			complain(why.text[0] ? why.text : strerror(-r));
+			complain(why.text[0] ? why.text : strerrordesc_np(-r));
 			if (a->suggested)
 				fprintf(stderr,
 					"mount.imapfs: DNS names '%s' as the "
@@ -259,7 +261,7 @@ static int bring_up_account(struct start *s, struct secret *secret)
 		fprintf(stderr,
 			"mount.imapfs: the server does not list its folders: "
 			"%s\n",
-			strerror(-r));
+			strerrordesc_np(-r));
 		return r;
 	}
 	return 0;
@@ -289,7 +291,7 @@ static int build_engine(struct start *s)
 		r = replay_new(fs, s->helper_fd, &fs->replay);
 	if (r != 0)
 		fprintf(stderr, "mount.imapfs: cannot start: %s\n",
-			strerror(-r));
+			strerrordesc_np(-r));
 	return r;
 }
 
@@ -340,7 +342,7 @@ static int mount_it(struct start *s)
 
 	r = mountpoint_open(&s->fs, &s->mountpoint, why);
 	if (r != 0) {
-		complain(why[0] ? why : strerror(-r));
+		complain(why[0] ? why : strerrordesc_np(-r));
 		return r;
 	}
 	block_signals(true);

@@ -237,11 +237,12 @@ static int sync_sweep(struct arrive_job *j, struct box *box, size_t *ret_gone)
 	if (r != 0)
 		return r;
 
-	qsort(y->seen, y->n_seen, sizeof(*y->seen), by_value);
+	if (y->n_seen > 0) /* else there is no array */
+		qsort(y->seen, y->n_seen, sizeof(*y->seen), by_value);
 	for (size_t i = 0; i < n; i++)
 		if (known[i] < y->uidnext &&
-		    !bsearch(&known[i], y->seen, y->n_seen, sizeof(*y->seen),
-			     by_value))
+		    (y->n_seen == 0 || !bsearch(&known[i], y->seen, y->n_seen,
+						sizeof(*y->seen), by_value)))
 			known[gone++] = known[i];
 
 	if (gone > 100 && gone > n / 2 && y->n_seen < y->messages &&

@@ -146,7 +146,7 @@ void tree_unlink_locked(struct tree *t, struct folder *f)
 		if (p->children[i] != f)
 			continue;
 		memmove(&p->children[i], &p->children[i + 1],
-			(p->n_children - i - 1) * sizeof(*p->children));
+			(p->n_children - i - 1) * sizeof(struct folder *));
 		p->n_children--;
 		return;
 	}

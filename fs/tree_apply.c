@@ -78,8 +78,8 @@ int tree_apply(struct tree *t, const struct mail_folder *v, size_t n)
 	int r = 0;
 
 	lock_take(&t->lock);
-	fresh = calloc(n + 1, sizeof(*fresh));
-	gone = calloc(t->n + 1, sizeof(*gone));
+	fresh = calloc(n + 1, sizeof(struct folder *));
+	gone = calloc(t->n + 1, sizeof(struct folder *));
 	if (!fresh || !gone)
 		r = -ENOMEM;
 	for (size_t i = 0; i < t->n; i++)

@@ -88,6 +88,7 @@ static int append(struct frame *f, const char *bytes, size_t n)
 
 	memcpy(f->text + f->n, bytes, n);
 	f->n += n;
+	f->text[f->n] = '\0'; /* strspn() and its like end here at last */
 	return 0;
 }
 

@@ -3,8 +3,8 @@
 """Runs end-to-end tests: runner.py [options] [PATTERN].
 
 Every function test_*(env) of tests/mount/*.py runs in a process and a folder
-of its own, two at a time, each with a deadline. PATTERN chooses by file or
-function name. One line a test; the output of those that fail is shown; the
+of its own, four at a time, each with a deadline: most of a test is waiting.
+PATTERN chooses by file or function name. One line a test; the output of those that fail is shown; the
 last line counts. Nothing is left: mounts and processes of a test are found
 by its folder and by descent, never by a name.
 
@@ -111,8 +111,10 @@ def supervise(args):
     path, name, tmp, certs, data, as_user, limit = args
     function = getattr(load(Path(path)), name)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    listen_to_signals()
     pid = os.fork()
     if pid == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         verdict = 1
         try:
             verdict = run_test_function(function, tmp, certs, data,
@@ -123,13 +125,23 @@ def supervise(args):
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(verdict)
-    verdict = wait_test(pid, float(limit))
+    try:
+        verdict = wait_test(pid, float(limit))
+    except KeyboardInterrupt:
+        verdict = 1
     well = verdict in (0, SKIPPED)
     left = end_descendants(patience=2 if well else 0)
     if well and left:
         print(*left, sep="\n", flush=True)
         verdict = 1
     os._exit(verdict)
+
+
+def listen_to_signals():
+    """SIGTERM ends a run as Ctrl-C does; Ctrl-C works in a background job
+    too, which inherits it as ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def wait_test(pid, limit):
@@ -200,12 +212,17 @@ def fold(lines):
 
 # The run.
 
+def deadline_of(function):
+    return getattr(function, "deadline", DEFAULT_DEADLINE)
+
+
 class Run:
     def __init__(self, options, folder):
         self.options, self.folder = options, Path(folder)
         self.lock = threading.Lock()
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.number = 0
+        self.running = set()
         self.interrupted = False
 
     def prepare(self):
@@ -221,13 +238,9 @@ class Run:
                 os.chmod(os.path.join(top, name), 0o644)
 
     def wanted(self, function):
-        opt = self.options
-        if getattr(function, "measure", False) and opt.no_measure:
+        if getattr(function, "slow", False) and self.options.quick:
             return False
-        if getattr(function, "slow", False) and (opt.quick or opt.no_measure):
-            return False
-        as_user = os.geteuid() != 0 or opt.as_user
-        return not (as_user and getattr(function, "needs_root", False))
+        return os.geteuid() == 0 or not getattr(function, "needs_root", False)
 
     def report(self, path, name, verdict, seconds, output):
         word = {0: "ok", SKIPPED: "skip"}.get(verdict, "not ok")
@@ -255,15 +268,16 @@ class Run:
         """Start one test process, hold its deadline, clean up after it."""
         tmp = Path(tempfile.mkdtemp(prefix="t", dir=self.folder))
         tmp.chmod(0o755)
-        as_user = self.options.as_user or \
-            getattr(function, "ordinary_user", False)
+        as_user = getattr(function, "ordinary_user", False) or (
+            self.options.as_user and
+            not getattr(function, "needs_root", False))
         environ = dict(os.environ)
         environ[MARKER] = str(tmp)
         report = tmp / "sanitizer"
         for tool in ("ASAN", "TSAN", "UBSAN"):
             key = tool + "_OPTIONS"
             environ[key] = f"{environ.get(key, '')}:log_path={report}"
-        limit = getattr(function, "deadline", DEFAULT_DEADLINE) * slowdown()
+        limit = deadline_of(function) * slowdown()
         output = tempfile.TemporaryFile()
         start = time.monotonic()
         process = subprocess.Popen(
@@ -272,11 +286,14 @@ class Run:
              "yes" if as_user else "no", str(limit)],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             env=environ, start_new_session=True)
+        self.running.add(process)
         try:
             verdict = process.wait(limit + 60)
         except subprocess.TimeoutExpired:
             process.kill()
             verdict = process.wait()
+        finally:
+            self.running.discard(process)
         seconds = time.monotonic() - start
         left = [found.read_text(errors="replace")[-20000:]
                 for found in sorted(tmp.glob(report.name + "*"))]
@@ -304,8 +321,10 @@ class Run:
         return left
 
     def run_all(self, tests):
-        """Two at a time; the measuring ones alone, at the end."""
+        """Several at a time, those that may take longest first; the
+        measuring ones alone, at the end."""
         together = [t for t in tests if not getattr(t[2], "measure", False)]
+        together.sort(key=lambda t: -deadline_of(t[2]))
         alone = [t for t in tests if getattr(t[2], "measure", False)]
         jobs = iter(together)
 
@@ -328,6 +347,10 @@ class Run:
                 self.run_test(*job)
         except KeyboardInterrupt:
             self.interrupted = True
+            for process in list(self.running):
+                process.terminate()
+            for thread in threads:
+                thread.join()
             raise
 
 
@@ -363,14 +386,13 @@ def main():
     parser.add_argument("--binary", help="mount.imapfs under test")
     parser.add_argument("--testproxy", help="the delay proxy's binary")
     parser.add_argument("--tests", default=HERE.parent / "mount")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--no-measure", action="store_true",
-                        help="for sanitizer builds: only what is functional")
     parser.add_argument("--as-user", action="store_true",
-                        help="every test as an ordinary user")
+                        help="every test that can as an ordinary user")
     parser.add_argument("pattern", nargs="?")
     options = parser.parse_args()
+    listen_to_signals()
     readable_python()
     own_namespace()
     for key, value in (("IMAPFS_BINARY", options.binary),
@@ -385,7 +407,11 @@ def main():
         run = Run(options, folder)
         run.prepare()
         tests = discover(options.tests, options.pattern)
-        run.run_all([t for t in tests if run.wanted(t[2])])
+        try:
+            run.run_all([t for t in tests if run.wanted(t[2])])
+        except KeyboardInterrupt:
+            print("interrupted")
+            run.counts["failed"] += 1
     c = run.counts
     print(f"{c['passed']} passed, {c['failed']} failed, "
           f"{c['skipped']} skipped", flush=True)

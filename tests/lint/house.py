@@ -21,8 +21,8 @@ HEAD_COMMENT_MIN, HEAD_COMMENT_MAX = 3, 80
 def tracked(tree):
     """Files of the project: tracked or new, not ignored."""
     text = subprocess.run(
-        ["git", "-C", str(tree), "ls-files", "-z", "--cached", "--others",
-         "--exclude-standard"], capture_output=True)
+        ["git", "-c", "safe.directory=*", "-C", str(tree), "ls-files", "-z",
+         "--cached", "--others", "--exclude-standard"], capture_output=True)
     if text.returncode == 0:
         names = [n for n in text.stdout.decode().split("\0") if n]
     else:
@@ -30,7 +30,7 @@ def tracked(tree):
         for top, dirs, files in os.walk(tree):
             dirs[:] = [d for d in dirs if d not in (".git", "__pycache__")]
             names += [os.path.relpath(os.path.join(top, f), tree)
-                      for f in files]
+                      for f in files if f != ".git"]
     return sorted(n for n in set(names) if (tree / n).is_file())
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 FUSE_EDGE = ("fs/main.c", "fs/mountpoint.c", "fs/mountpoint.h",
              "fs/notify.c", "fs/notify.h", "fs/ops.h", "fs/ops.c",
-             "fs/park.c", "fs/park.h")
+             "fs/park.c", "fs/park.h", "fs/store.c")
 FUSE_EDGE_PREFIX = "fs/ops_"
 CACHE_MAY_SEE = {"imap/mail.h", "imap/log.h", "imap/lock.h"}
 FUSE_HEADER = re.compile(r"fuse|linux/fuse")

@@ -114,7 +114,7 @@ def test_kill_at_any_moment_is_harmless(env):
         time.sleep(chance.uniform(0, 0.6))
         os.kill(pid, 9)
         for job in jobs:
-            job.wait(10)
+            job.wait(10 * slowdown())
         check_gone(m, pid, 5)
         after_the_end(m)
     m.start()

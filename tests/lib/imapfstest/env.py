@@ -57,14 +57,13 @@ def needs_root(function):
 
 
 def measure(function):
-    """Decorator: times or memory are measured: runs alone, and only in the
-    plain build."""
+    """Decorator: times or memory are measured: runs alone."""
     function.measure = True
     return function
 
 
 def slow(function):
-    """Decorator: left out of --quick and of the sanitizer builds."""
+    """Decorator: left out of --quick."""
     function.slow = True
     return function
 

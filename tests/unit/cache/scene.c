@@ -233,3 +233,29 @@ void scene_sql(struct scene *s, const char *sql)
 	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 }
+
+void scene_flip_bit(const char *path, long at)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	unsigned char byte;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+}
+
+void scene_put_part(struct scene *s, uint64_t id, size_t size, size_t from,
+		    size_t to)
+{
+	unsigned char *in = malloc(to - from);
+	struct body *b;
+
+	assert_non_null(in);
+	scene_fill(in, from, to - from, 6);
+	assert_int_equal(body_open(s->c, id, size, &b), 0);
+	assert_int_equal(body_write(b, from, in, to - from), 0);
+	body_put(b);
+	free(in);
+}

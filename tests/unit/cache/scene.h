@@ -62,6 +62,13 @@ int scene_put_body(struct scene *s, uint64_t id, size_t n, unsigned seed);
 int scene_check_body(struct scene *s, uint64_t id, size_t n, unsigned seed);
 void scene_fill(unsigned char *buf, uint64_t offset, size_t n, unsigned seed);
 
+/* Damage one bit of a file, in the byte at `at`. */
+void scene_flip_bit(const char *path, long at);
+
+/* Of a body of `size` bytes, fetch the bytes from `from` up to `to`. */
+void scene_put_part(struct scene *s, uint64_t id, size_t size, size_t from,
+		    size_t to);
+
 /* Run SQL on the database of a closed cache. */
 void scene_sql(struct scene *s, const char *sql);
 

@@ -229,7 +229,7 @@ static void a_kill_at_any_moment_is_harmless(void **state)
 	scene_box(s);
 	assert_int_equal(box_set_state(s->box, &st), 0);
 	scene_close(s);
-	for (int i = rounds ? atoi(rounds) : 25; i > 0; i--)
+	for (int i = rounds ? (int)strtol(rounds, NULL, 10) : 25; i > 0; i--)
 		one_round(s, &highest);
 	scene_open(s);
 }

@@ -76,77 +76,77 @@ static void what_is_missing_gives_way(void **state)
 		    "no-date_nobody_no-subject");
 }
 
+static const struct {
+	const char *subject, *want;
+} subjects[] = {
+	{"a/b\\c", "a-b-c"},
+	{"../../etc/passwd", "etc-passwd"},
+	{"--help", "help"},
+	{".hidden", "hidden"},
+	{"a  \t b", "a-b"},
+	{"it's \"quoted\" `x` $(y) ;|&<>*?[]{}!#~^", "it-s-quoted-x-y"},
+	{"under_score", "under-score"},
+	{"v1.2.3, 50% off at a@b.c", "v1.2.3-50-off-at-a@b.c"},
+	{"1,5+2=3,5", "1,5+2=3,5"},
+	{"C++ and ...", "C-and"},
+	{"a..b", "a-b"},
+	{"trailing.", "trailing"},
+	/* Scripts stay; full-width letters too, their slash does not.
+	 */
+	{"\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 "
+	 "\xe4\xbd\xa0\xe5\xa5\xbd",
+	 "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82-"
+	 "\xe4\xbd\xa0\xe5\xa5\xbd"},
+	{"\xef\xbc\xa1\xef\xbc\x8f\xef\xbc\x91", "\xef\xbc\xa1-\xef\xbc\x91"},
+	{"\xe0\xa4\xb9\xe0\xa4\xbf\xe0\xa4\x82",
+	 "\xe0\xa4\xb9\xe0\xa4\xbf\xe0\xa4\x82"},
+	/* Blanks, quotes and slashes of Unicode. */
+	{"a\xc2\xa0"
+	 "b\xe3\x80\x80"
+	 "c\xe2\x80\x9cq\xe2\x80\x9d\xe2\x88\x95z",
+	 "a-b-c-q-z"},
+	/* NFC; a lone mark; a mark behind punctuation. */
+	{"e\xcc\x81", "\xc3\xa9"},
+	{"\xcc\x81"
+	 "abc",
+	 "abc"},
+	{"a -\xcc\xb8 b", "a-b"},
+	{"a = \xcc\xb8", "a"},
+	/* Bidi overrides, joiners, soft hyphens, BOM, tags. */
+	{"gnp\xe2\x80\xae.exe", "gnp.exe"},
+	{"a\xe2\x80\x8d"
+	 "b\xc2\xad"
+	 "c\xef\xbb\xbf"
+	 "d\xf3\xa0\x81\x81",
+	 "abcd"},
+	/* A letter and its accent with a joiner between: still NFC. */
+	{"e\xe2\x80\x8c\xcc\x81", "\xc3\xa9"},
+	/* NFC makes a backquote and a semicolon of these. */
+	{"a\xe1\xbf\xaf"
+	 "b\xcd\xbe"
+	 "c",
+	 "a-b-c"},
+	/* Private use, unassigned, noncharacters. */
+	{"a\xee\x80\x80"
+	 "b\xef\xbf\xbf"
+	 "c\xf4\x8f\xbf\xbf"
+	 "d",
+	 "a-b-c-d"},
+	{"=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "Gr\xc3\xbc\xc3\x9f"
+					"e"},
+	{"=?utf-8?b?Li4vLi4v?= x", "x"},
+	{"broken \xef\xbf\xbd word", "broken-word"},
+};
+
 static void subjects_keep_words_and_lose_what_could_be_misread(void **state)
 {
-	static const struct {
-		const char *subject, *want;
-	} cases[] = {
-		{"a/b\\c", "a-b-c"},
-		{"../../etc/passwd", "etc-passwd"},
-		{"--help", "help"},
-		{".hidden", "hidden"},
-		{"a  \t b", "a-b"},
-		{"it's \"quoted\" `x` $(y) ;|&<>*?[]{}!#~^", "it-s-quoted-x-y"},
-		{"under_score", "under-score"},
-		{"v1.2.3, 50% off at a@b.c", "v1.2.3-50-off-at-a@b.c"},
-		{"1,5+2=3,5", "1,5+2=3,5"},
-		{"C++ and ...", "C-and"},
-		{"a..b", "a-b"},
-		{"trailing.", "trailing"},
-		/* Scripts stay; full-width letters too, their slash does not.
-		 */
-		{"\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 "
-		 "\xe4\xbd\xa0\xe5\xa5\xbd",
-		 "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82-"
-		 "\xe4\xbd\xa0\xe5\xa5\xbd"},
-		{"\xef\xbc\xa1\xef\xbc\x8f\xef\xbc\x91",
-		 "\xef\xbc\xa1-\xef\xbc\x91"},
-		{"\xe0\xa4\xb9\xe0\xa4\xbf\xe0\xa4\x82",
-		 "\xe0\xa4\xb9\xe0\xa4\xbf\xe0\xa4\x82"},
-		/* Blanks, quotes and slashes of Unicode. */
-		{"a\xc2\xa0"
-		 "b\xe3\x80\x80"
-		 "c\xe2\x80\x9cq\xe2\x80\x9d\xe2\x88\x95z",
-		 "a-b-c-q-z"},
-		/* NFC; a lone mark; a mark behind punctuation. */
-		{"e\xcc\x81", "\xc3\xa9"},
-		{"\xcc\x81"
-		 "abc",
-		 "abc"},
-		{"a -\xcc\xb8 b", "a-b"},
-		{"a = \xcc\xb8", "a"},
-		/* Bidi overrides, joiners, soft hyphens, BOM, tags. */
-		{"gnp\xe2\x80\xae.exe", "gnp.exe"},
-		{"a\xe2\x80\x8d"
-		 "b\xc2\xad"
-		 "c\xef\xbb\xbf"
-		 "d\xf3\xa0\x81\x81",
-		 "abcd"},
-		/* A letter and its accent with a joiner between: still NFC. */
-		{"e\xe2\x80\x8c\xcc\x81", "\xc3\xa9"},
-		/* NFC makes a backquote and a semicolon of these. */
-		{"a\xe1\xbf\xaf"
-		 "b\xcd\xbe"
-		 "c",
-		 "a-b-c"},
-		/* Private use, unassigned, noncharacters. */
-		{"a\xee\x80\x80"
-		 "b\xef\xbf\xbf"
-		 "c\xf4\x8f\xbf\xbf"
-		 "d",
-		 "a-b-c-d"},
-		{"=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "Gr\xc3\xbc\xc3\x9f"
-						"e"},
-		{"=?utf-8?b?Li4vLi4v?= x", "x"},
-		{"broken \xef\xbf\xbd word", "broken-word"},
-	};
 	char want[NAME_BUFFER];
 
 	(void)state;
-	for (size_t i = 0; i < N(cases); i++) {
+	for (size_t i = 0; i < N(subjects); i++) {
 		snprintf(want, sizeof(want), "no-date_nobody_%s",
-			 cases[i].want);
-		assert_name(NULL, NULL, cases[i].subject, want);
+			 subjects[i].want);
+		assert_name(NULL, NULL, subjects[i].subject, want);
 	}
 }
 

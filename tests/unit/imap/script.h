@@ -27,6 +27,14 @@ typedef const char *const *script;
 
 struct server;
 
+/* A script, and a server that plays it to its only client. */
+#define STEPS(...)                                                             \
+	(script)(const char *const[])                                          \
+	{                                                                      \
+		__VA_ARGS__, NULL                                              \
+	}
+#define SERVER(...) server_start((const script[]){__VA_ARGS__, NULL})
+
 /* Start; `scripts` ends with NULL and must outlive the server. */
 struct server *server_start(const script *scripts);
 uint16_t server_port(const struct server *s);
@@ -45,6 +53,13 @@ void server_stop(struct server *s);
 #define EXAMINE(exists)                                                        \
 	"C: EXAMINE", "S: * " exists " EXISTS", "S: * OK [UIDVALIDITY 7] ok",  \
 		"S: * OK [UIDNEXT 100] ok", "S: $T OK [READ-ONLY] done"
+
+/* A whole row, without the last parenthesis. */
+#define ROW(seq, uid)                                                          \
+	"* " seq " FETCH (UID " uid " FLAGS (\\Seen) RFC822.SIZE 10 "          \
+	"INTERNALDATE \"01-Feb-2026 03:04:05 +0000\" "                         \
+	"BODY[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)] "            \
+	"\"Subject: x\""
 
 /* What a job did. */
 #define SEEN_MAX 2048
@@ -90,7 +105,17 @@ void account_free(struct imap *im);
 unsigned account_online(void);
 unsigned account_offline(void);
 
+/* Start a job on INBOX: the listing below a UID (0: all of it), what is new
+ * since `uidnext`, bodies of a mailbox whose UIDVALIDITY is 7. */
+void seen_list(struct imap *im, struct seen *seen, uint32_t below);
+void seen_sync(struct imap *im, struct seen *seen, uint32_t uidnext);
+imap_job seen_fetch(struct imap *im, struct seen *seen, const uint32_t *uids,
+		    size_t n);
+
 /* account_new() and imap_connect(), which must work. */
 struct imap *account_connected(struct server *s, unsigned connections);
+
+/* account_free() and server_stop(). */
+void account_end(struct imap *im, struct server *s);
 
 #endif

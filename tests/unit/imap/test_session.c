@@ -36,12 +36,6 @@ static void expect(script steps, enum imap_tls tls, int result,
 	}
 }
 
-#define STEPS(...)                                                             \
-	(script)(const char *const[])                                          \
-	{                                                                      \
-		__VA_ARGS__, NULL                                              \
-	}
-
 static void plain_login_takes_one_round_trip(void **state)
 {
 	(void)state;

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/load_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/ahead.h"
+#include "fs/folder.h"
+#include "fs/notify.h"
+#include "fs/park.h"
+#include "imap/log.h"
+
+/*
+ * One imap_fetch() for a body that a reader waits for: what the server sends
+ * goes into the cache, and who waits is woken now and then. The callbacks run
+ * on the thread of a connection.
+ */
+
+/* One running imap_fetch(). */
+struct part_job {
+	struct fs *fs;
+	struct fetch *t;
+	uint64_t offset;
+	uint64_t length; /* 0: to the end */
+	uint64_t at;     /* where the next bytes go */
+	uint64_t size;   /* announced for this literal */
+	bool began;
+};
+
+void load_moved(struct fs *fs, uint64_t id)
+{
+	fs->load->gen++;
+	park_wake(fs->park, id);
+}
+
+/* --- what the server sends; on a connection's thread --- */
+
+static int part_begin(void *ctx, uint32_t uid, uint64_t offset, uint64_t size)
+{
+	struct part_job *j = ctx;
+
+	(void)uid;
+	if (offset != j->offset)
+		return -EBADMSG;
+	if (j->length != 0 && size > j->length)
+		return -EBADMSG;
+
+	j->began = true;
+	j->at = offset;
+	j->size = size;
+	return 0;
+}
+
+static int part_data(void *ctx, uint32_t uid, const void *bytes, size_t n)
+{
+	struct part_job *j = ctx;
+	struct fetch *t = j->t;
+	struct load *l = j->fs->load;
+	bool wake;
+	int r;
+
+	(void)uid;
+	r = body_write(t->body, j->at, bytes, n);
+	if (r != 0)
+		return r;
+
+	j->at += n;
+	lock_take(&l->lock);
+	t->arrived += n;
+	wake = t->arrived - t->woken_at >= LOAD_WAKE_BYTES;
+	if (wake)
+		t->woken_at = t->arrived;
+	lock_drop(&l->lock);
+	park_extend(j->fs->park, t->id, clock_now_ms() + j->fs->timeout_ms);
+	if (wake)
+		load_moved(j->fs, t->id);
+	return 0;
+}
+
+void load_correct_size(struct fs *fs, struct folder *f, uint64_t id,
+		       uint64_t size)
+{
+	struct cache_msg m;
+	struct box *box;
+
+	if (folder_get(fs, f, &box) != 0)
+		return;
+	if (box_find_id(box, id, &m) == 0 && m.size != size) {
+		log_debug("load: '%s' has %llu bytes, not %llu", m.name,
+			  (unsigned long long)size, (unsigned long long)m.size);
+		/*
+		 * Longer: the kernel is told before the read is answered, or
+		 * its reader stops at the old end. Shorter: the short answer
+		 * tells it, and telling it before would make it fill up with
+		 * zeros. 0: it asks at every read anyway, and takes the
+		 * answer for stale if it was told of a change meanwhile.
+		 */
+		if (box_set_size(box, id, size) == 0 && size > m.size &&
+		    m.size > 0)
+			notify_size(fs->notify, id);
+	}
+	folder_put(fs, f);
+}
+
+/*
+ * Does this answer show where the body ends? It does if all was asked for, if
+ * nothing came (then at most here: servers that list too large a size), or if
+ * less came than was asked for and the listed size is reached. Less than that,
+ * short of the listed size, may be a server that sends small pieces: the next
+ * question will tell.
+ */
+static bool shows_end(const struct part_job *j, uint64_t size)
+{
+	if (j->length == 0 || j->at == size)
+		return true;
+	if (j->size == 0)
+		return j->offset < size;
+	return j->size < j->length && j->at > size;
+}
+
+static void part_end(void *ctx, uint32_t uid, int result)
+{
+	struct part_job *j = ctx;
+	struct fetch *t = j->t;
+	uint64_t size = body_size(t->body);
+	int r = 0;
+
+	(void)uid;
+	if (result == 0 && shows_end(j, size)) {
+		r = body_end(t->body, j->at);
+		if (r != 0)
+			log_warn("load: a body cannot be kept: %s",
+				 strerrordesc_np(-r));
+		else {
+			load_correct_size(j->fs, t->f, t->id, j->at);
+			ahead_remember(j->fs, t->id);
+		}
+	} else if (result == 0 && j->at > size) {
+		t->is_longer = true;
+		load_correct_size(j->fs, t->f, t->id, j->at);
+	}
+
+	lock_take(&j->fs->load->lock);
+	if (result != 0)
+		t->error = result;
+	else if (r != 0)
+		t->error = r;
+	lock_drop(&j->fs->load->lock);
+}
+
+void load_drop_part_locked(struct fetch *t, uint64_t offset)
+{
+	for (unsigned i = 0; i < t->n_parts; i++) {
+		if (t->parts[i].offset != offset)
+			continue;
+		t->parts[i] = t->parts[--t->n_parts];
+		return;
+	}
+}
+
+static void part_done(void *ctx, int result, const struct imap_error *why)
+{
+	struct part_job *j = ctx;
+	struct load *l = j->fs->load;
+	struct fetch *t = j->t;
+
+	(void)why;
+	lock_take(&l->lock);
+	load_drop_part_locked(t, j->offset);
+	if (result == 0 && !j->began && t->error == 0)
+		result = -ENOENT; /* no such message any more */
+	if (result != 0)
+		t->error = result;
+	if (t->error != 0)
+		t->failed_ms = clock_now_ms();
+	else if (body_is_whole(t->body))
+		t->damaged = false;
+	lock_drop(&l->lock);
+
+	load_moved(j->fs, t->id);
+	load_fetch_put(j->fs, t);
+	free(j);
+}
+
+static const struct imap_body_ops part_ops = {part_begin, part_data, part_end,
+					      part_done};
+
+int load_ask(struct fs *fs, struct fetch *t, const struct cache_msg *m,
+	     const struct part *p)
+{
+	struct imap_body_request req = {.uids = &m->uid, .n_uids = 1};
+	struct part_job *j = calloc(1, sizeof(*j));
+	struct cache_state s;
+	struct box *box;
+	imap_job job;
+	int r;
+
+	if (!j)
+		return -ENOMEM;
+	r = folder_get(fs, t->f, &box);
+	if (r != 0) {
+		free(j);
+		return r;
+	}
+	box_state(box, &s);
+	folder_put(fs, t->f);
+
+	j->fs = fs;
+	j->t = t;
+	j->offset = p->offset;
+	j->length = p->end == UINT64_MAX ? 0 : p->end - p->offset;
+	req.uidvalidity = s.uidvalidity;
+	req.offset = j->offset;
+	req.length = j->length;
+	r = imap_fetch(fs->imap, t->f->wire, IMAP_PRIO_READER, &req, &part_ops,
+		       j, &job);
+	if (r != 0)
+		free(j);
+	return r;
+}

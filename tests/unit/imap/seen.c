@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "script.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "imap/secret.h"
+
+/*
+ * What a job did is written down by its callbacks, on threads of the account,
+ * under one mutex; the test waits for the end and reads it then.
+ */
+
+static pthread_mutex_t seen_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t seen_cond = PTHREAD_COND_INITIALIZER;
+static unsigned online;
+static unsigned offline;
+
+static int on_opened(void *ctx, const struct imap_mailbox *box)
+{
+	struct seen *s = ctx;
+
+	pthread_mutex_lock(&seen_mutex);
+	s->opened++;
+	s->box = *box;
+	pthread_cond_broadcast(&seen_cond);
+	pthread_mutex_unlock(&seen_mutex);
+	return s->opened_returns;
+}
+
+static int on_rows(void *ctx, const struct mail_row *rows, size_t n)
+{
+	struct seen *s = ctx;
+
+	pthread_mutex_lock(&seen_mutex);
+	for (size_t i = 0; i < n && s->n < SEEN_MAX; i++) {
+		s->uid[s->n] = rows[i].uid;
+		s->has[s->n] = rows[i].has;
+		s->size[s->n++] = rows[i].size;
+	}
+	s->begun++;
+	pthread_cond_broadcast(&seen_cond);
+	pthread_mutex_unlock(&seen_mutex);
+	return 0;
+}
+
+static void finish(struct seen *s, int result, const struct imap_error *why)
+{
+	pthread_mutex_lock(&seen_mutex);
+	s->result = result;
+	if (why)
+		s->why = *why;
+	s->done = true;
+	pthread_cond_broadcast(&seen_cond);
+	pthread_mutex_unlock(&seen_mutex);
+}
+
+static void on_done(void *ctx, int result, const struct imap_error *why)
+{
+	finish(ctx, result, why);
+}
+
+static int on_begin(void *ctx, uint32_t uid, uint64_t offset, uint64_t size)
+{
+	struct seen *s = ctx;
+
+	(void)uid;
+	(void)offset;
+	(void)size;
+	pthread_mutex_lock(&seen_mutex);
+	s->begun++;
+	s->n_body = 0;
+	pthread_cond_broadcast(&seen_cond);
+	pthread_mutex_unlock(&seen_mutex);
+	return 0;
+}
+
+static int on_data(void *ctx, uint32_t uid, const void *bytes, size_t n)
+{
+	struct seen *s = ctx;
+
+	(void)uid;
+	pthread_mutex_lock(&seen_mutex);
+	if (s->n_body + n < sizeof(s->body)) {
+		memcpy(s->body + s->n_body, bytes, n);
+		s->n_body += n;
+		s->body[s->n_body] = '\0';
+	}
+	pthread_mutex_unlock(&seen_mutex);
+	return 0;
+}
+
+static void on_end(void *ctx, uint32_t uid, int result)
+{
+	struct seen *s = ctx;
+
+	pthread_mutex_lock(&seen_mutex);
+	s->ended++;
+	if (result < 0)
+		s->end_result = result;
+	else if (s->n < SEEN_MAX)
+		s->uid[s->n++] = uid;
+	pthread_mutex_unlock(&seen_mutex);
+}
+
+static void on_folders(void *ctx, int result, const struct mail_folder *folders,
+		       size_t n)
+{
+	static char names[16][64];
+	struct seen *s = ctx;
+
+	pthread_mutex_lock(&seen_mutex);
+	for (size_t i = 0; i < n && i < 16; i++) {
+		s->folder[i] = folders[i];
+		(void)snprintf(names[i], sizeof(names[i]), "%s",
+			       folders[i].wire);
+		s->folder[i].wire = names[i];
+		s->n_folders++;
+	}
+	pthread_mutex_unlock(&seen_mutex);
+	finish(s, result, NULL);
+}
+
+const struct imap_list_ops seen_list_ops = {on_opened, on_rows, on_done};
+const struct imap_body_ops seen_body_ops = {on_begin, on_data, on_end, on_done};
+const struct imap_folders_ops seen_folders_ops = {on_folders};
+
+static void wait_for(struct seen *s, bool begun)
+{
+	struct timespec at;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &at);
+	at.tv_sec += 20;
+	pthread_mutex_lock(&seen_mutex);
+	while (!s->done && !(begun && s->begun + s->opened > 0) && r == 0)
+		r = pthread_cond_timedwait(&seen_cond, &seen_mutex, &at);
+	pthread_mutex_unlock(&seen_mutex);
+	if (r != 0)
+		fail_msg("the job does not end");
+}
+
+void seen_wait(struct seen *s)
+{
+	wait_for(s, false);
+}
+
+void seen_wait_begun(struct seen *s)
+{
+	wait_for(s, true);
+}
+
+/* --- the account --- */
+
+static struct secret *password;
+
+static void on_online(void *ctx)
+{
+	(void)ctx;
+	pthread_mutex_lock(&seen_mutex);
+	online++;
+	pthread_mutex_unlock(&seen_mutex);
+}
+
+static void on_offline(void *ctx, const struct imap_error *why)
+{
+	(void)ctx;
+	(void)why;
+	pthread_mutex_lock(&seen_mutex);
+	offline++;
+	pthread_mutex_unlock(&seen_mutex);
+}
+
+unsigned account_online(void)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&seen_mutex);
+	n = online;
+	pthread_mutex_unlock(&seen_mutex);
+	return n;
+}
+
+unsigned account_offline(void)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&seen_mutex);
+	n = offline;
+	pthread_mutex_unlock(&seen_mutex);
+	return n;
+}
+
+struct imap *account_new(struct server *s, const struct account_options *o)
+{
+	static const struct imap_events events = {on_online, on_offline};
+	struct imap_config cfg = {
+		.host = "127.0.0.1",
+		.port = server_port(s),
+		.tls = o->tls,
+		.user = "u",
+		.version = "1",
+		.connections = o->connections ? o->connections : 1,
+		.timeout_ms = o->timeout_ms ? o->timeout_ms : 10000,
+		.connect_timeout_ms = 5000,
+	};
+	struct imap_error why;
+	struct imap *im;
+
+	online = 0;
+	offline = 0;
+	assert_int_equal(secret_new(SECRET_PASSWORD, "p w", 3, &password), 0);
+	cfg.secret = password;
+	assert_int_equal(imap_new(&cfg, &events, NULL, &im, &why), 0);
+	return im;
+}
+
+void account_free(struct imap *im)
+{
+	imap_free(im);
+	secret_free(password);
+	password = NULL;
+}
+
+struct imap *account_connected(struct server *s, unsigned connections)
+{
+	const struct account_options o = {.connections = connections,
+					  .tls = IMAP_TLS_NONE};
+	struct imap *im = account_new(s, &o);
+	struct imap_error why;
+
+	if (imap_connect(im, &why) < 0)
+		fail_msg("%s", why.text);
+	return im;
+}
+
+/* --- jobs --- */
+
+void seen_list(struct imap *im, struct seen *seen, uint32_t below)
+{
+	const struct imap_list_request req = {.below_uid = below};
+	imap_job job;
+
+	assert_int_equal(imap_list(im, "INBOX", IMAP_PRIO_LISTING, &req,
+				   &seen_list_ops, seen, &job),
+			 0);
+}
+
+void seen_sync(struct imap *im, struct seen *seen, uint32_t uidnext)
+{
+	const struct imap_sync_request req = {.uidnext = uidnext};
+	imap_job job;
+
+	assert_int_equal(imap_sync(im, "INBOX", IMAP_PRIO_SYNC, &req,
+				   &seen_list_ops, seen, &job),
+			 0);
+}
+
+imap_job seen_fetch(struct imap *im, struct seen *seen, const uint32_t *uids,
+		    size_t n)
+{
+	const struct imap_body_request req = {
+		.uidvalidity = 7, .uids = uids, .n_uids = n};
+	imap_job job;
+
+	assert_int_equal(imap_fetch(im, "INBOX", IMAP_PRIO_READER, &req,
+				    &seen_body_ops, seen, &job),
+			 0);
+	return job;
+}
+
+void account_end(struct imap *im, struct server *s)
+{
+	account_free(im);
+	server_stop(s);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "script.h"
+
+/*
+ * Bodies against scripted servers: in whatever order and form they come, only
+ * what was asked for is taken.
+ */
+
+/* Fetch the bodies of 4 and 6 from a server that plays this. */
+static struct seen fetch_on(script steps, size_t n_uids)
+{
+	static const uint32_t uids[] = {4, 6};
+	struct server *s = SERVER(steps);
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	(void)seen_fetch(im, &seen, uids, n_uids);
+	seen_wait(&seen);
+	account_end(im, s);
+	return seen;
+}
+
+static void bodies_come_in_the_servers_order(void **state)
+{
+	struct seen seen = fetch_on(
+		STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4,6 (UID BODY.PEEK[])",
+		      "S: * 2 FETCH (UID 6 BODY[] {5}", "R: a\r\nbc)\r\n",
+		      "S: * 9 EXISTS", "S: * 2 EXPUNGE",
+		      "S: * 1 FETCH (UID 5 BODY[] {3}", "R: xxx)\r\n",
+		      "S: * 1 FETCH (UID 4 FLAGS () BODY[] \"q\\\"t\")",
+		      "S: $T OK done"),
+		2);
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.begun, 2);
+	assert_int_equal(seen.ended, 2);
+	assert_int_equal(seen.uid[0], 6);
+	assert_int_equal(seen.uid[1], 4);
+	assert_string_equal(seen.body, "q\"t");
+}
+
+static void a_message_that_is_gone_has_no_body(void **state)
+{
+	struct seen seen = fetch_on(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH",
+					  "S: * 1 FETCH (UID 4 BODY[] NIL)",
+					  "S: $T OK done"),
+				    2);
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.begun, 0);
+}
+
+static void an_empty_body_is_a_body(void **state)
+{
+	struct seen seen = fetch_on(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH",
+					  "S: * 1 FETCH (UID 4 BODY[] {0}",
+					  "R: )\r\n", "S: $T OK done"),
+				    1);
+
+	(void)state;
+	assert_int_equal(seen.begun, 1);
+	assert_int_equal(seen.ended, 1);
+	assert_int_equal(seen.end_result, 0);
+}
+
+static void a_literal_may_come_in_pieces(void **state)
+{
+	struct seen seen = fetch_on(
+		STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH", "R: * 1 FET",
+		      "R: CH (UID 4 BODY[] {6", "R: }", "R: \r", "R: \nab",
+		      "R: c", "R: def", "R: )\r", "R: \nA3 OK", "S:  done"),
+		1);
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_string_equal(seen.body, "abcdef");
+}
+
+static void a_uid_behind_its_body_is_believed_if_there_is_one(void **state)
+{
+	struct seen seen = fetch_on(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH",
+					  "S: * 1 FETCH (BODY[] {3}",
+					  "R: abc UID 4)\r\n", "S: $T OK done"),
+				    1);
+
+	(void)state;
+	assert_int_equal(seen.ended, 1);
+	assert_int_equal(seen.end_result, 0);
+	seen = fetch_on(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH",
+			      "S: * 1 FETCH (BODY[] {3}", "R: abc UID 5)\r\n",
+			      "S: $T OK done"),
+			1);
+	assert_int_equal(seen.end_result, -EBADMSG);
+}
+
+static void uids_behind_bodies_make_them_come_alone(void **state)
+{
+	struct seen seen =
+		fetch_on(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4,6 ",
+			       "S: * 1 FETCH (BODY[] {3}", "R: abc UID 4)\r\n",
+			       "S: * 2 FETCH (BODY[] {3}", "R: abc UID 6)\r\n",
+			       "S: $T OK done", "C: UID FETCH 4 ",
+			       "S: * 1 FETCH (BODY[] {3}", "R: abc UID 4)\r\n",
+			       "S: $T OK done", "C: UID FETCH 6 ",
+			       "S: * 2 FETCH (BODY[] {3}", "R: def UID 6)\r\n",
+			       "S: $T OK done"),
+			 2);
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.uid[1], 6);
+	assert_string_equal(seen.body, "def");
+}
+
+static void parts_with_another_origin_are_not_taken(void **state)
+{
+	static const uint32_t uid = 4;
+	const struct imap_body_request req = {.uidvalidity = 7,
+					      .uids = &uid,
+					      .n_uids = 1,
+					      .offset = 10,
+					      .length = 3};
+	struct server *s = SERVER(STEPS(
+		LOGIN, EXAMINE("3"), "C: UID FETCH 4 (UID BODY.PEEK[]<10.3>)",
+		"S: * 1 FETCH (UID 4 BODY[]<0> {3}", "R: xxx)\r\n",
+		"S: * 1 FETCH (UID 4 BODY[]<10> {3}", "R: abc)\r\n",
+		"S: $T OK done", "C: UID FETCH",
+		"S: * 1 FETCH (UID 4 BODY[]<10> {4}", "R: abcd)\r\n",
+		"S: $T OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+	struct seen longer = {0};
+	imap_job job;
+
+	(void)state;
+	assert_int_equal(imap_fetch(im, "INBOX", IMAP_PRIO_READER, &req,
+				    &seen_body_ops, &seen, &job),
+			 0);
+	seen_wait(&seen);
+	assert_int_equal(imap_fetch(im, "INBOX", IMAP_PRIO_READER, &req,
+				    &seen_body_ops, &longer, &job),
+			 0);
+	seen_wait(&longer);
+	account_end(im, s);
+	assert_int_equal(seen.begun, 1);
+	assert_string_equal(seen.body, "abc");
+	assert_int_equal(longer.begun, 0);
+	assert_int_equal(longer.result, -EBADMSG);
+}
+
+static void another_uidvalidity_is_stale(void **state)
+{
+	struct seen seen =
+		fetch_on(STEPS(LOGIN, "C: EXAMINE",
+			       "S: * OK [UIDVALIDITY 8] ok", "S: $T OK done"),
+			 1);
+
+	(void)state;
+	assert_int_equal(seen.result, -ESTALE);
+}
+
+static void one_refused_body_does_not_stop_the_others(void **state)
+{
+	struct seen seen = fetch_on(
+		STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4,6 ", "S: $T NO hm",
+		      "C: A4 UID FETCH 4 ", "C: A5 UID FETCH 6 ",
+		      "S: * 2 FETCH (UID 6 BODY[] {3}", "R: abc)\r\n",
+		      "S: A5 OK done", "S: A4 BAD no"),
+		2);
+
+	(void)state;
+	assert_int_equal(seen.result, -EIO);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.uid[0], 6);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bodies_come_in_the_servers_order),
+		cmocka_unit_test(a_message_that_is_gone_has_no_body),
+		cmocka_unit_test(an_empty_body_is_a_body),
+		cmocka_unit_test(a_literal_may_come_in_pieces),
+		cmocka_unit_test(
+			a_uid_behind_its_body_is_believed_if_there_is_one),
+		cmocka_unit_test(uids_behind_bodies_make_them_come_alone),
+		cmocka_unit_test(parts_with_another_origin_are_not_taken),
+		cmocka_unit_test(another_uidvalidity_is_stale),
+		cmocka_unit_test(one_refused_body_does_not_stop_the_others),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "script.h"
+
+/*
+ * Listings of mailboxes and of one mailbox against scripted servers: the order
+ * of the rows, rows that are wrong, what changes meanwhile.
+ */
+
+/* List a mailbox on a server that plays this behind the login. */
+static struct seen list_on(script steps)
+{
+	struct server *s = SERVER(steps);
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	seen_list(im, &seen, 0);
+	seen_wait(&seen);
+	account_end(im, s);
+	return seen;
+}
+
+static void a_listing_comes_newest_first(void **state)
+{
+	struct seen seen =
+		list_on(STEPS(LOGIN, EXAMINE("3"), "C: FETCH 1:3 (UID",
+			      "S: " ROW("1", "5") ")", "S: " ROW("2", "6") ")",
+			      "S: " ROW("3", "9") ")", "S: $T OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.opened, 1);
+	assert_int_equal(seen.box.uidvalidity, 7);
+	assert_int_equal(seen.box.messages, 3);
+	assert_int_equal(seen.n, 3);
+	assert_int_equal(seen.uid[0], 9);
+	assert_int_equal(seen.uid[2], 5);
+}
+
+static void an_empty_mailbox_needs_no_fetch(void **state)
+{
+	struct seen seen = list_on(STEPS(LOGIN, EXAMINE("0"), "H:"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 0);
+}
+
+static void later_windows_answered_first_are_handed_on_in_order(void **state)
+{
+	struct seen seen = list_on(STEPS(
+		LOGIN, EXAMINE("1101"), "C: FETCH 1002:1101 ",
+		"S: " ROW("1101", "90") ")", "S: $T OK done",
+		"C: A4 FETCH 502:1001 ", "C: A5 FETCH 2:501 ",
+		"C: A6 FETCH 1 (", "S: " ROW("1", "10") ")", "S: A6 OK done",
+		"S: " ROW("700", "50") ")", "S: " ROW("3", "20") ")",
+		"S: A5 OK done", "S: " ROW("800", "60") ")", "S: A4 OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 5);
+	assert_int_equal(seen.uid[0], 90);
+	assert_int_equal(seen.uid[1], 60);
+	assert_int_equal(seen.uid[2], 50);
+	assert_int_equal(seen.uid[3], 20);
+	assert_int_equal(seen.uid[4], 10);
+}
+
+static void expunge_during_a_listing_loses_nobody(void **state)
+{
+	struct seen seen = list_on(STEPS(
+		LOGIN, EXAMINE("101"), "C: FETCH 2:101 ",
+		"S: " ROW("2", "11") ")", "S: * 1 EXPUNGE", "S: * 100 EXISTS",
+		"S: " ROW("100", "95") ")", "S: $T OK done", "C: FETCH 1 ",
+		"S: " ROW("1", "11") ")", "S: $T OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.uid[0], 95);
+	assert_int_equal(seen.uid[1], 11);
+}
+
+static void a_listing_goes_on_below_a_uid(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(LOGIN, EXAMINE("9"), "C: SEARCH RETURN (MAX) UID 1:49",
+		      "S: * ESEARCH (TAG \"$T\") MAX 2", "S: $T OK done",
+		      "C: FETCH 1:2 ", "S: " ROW("1", "5") ")",
+		      "S: " ROW("2", "48") ")", "S: " ROW("3", "50") ")",
+		      "S: $T OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	(void)state;
+	seen_list(im, &seen, 50);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.uid[0], 48);
+}
+
+static void a_bad_row_is_asked_for_once_more(void **state)
+{
+	struct seen seen = list_on(STEPS(
+		LOGIN, EXAMINE("3"), "C: FETCH 1:3 ",
+		"S: * 1 FETCH (UID 5 FLAGS () RFC822.SIZE x INTERNALDATE NIL)",
+		"S: * 2 FETCH (UID 6 RFC822.SIZE -1 INTERNALDATE \"01-Feb-2026 "
+		"03:04:05 +0000\")",
+		"S: " ROW("3", "9") ")", "S: $T OK done", "C: UID FETCH 6 (",
+		"S: " ROW("2", "6") ")", "S: $T OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	/* 5 has no item that only a listing has: it was an update of flags. */
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.uid[0], 9);
+	assert_int_equal(seen.uid[1], 6);
+}
+
+static void a_row_that_stays_bad_is_left_out(void **state)
+{
+	struct seen seen = list_on(STEPS(
+		LOGIN, EXAMINE("2"), "C: FETCH 1:2 ",
+		"S: * 1 FETCH (UID 6 RFC822.SIZE 5)", "S: " ROW("2", "9") ")",
+		"S: $T OK done", "C: UID FETCH 6 (",
+		"S: * 1 FETCH (UID 6 RFC822.SIZE 5)", "S: $T OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.uid[0], 9);
+}
+
+static void a_row_without_uid_is_asked_for_by_number(void **state)
+{
+	struct seen seen = list_on(STEPS(
+		LOGIN, EXAMINE("1"), "C: FETCH 1 ",
+		"S: * 1 FETCH (RFC822.SIZE 5)", "S: $T OK done",
+		"C: A4 FETCH 1 (", "S: " ROW("1", "6") ")", "S: $T OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.uid[0], 6);
+}
+
+static void a_refused_window_is_asked_for_in_halves(void **state)
+{
+	struct seen seen = list_on(STEPS(
+		LOGIN, EXAMINE("2"), "C: FETCH 1:2 ",
+		"S: $T NO some messages could not be fetched", "C: A4 FETCH 2 ",
+		"C: A5 FETCH 1 ", "S: " ROW("2", "9") ")", "S: A4 OK done",
+		"S: A5 NO this one"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.uid[0], 9);
+}
+
+static void a_mailbox_that_is_not_there_is_enoent(void **state)
+{
+	struct seen seen = list_on(
+		STEPS(LOGIN, "C: EXAMINE INBOX", "S: $T NO [NONEXISTENT] no"));
+
+	(void)state;
+	assert_int_equal(seen.result, -ENOENT);
+	assert_int_equal(seen.opened, 0);
+	assert_int_equal(
+		list_on(STEPS(LOGIN, "C: EXAMINE", "S: $T NO [NOPERM] no"))
+			.result,
+		-EACCES);
+	assert_int_equal(
+		list_on(STEPS(LOGIN, "C: EXAMINE", "S: $T BAD no")).result,
+		-EIO);
+}
+
+static void opened_may_stop_a_job(void **state)
+{
+	struct server *s = SERVER(STEPS(LOGIN, EXAMINE("3"), "H:"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {.opened_returns = -ESTALE};
+
+	(void)state;
+	seen_list(im, &seen, 0);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, -ESTALE);
+}
+
+static void sync_tells_old_flags_and_then_new_rows(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 1:9 (UID FLAGS)",
+		      "C: UID FETCH 10:* (UID FLAGS RFC822.SIZE",
+		      "S: * 1 FETCH (FLAGS (\\Seen a%b) UID 4)",
+		      "S: * 3 FETCH (FLAGS ())", "S: A3 OK done",
+		      "S: " ROW("1", "4") ")", "S: " ROW("3", "12") ")",
+		      "S: A4 OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	(void)state;
+	seen_sync(im, &seen, 10);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.uid[0], 4);
+	for (unsigned i = 0; i + 1 < seen.n; i++)
+		assert_int_equal(seen.has[i], ROW_UID | ROW_FLAGS);
+	assert_int_equal(seen.uid[seen.n - 1], 12);
+	assert_true((seen.has[seen.n - 1] & ROW_FIELDS) != 0);
+}
+
+static void sync_does_not_guess_who_is_gone(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(LOGIN, EXAMINE("1"), "C: UID FETCH 1:9 (UID FLAGS)",
+		      "C: UID FETCH 10:*", "S: * 1 FETCH (FLAGS () UID x)",
+		      "S: A3 OK done", "S: A4 OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	(void)state;
+	seen_sync(im, &seen, 10);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, -EBADMSG);
+}
+
+static void sync_of_an_empty_mailbox_asks_nothing(void **state)
+{
+	struct server *s = SERVER(STEPS(LOGIN, EXAMINE("0"), "H:"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	(void)state;
+	seen_sync(im, &seen, 10);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 0);
+}
+
+static void folders_come_with_status_or_plain(void **state)
+{
+	struct server *s = SERVER(STEPS(
+		GREETING, "C: AUTHENTICATE",
+		"S: $T OK [CAPABILITY IMAP4rev1 ID LIST-EXTENDED LIST-STATUS "
+		"SPECIAL-USE] in",
+		"C: ID (\"name\" \"mount.imapfs\" \"version\" \"1\")",
+		"C: LIST \"\" \"*\" RETURN (SUBSCRIBED SPECIAL-USE STATUS "
+		"(MESSAGES UIDNEXT UIDVALIDITY))",
+		"S: * LIST (\\Sent) \"/\" Gone", "S: $T BAD no such thing",
+		"C: LIST \"\" \"*\"", "S: * LIST () \"/\" inbox",
+		"R: * LIST () \"/\" {3}\r\na b\r\n",
+		"S: * LIST (\\Trash) \"/\" \"a b\"",
+		"S: * STATUS \"a b\" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3)",
+		"S: $T OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+	imap_job job;
+
+	(void)state;
+	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
+					   &seen_folders_ops, &seen, &job),
+			 0);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n_folders, 2);
+	assert_string_equal(seen.folder[0].wire, "INBOX");
+	assert_string_equal(seen.folder[1].wire, "a b");
+	assert_int_equal(seen.folder[1].attrs, FOLDER_TRASH);
+	assert_true(seen.folder[1].has_status);
+	assert_int_equal(seen.folder[1].uidnext, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_listing_comes_newest_first),
+		cmocka_unit_test(an_empty_mailbox_needs_no_fetch),
+		cmocka_unit_test(
+			later_windows_answered_first_are_handed_on_in_order),
+		cmocka_unit_test(expunge_during_a_listing_loses_nobody),
+		cmocka_unit_test(a_listing_goes_on_below_a_uid),
+		cmocka_unit_test(a_bad_row_is_asked_for_once_more),
+		cmocka_unit_test(a_row_that_stays_bad_is_left_out),
+		cmocka_unit_test(a_row_without_uid_is_asked_for_by_number),
+		cmocka_unit_test(a_refused_window_is_asked_for_in_halves),
+		cmocka_unit_test(a_mailbox_that_is_not_there_is_enoent),
+		cmocka_unit_test(opened_may_stop_a_job),
+		cmocka_unit_test(sync_tells_old_flags_and_then_new_rows),
+		cmocka_unit_test(sync_does_not_guess_who_is_gone),
+		cmocka_unit_test(sync_of_an_empty_mailbox_asks_nothing),
+		cmocka_unit_test(folders_come_with_status_or_plain),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
