@@ -49,6 +49,19 @@ static void release_body(struct cache *c, struct op *op, int err)
 	body_put(((struct part_op *)op)->body);
 }
 
+static int remove_chunk(struct cache *c, const struct part_op *p)
+{
+	int r;
+
+	db_bind_int(&c->write, S_PART_CHUNK_REMOVE, 1, (int64_t)p->id);
+	db_bind_int(&c->write, S_PART_CHUNK_REMOVE, 2, (int64_t)p->chunk.chunk);
+	r = db_run(&c->write, S_PART_CHUNK_REMOVE);
+	if (r == 0)
+		c->bodies.add_bytes -=
+			(int64_t)CACHE_CHUNK * sqlite3_changes(c->write.handle);
+	return r;
+}
+
 static int run_chunk(struct cache *c, struct op *op)
 {
 	struct part_op *p = (struct part_op *)op;
@@ -62,6 +75,10 @@ static int run_chunk(struct cache *c, struct op *op)
 	if (r != 0)
 		return r;
 
+	/* One that was cut and came again must not be counted twice. */
+	r = remove_chunk(c, p);
+	if (r != 0)
+		return r;
 	db_bind_int(db, S_PART_CHUNK_PUT, 1, (int64_t)p->id);
 	db_bind_int(db, S_PART_CHUNK_PUT, 2, (int64_t)p->chunk.chunk);
 	db_bind_blob(db, S_PART_CHUNK_PUT, 3, p->chunk.hash, KEY_BYTES);
@@ -89,16 +106,7 @@ int parts_queue_chunk(struct cache *c, struct body *b, uint64_t size,
 
 static int run_drop_chunk(struct cache *c, struct op *op)
 {
-	struct part_op *p = (struct part_op *)op;
-	int r;
-
-	db_bind_int(&c->write, S_PART_CHUNK_REMOVE, 1, (int64_t)p->id);
-	db_bind_int(&c->write, S_PART_CHUNK_REMOVE, 2, (int64_t)p->chunk.chunk);
-	r = db_run(&c->write, S_PART_CHUNK_REMOVE);
-	if (r == 0)
-		c->bodies.add_bytes -=
-			(int64_t)CACHE_CHUNK * sqlite3_changes(c->write.handle);
-	return r;
+	return remove_chunk(c, (struct part_op *)op);
 }
 
 int parts_queue_drop_chunk(struct cache *c, struct body *b, uint64_t chunk)

@@ -80,6 +80,7 @@ void blob_touch(struct cache *c, const blob_hash key)
 	}
 	full = all->n_touches == TOUCHES_MAX;
 	lock_drop(&all->lock);
-	if (full)
+	/* A writer whose disk is full gets nothing more to keep. */
+	if (full && writer_failing(c) == 0)
 		touches_queue(c);
 }

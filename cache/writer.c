@@ -311,8 +311,17 @@ void writer_stop(struct cache *c)
 		pthread_join(w->thread, NULL);
 		w->started = false;
 	}
-	/* What could not be written is lost: it can be fetched again. */
-	free_batch(c, w->batch, -EIO);
-	free_batch(c, w->head, -EIO);
-	w->batch = w->head = w->tail = NULL;
+	/*
+	 * What could not be written is lost: it can be fetched again. Bodies
+	 * that are put back on the way may queue more.
+	 */
+	while (w->batch || w->head) {
+		struct op *batch = w->batch ? w->batch : w->head;
+
+		if (w->batch)
+			w->batch = NULL;
+		else
+			w->head = w->tail = NULL;
+		free_batch(c, batch, -EIO);
+	}
 }

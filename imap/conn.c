@@ -17,6 +17,10 @@
  * lock is taken to look at the queue and to publish what others decide by. A
  * mailbox is opened only while nothing is in flight, so an answer can never be
  * taken for one of another mailbox.
+ *
+ * When somebody waits in read(2) for another mailbox and no other connection
+ * can be had, long jobs make room: they begin nothing new, and are put back
+ * into the queue when the last of their commands is over.
  */
 
 int conn_init(struct conn *c, struct imap *im, unsigned index)
@@ -98,69 +102,77 @@ static void forget_calls(struct conn *c, const struct job *j)
 			continue;
 		s->slots[i].call.job = &c->opener;
 		s->slots[i].call.kind = CALL_FORGOTTEN;
-	}
-}
-
-/* EXAMINE, for the first job that needs a mailbox. Nothing is in flight. */
-static int open_mailbox(struct conn *c, const struct job *j)
-{
-	const struct call call = {.job = &c->opener, .kind = CALL_EXAMINE};
-	struct session *s = &c->session;
-	struct command cmd;
-	char *name = strdup(j->mailbox);
-
-	if (!name)
-		return -ENOMEM;
-	free(s->mailbox);
-	s->mailbox = name;
-	s->box = (struct imap_mailbox){0};
-	c->opening = true;
-	session_begin(s, &cmd);
-	command_text(&cmd, "EXAMINE ");
-	command_mailbox(&cmd, name);
-	return session_send(s, &cmd, &call);
-}
-
-/* Make a job that was just taken ready to run. */
-static void begin_job(struct conn *c, struct job *j)
-{
-	struct session *s = &c->session;
-	bool is_open =
-		s->mailbox && j->mailbox && strcmp(s->mailbox, j->mailbox) == 0;
-	int r;
-
-	if (!j->mailbox || (is_open && !c->opening && !j->class->fresh)) {
-		j->started = true;
-		j->class->start(j, s);
-	} else if (!c->opening) {
-		r = open_mailbox(c, j);
-		if (r < 0) {
-			c->opening = false;
-			free(s->mailbox);
-			s->mailbox = NULL;
-			job_finish(j, r, NULL);
-		}
+		s->slots[i].call.forgotten = true;
 	}
 }
 
 static void take_jobs(struct conn *c)
 {
 	struct imap *im = c->im;
+	bool yield = false;
 	struct job *j;
 
-	for (;;) {
+	do {
 		lock_take(&im->lock);
 		publish_locked(im, c);
 		j = atomic_load(&im->stop) ? NULL : pool_take_locked(im, c);
 		if (j) {
 			jobs_push(&c->running, j);
 			publish_locked(im, c);
+		} else {
+			yield = pool_yields_locked(im, c);
 		}
 		lock_drop(&im->lock);
-		if (!j)
-			return;
-		begin_job(c, j);
+		if (j)
+			route_begin(c, j);
+	} while (j);
+	for (j = c->running.first; j; j = j->next)
+		j->yield = yield;
+}
+
+/*
+ * Put back what runs and is not finished; what was cancelled by now, and what
+ * is finished, ends. In one step: a job that is neither running nor queued
+ * could not be cancelled.
+ */
+static void put_back(struct conn *c)
+{
+	struct imap *im = c->im;
+	struct job_list again = {0};
+	struct job_list ended = {0};
+	struct job *j;
+
+	lock_take(&im->lock);
+	while ((j = jobs_pop(&c->running)) != NULL) {
+		if (atomic_load(&j->cancelled))
+			job_finish(j, -ECANCELED, NULL);
+		j->started = false;
+		j->yield = false;
+		if (j->finished)
+			jobs_push(&ended, j);
+		else
+			jobs_push_front(&again, j);
 	}
+	while ((j = jobs_pop(&again)) != NULL)
+		pool_requeue_locked(im, j);
+	publish_locked(im, c);
+	lock_drop(&im->lock);
+	while ((j = jobs_pop(&ended)) != NULL)
+		keeper_end_job(j);
+}
+
+/* Everything that runs makes room, if nothing of it is out any more. */
+static bool make_room(struct conn *c)
+{
+	if (!c->running.first || c->opening || count_in_flight(&c->session) > 0)
+		return false;
+	for (struct job *j = c->running.first; j; j = j->next) {
+		if (!j->yield || !j->started || !j->class->pause(j) ||
+		    j->finished)
+			return false;
+	}
+	put_back(c);
+	return true;
 }
 
 /* End what is finished or cancelled. */
@@ -203,7 +215,7 @@ static int keep_alive(struct conn *c)
 	struct session *s = &c->session;
 	struct command cmd;
 
-	if (s->n_slots > 0 || clock_now_ms() - s->used_ms < POOL_KEEPALIVE_MS)
+	if (s->n_slots > 0 || clock_now_ms() - s->used_ms < c->im->keepalive_ms)
 		return 0;
 	session_begin(s, &cmd);
 	command_text(&cmd, "NOOP");
@@ -217,7 +229,7 @@ static bool is_superfluous(struct conn *c)
 	bool others = false;
 
 	if (c->running.first ||
-	    clock_now_ms() - c->session.used_ms < POOL_IDLE_MS)
+	    clock_now_ms() - c->session.used_ms < im->idle_ms)
 		return false;
 	/* The first one stays: so two can never both leave it to the other. */
 	lock_take(&im->lock);
@@ -229,10 +241,12 @@ static bool is_superfluous(struct conn *c)
 
 static int64_t next_deadline(const struct conn *c)
 {
+	const struct imap *im = c->im;
+
 	return c->session.used_ms +
-	       (clock_now_ms() - c->session.used_ms < POOL_IDLE_MS
-			? POOL_IDLE_MS
-			: POOL_KEEPALIVE_MS);
+	       (clock_now_ms() - c->session.used_ms < im->idle_ms
+			? im->idle_ms
+			: im->keepalive_ms);
 }
 
 /* Ready: until the connection is lost (negative) or to be closed (0). */
@@ -246,6 +260,8 @@ static int serve(struct conn *c)
 		take_jobs(c);
 		pump_jobs(c);
 		reap_jobs(c);
+		if (make_room(c))
+			continue;
 		if (is_superfluous(c))
 			return 0;
 		r = keep_alive(c);
@@ -263,35 +279,20 @@ static int serve(struct conn *c)
  */
 static void drop_jobs(struct conn *c, int result)
 {
-	struct imap *im = c->im;
-	struct job_list again = {0};
-	struct job *j;
-
 	c->body_job = NULL;
 	c->opening = false;
-	for (;;) {
-		lock_take(&im->lock);
-		j = jobs_pop(&c->running);
-		publish_locked(im, c);
-		lock_drop(&im->lock);
-		if (!j)
-			break;
+	/* Without the lock: a body that was coming is ended here. */
+	for (struct job *j = c->running.first; j; j = j->next) {
 		if (atomic_load(&j->cancelled))
 			job_finish(j, -ECANCELED, NULL);
-		if (!j->finished && result == -ENOTCONN && !j->repeated &&
-		    j->class->repeat(j)) {
-			j->repeated = true;
-			j->started = false;
-			jobs_push_front(&again, j);
+		if (j->finished)
 			continue;
-		}
-		job_finish(j, result, &c->session.why);
-		keeper_end_job(j);
+		if (result == -ENOTCONN && !j->repeated && j->class->repeat(j))
+			j->repeated = true;
+		else
+			job_finish(j, result, &c->session.why);
 	}
-	lock_take(&im->lock);
-	while ((j = jobs_pop(&again)) != NULL)
-		pool_requeue_locked(im, j);
-	lock_drop(&im->lock);
+	put_back(c);
 }
 
 static void note_failure(struct conn *c, int r)
@@ -306,11 +307,14 @@ static void note_failure(struct conn *c, int r)
 	im->last_error = *why;
 	c->not_before_ms = clock_now_ms() + POOL_EXTRA_RETRY_MS;
 	if (im->n_ready > 0) {
-		if (why->fault == FAULT_LIMIT) {
+		/* A refused login is not tried again while others are good. */
+		if (why->fault == FAULT_LIMIT || why->fault == FAULT_AUTH)
 			im->limit = im->n_ready;
+		if (why->fault == FAULT_LIMIT)
 			im->limit_until_ms =
 				clock_now_ms() + POOL_BACKOFF_LIMIT_MS;
-		}
+		else if (why->fault == FAULT_AUTH)
+			im->limit_until_ms = CLOCK_NEVER;
 		log_warn("imap: going on with %u connections: %s", im->n_ready,
 			 why->text);
 	} else {
@@ -333,7 +337,9 @@ static void note_ready(struct conn *c)
 	c->wanted = false;
 	im->n_ready++;
 	im->attempts++;
-	im->failures = 0;
+	c->useful = false;
+	if (im->n_ready == 1 && im->limit_until_ms == CLOCK_NEVER)
+		im->limit_until_ms = 0; /* the login is good again */
 	im->refused = false;
 	im->fail_until_ms = 0;
 	im->retry_at_ms = CLOCK_NEVER;
@@ -361,8 +367,11 @@ static void note_closed(struct conn *c, int r)
 
 	lock_take(&im->lock);
 	publish_locked(im, c);
+	/* A server that lets us in only to throw us out counts as failing. */
+	if (c->useful)
+		im->failures = 0;
 	if (im->n_ready == 0 && !atomic_load(&im->stop)) {
-		im->retry_at_ms = clock_now_ms() + POOL_BACKOFF_MIN_MS;
+		keeper_back_off_locked(im, &c->session.why);
 		lock_cond_wake(&im->keeper_wake);
 	}
 	pool_kick_locked(im);

@@ -109,12 +109,21 @@ static bool send_portion(struct body_job *j, struct session *s)
 	return true;
 }
 
+bool fetch_has_forgotten(const struct session *s)
+{
+	for (unsigned i = 0; i < s->n_slots; i++) {
+		if (s->slots[i].call.forgotten && s->slots[i].call.bodies > 0)
+			return true;
+	}
+	return false;
+}
+
 static bool may_send(const struct body_job *j, const struct session *s)
 {
 	uint64_t expected = session_expected(s);
 
-	if (j->job.finished || !session_has_room(s) ||
-	    j->in_flight >= PORTIONS_IN_FLIGHT)
+	if (j->job.finished || j->job.yield || !session_has_room(s) ||
+	    j->in_flight >= PORTIONS_IN_FLIGHT || fetch_has_forgotten(s))
 		return false;
 	if (s->quirks.body_alone)
 		return expected == 0;
@@ -158,8 +167,9 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	}
 	if (refused && call->bodies > 1)
 		then = ALONE;
-	else if (s->quirks.body_alone && call->bodies > 1)
-		then = PENDING;
+	else if ((s->quirks.body_alone && call->bodies > 1) || j->doubtful)
+		then = PENDING; /* what has not come is asked for again */
+	j->doubtful = j->doubtful && j->in_flight > 0;
 	for (size_t i = call->first; i <= call->last; i++) {
 		if (j->state[i] != SENT)
 			continue;
@@ -187,6 +197,13 @@ static bool repeat(struct job *job)
 	j->next = 0;
 	j->in_flight = 0;
 	return true;
+}
+
+static bool body_pause(struct job *job)
+{
+	struct body_job *j = (struct body_job *)job;
+
+	return j->in_flight == 0 && j->open == NO_BODY;
 }
 
 static void done(struct job *job)
@@ -219,6 +236,7 @@ static const struct job_class body_class = {
 	.body_data = fetch_body_data,
 	.body_end = fetch_body_end,
 	.repeat = repeat,
+	.pause = body_pause,
 	.done = done,
 	.free = body_free,
 };

@@ -33,6 +33,7 @@ struct body_job {
 	uint64_t size;
 	int open_result;
 	bool unproven; /* its UID is to be seen at the end of the response */
+	bool doubtful; /* a body came that may be a cancelled job's */
 };
 
 /* Members of the class of this job, see job.h. */
@@ -43,6 +44,12 @@ int fetch_body_begin(struct job *job, struct session *s,
 int fetch_body_data(struct job *job, const void *bytes, size_t n);
 void fetch_body_end(struct job *job, struct session *s);
 void fetch_row(struct job *job, struct session *s, struct fetch *f);
+
+/*
+ * May bodies come that a cancelled job asked for? They could be other parts of
+ * the messages that are to be asked for now, and be taken for those.
+ */
+bool fetch_has_forgotten(const struct session *s);
 
 /* The body that is coming, if there is one, ends with this result. */
 void fetch_end(struct body_job *j, int result);

@@ -59,11 +59,18 @@ static size_t which(const struct body_job *j, uint32_t uid)
 	return uid > 0 ? find(j, uid) : only_one(j);
 }
 
-static bool is_origin_right(const struct body_job *j, bool has, uint64_t origin)
+/*
+ * What begins at 0 may be the whole body or a part of it, which jobs of one
+ * connection may both have asked for: so the origin must be there if a part was
+ * asked for, and only then (RFC 9051 section 7.5.2). Servers that do not keep
+ * to that are believed when there is nothing to mix up.
+ */
+static bool is_origin_right(const struct body_job *j, const struct session *s,
+			    bool has, uint64_t origin)
 {
-	if (j->req.length == 0)
-		return !has || origin == 0;
-	return origin == j->req.offset;
+	if (has != (j->req.length > 0) && session_bodies(s) != 1)
+		return false;
+	return (has ? origin : 0) == j->req.offset;
 }
 
 bool fetch_wants(struct job *job, struct session *s,
@@ -71,10 +78,12 @@ bool fetch_wants(struct job *job, struct session *s,
 {
 	struct body_job *j = (struct body_job *)job;
 
-	(void)s;
-	return j->open == NO_BODY && !job->finished &&
-	       which(j, head->uid) != NO_BODY &&
-	       is_origin_right(j, head->has_origin, head->origin);
+	if (j->open != NO_BODY || job->finished ||
+	    which(j, head->uid) == NO_BODY ||
+	    !is_origin_right(j, s, head->has_origin, head->origin))
+		return false;
+	j->doubtful = j->doubtful || fetch_has_forgotten(s);
+	return !fetch_has_forgotten(s);
 }
 
 static int begin(struct body_job *j, size_t i, uint64_t size)
@@ -185,9 +194,11 @@ void fetch_row(struct job *job, struct session *s, struct fetch *f)
 	i = uid > 0 ? find(j, uid) : NO_BODY;
 	if (i == NO_BODY)
 		return;
-	if (f->body == BODY_NIL)
+	if (fetch_has_forgotten(s))
+		j->doubtful = true;
+	else if (f->body == BODY_NIL)
 		j->state[i] = DONE;
-	else if (!is_origin_right(j, f->has_origin, f->origin))
+	else if (!is_origin_right(j, s, f->has_origin, f->origin))
 		return;
 	else if (!s->body_sunk)
 		take_inline(j, i, &f->body_text);

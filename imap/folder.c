@@ -199,11 +199,15 @@ static void data(struct job *job, struct session *s, const struct response *r)
 {
 	struct folders_job *j = (struct folders_job *)job;
 	struct mail_folder f;
+	int err;
 
 	(void)s;
 	if (r->kind == RESPONSE_LIST) {
-		if (grammar_list(r, &f) == 0 && is_usable(&f))
+		err = grammar_list(r, &f);
+		if (err == 0 && is_usable(&f))
 			take_list(j, &f);
+		else if (err == -ENOMEM) /* left out, it would count as gone */
+			job_finish(job, -ENOMEM, NULL);
 		else
 			log_warn("imap: a mailbox is left out: its name or "
 				 "description makes no sense");

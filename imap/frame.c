@@ -221,20 +221,25 @@ static const char *before_origin(const char *start, const char *end)
  */
 static bool is_body(const struct frame *f, const char *p, const char *end)
 {
+	const char *line = f->text + f->line;
 	const char *open;
 
 	if (f->depth != 1 || !is_fetch(p, end))
 		return false;
-	while (end > p && end[-1] == ' ')
+	while (end > line && end[-1] == ' ')
 		end--;
 	if (ends_in_item(p, end, "RFC822") ||
 	    ends_in_item(p, end, "RFC822.TEXT"))
 		return true;
 
-	end = before_origin(p, end);
-	if (end == p || end[-1] != ']')
+	end = before_origin(line, end);
+	if (end == line || end[-1] != ']')
 		return false;
-	open = memrchr(p, '[', (size_t)(end - p));
+	/*
+	 * In this line only, or a response of many literals would be looked
+	 * through from its beginning for each of them.
+	 */
+	open = memrchr(line, '[', (size_t)(end - line));
 	if (!open)
 		return false;
 	if (end - open > 6 && strncasecmp(open + 1, "HEADER", 6) == 0)

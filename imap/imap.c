@@ -99,6 +99,8 @@ int imap_new(const struct imap_config *cfg, const struct imap_events *events,
 	lock_cond_init(&im->attempted);
 	im->limit = cfg->connections;
 	im->retry_at_ms = CLOCK_NEVER;
+	im->idle_ms = POOL_IDLE_MS;
+	im->keepalive_ms = POOL_KEEPALIVE_MS;
 	im->jitter = (uint32_t)clock_now_ms();
 
 	r = build(im, cfg, why);
@@ -160,6 +162,8 @@ void imap_retry(struct imap *im)
 	im->refused = false;
 	im->failures = 0;
 	im->fail_until_ms = 0;
+	if (im->limit_until_ms == CLOCK_NEVER)
+		im->limit_until_ms = 0;
 	if (im->n_ready == 0 && im->retry_at_ms != CLOCK_NEVER)
 		im->retry_at_ms = clock_now_ms();
 	lock_cond_wake(&im->keeper_wake);
@@ -168,6 +172,8 @@ void imap_retry(struct imap *im)
 
 static void stop(struct imap *im)
 {
+	struct job *j;
+
 	lock_take(&im->lock);
 	atomic_store(&im->stop, true);
 	pool_fail_locked(im, -ECANCELED, NULL);
@@ -182,11 +188,22 @@ static void stop(struct imap *im)
 		if (im->conn[i].has_thread)
 			pthread_join(im->conn[i].thread, NULL);
 	}
-	/* The keeper last: it ends what the connections left. */
 	lock_take(&im->lock);
 	pool_fail_locked(im, -ECANCELED, NULL);
 	lock_drop(&im->lock);
 	pthread_join(im->keeper, NULL);
+	/*
+	 * What a connection put back when it was lost at this very moment: the
+	 * keeper may have left before. Nobody else is here any more.
+	 */
+	for (;;) {
+		lock_take(&im->lock);
+		j = jobs_pop(&im->ended);
+		lock_drop(&im->lock);
+		if (!j)
+			break;
+		keeper_end_job(j);
+	}
 }
 
 void imap_free(struct imap *im)

@@ -31,7 +31,8 @@
  *   -ENOENT     no such mailbox, or no such message
  *   -ENOMEM
  *   -ENOTCONN   there is no connection, and making one failed just now
- *   -EPROTO     the server does not keep to the protocol
+ *   -EPROTO     the server does not keep to the protocol, or says that a
+ *               mailbox has more than MAIL_MESSAGES_MAX messages
  *   -ESTALE     the mailbox's UIDVALIDITY is another one
  *   -ETIMEDOUT  no byte of progress for `timeout_ms`
  * or whatever negative value a callback returned to stop its job.
@@ -170,7 +171,8 @@ struct imap_mailbox {
 struct imap_list_ops {
 	/*
 	 * The mailbox is open. A negative value ends the job with it.
-	 * Called again if the job is repeated after a lost connection.
+	 * Called again if the job is repeated after a lost connection, or goes
+	 * on after it made room for a more urgent one.
 	 */
 	int (*opened)(void *ctx, const struct imap_mailbox *box);
 	/* A window of rows; pointers valid during the call. Negative: stop. */

@@ -5,6 +5,8 @@
  * queued --taken by a connection--> running --job_finish()--> finished
  *   |                                  | connection lost, may be repeated
  *   +-- cancelled, no connection       +--> queued again (once)
+ *                                      |
+ *                                      +--> queued again: it made room
  *
  * A class says how a kind of job runs. Its functions are called by the thread
  * of the connection that has the job, with no lock held. They end the job by
@@ -45,6 +47,12 @@ struct job_class {
 	void (*body_end)(struct job *j, struct session *s);
 	/* The connection is gone: may the job begin again? Then make it so. */
 	bool (*repeat)(struct job *j);
+	/*
+	 * `yield` is set: a more urgent job needs the connection. True: no
+	 * command of this job is out, and start() will go on where it is now.
+	 * NULL: it cannot be interrupted.
+	 */
+	bool (*pause)(struct job *j);
 
 	/* Tell the one who asked. */
 	void (*done)(struct job *j);
@@ -63,6 +71,7 @@ struct job {
 	/* Of the thread that runs it. */
 	bool repeated;
 	bool started;
+	bool yield; /* begin nothing new: see pause() */
 	bool finished;
 	int result;
 	struct imap_error why;

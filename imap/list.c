@@ -18,10 +18,15 @@
  *
  * Servers answer what is in flight in any order, even mixed (Dovecot does):
  * each window gathers its own rows, and is handed on when it is complete and
- * all above it have been.
+ * all above it have been: a listing that breaks off goes on below the least
+ * UID that was handed out, so nothing above that may be missing. For the same
+ * reason windows wait while a message of theirs is asked for once more.
  *
- * A window that the server refuses is asked for in halves, until the message
- * that it cannot describe is alone.
+ * A window that the server refuses is asked for in halves, the upper one
+ * first, until the message that it cannot describe is alone.
+ *
+ * A listing makes room for a reader of another mailbox between two windows,
+ * and goes on below what was handed out.
  */
 
 #define FIRST_WINDOW 100
@@ -42,6 +47,7 @@ struct window {
 struct list_job {
 	struct listing l;
 	uint32_t below_uid; /* 0: from the top */
+	uint32_t lowest;    /* UID that was handed out; 0: none */
 	uint32_t top;       /* the greatest number not asked for; 0: none */
 	bool searching;
 	bool first_window;
@@ -88,18 +94,69 @@ static void start(struct job *job, struct session *s)
 		search(j, s);
 }
 
-/* Hand on the windows that are complete, in order. */
+static void flush(struct list_job *j, struct rows *rows)
+{
+	for (size_t i = 0; i < rows->n; i++) {
+		if (j->lowest == 0 || rows->row[i].uid < j->lowest)
+			j->lowest = rows->row[i].uid;
+	}
+	listing_flush(&j->l, rows);
+}
+
+static void remove_window(struct list_job *j, unsigned i)
+{
+	struct window w = j->window[i];
+
+	rows_clear(&w.rows);
+	j->n_windows--;
+	memmove(&j->window[i], &j->window[i + 1],
+		(j->n_windows - i) * sizeof(w));
+	/* Its memory serves the next window. */
+	j->window[j->n_windows] = (struct window){.rows = w.rows};
+}
+
+/* The uppermost of the halves that wait to be sent; n_halves: none does. */
+static unsigned upper_half(const struct list_job *j)
+{
+	unsigned found = j->n_halves;
+
+	for (unsigned i = 0; i < j->n_halves; i++) {
+		if (found == j->n_halves ||
+		    j->half[i].first > j->half[found].first)
+			found = i;
+	}
+	return found;
+}
+
+/* The window that is to be handed on next; n_windows: it is not complete. */
+static unsigned next_window(const struct list_job *j)
+{
+	unsigned half = upper_half(j);
+	unsigned found = j->n_windows;
+
+	for (unsigned i = 0; i < j->n_windows; i++) {
+		if (found == j->n_windows ||
+		    j->window[i].first > j->window[found].first)
+			found = i;
+	}
+	if (found == j->n_windows || !j->window[found].answered)
+		return j->n_windows;
+	if (half < j->n_halves && j->half[half].first > j->window[found].first)
+		return j->n_windows;
+	return found;
+}
+
+/* Hand on the windows that are complete, from above. */
 static void hand_on(struct list_job *j)
 {
-	struct window w;
+	unsigned i;
 
-	while (j->n_windows > 0 && j->window[0].answered) {
-		w = j->window[0];
-		listing_flush(&j->l, &w.rows);
-		j->n_windows--;
-		memmove(&j->window[0], &j->window[1], j->n_windows * sizeof(w));
-		/* Its memory serves the next window. */
-		j->window[j->n_windows] = (struct window){.rows = w.rows};
+	if (j->l.n_again > 0)
+		return;
+	flush(j, &j->l.rows);
+	while ((i = next_window(j)) < j->n_windows) {
+		flush(j, &j->window[i].rows);
+		remove_window(j, i);
 	}
 }
 
@@ -110,7 +167,10 @@ static void send_window(struct list_job *j, struct session *s)
 	struct window *to = &j->window[j->n_windows];
 
 	if (j->n_halves > 0) {
-		w = j->half[--j->n_halves];
+		unsigned i = upper_half(j);
+
+		w = j->half[i];
+		j->half[i] = j->half[--j->n_halves];
 	} else {
 		if (j->top > n)
 			w.first = j->top - n + 1;
@@ -129,8 +189,9 @@ static bool may_send(const struct list_job *j, const struct session *s)
 {
 	unsigned max = j->first_window ? 1 : WINDOWS_IN_FLIGHT;
 
-	return !j->l.job.finished && (j->top > 0 || j->n_halves > 0) &&
-	       j->n_windows < max && session_has_room(s);
+	if (j->l.job.finished || j->n_windows >= max || !session_has_room(s))
+		return false;
+	return j->n_halves > 0 || (j->top > 0 && !j->l.job.yield);
 }
 
 static void pump(struct job *job, struct session *s)
@@ -142,8 +203,10 @@ static void pump(struct job *job, struct session *s)
 	listing_pump_again(&j->l, s);
 	while (may_send(j, s))
 		send_window(j, s);
-	if (j->l.in_flight == 0 && j->l.n_again == 0) {
-		listing_flush(&j->l, &j->l.rows);
+	/* For want of room in the session nothing may be in flight either. */
+	if (j->l.in_flight == 0 && j->l.n_again == 0 && j->n_halves == 0 &&
+	    j->top == 0) {
+		hand_on(j);
 		job_finish(job, 0, NULL);
 	}
 }
@@ -179,18 +242,21 @@ static void halve(struct list_job *j, struct session *s,
 static void answer_window(struct list_job *j, struct session *s,
 			  const struct call *call, const struct status *st)
 {
-	for (unsigned i = 0; i < j->n_windows; i++) {
-		struct window *w = &j->window[i];
+	unsigned i = 0;
 
-		if (w->answered || w->first != call->first ||
-		    w->last != call->last)
-			continue;
-		w->answered = true;
-		break;
-	}
+	while (i < j->n_windows &&
+	       (j->window[i].answered || j->window[i].first != call->first ||
+		j->window[i].last != call->last))
+		i++;
 	j->first_window = false;
-	if (st->kind != STATUS_OK)
+	if (st->kind != STATUS_OK) {
+		/* What came of it comes once more, with its half. */
+		if (i < j->n_windows)
+			remove_window(j, i);
 		halve(j, s, call, st);
+	} else if (i < j->n_windows) {
+		j->window[i].answered = true;
+	}
 	hand_on(j);
 }
 
@@ -202,6 +268,7 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	j->l.in_flight--;
 	if (call->kind == CALL_AGAIN) {
 		listing_answer_again(&j->l, call);
+		hand_on(j);
 	} else if (call->kind == CALL_SEARCH) {
 		j->searching = false;
 		if (st->kind != STATUS_OK)
@@ -211,22 +278,30 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	}
 }
 
-/* Where does the row with this sequence number belong? */
-static struct rows *place(struct list_job *j, uint32_t seq)
+/* Where does this row belong? NULL: nowhere, it will come again. */
+static struct rows *place(struct list_job *j, const struct mail_row *row)
 {
 	for (unsigned i = 0; i < j->n_windows; i++) {
 		struct window *w = &j->window[i];
 
-		if (seq >= w->first && seq <= w->last)
+		if (row->seq >= w->first && row->seq <= w->last)
 			return &w->rows;
 	}
-	/* Shifted, or asked for again: with what is handed on at the end. */
+	/* Below all windows that were sent: that one is still to come. */
+	if (row->seq <= j->top)
+		return NULL;
+	for (unsigned i = 0; i < j->n_halves; i++) {
+		if (row->seq >= j->half[i].first && row->seq <= j->half[i].last)
+			return NULL;
+	}
+	/* Shifted from above: what was there has been handed on. */
 	return &j->l.rows;
 }
 
 static void fetch(struct job *job, struct session *s, struct fetch *f)
 {
 	struct list_job *j = (struct list_job *)job;
+	struct rows *to;
 
 	(void)s;
 	if (!listing_is_row(&f->row))
@@ -234,8 +309,11 @@ static void fetch(struct job *job, struct session *s, struct fetch *f)
 	if ((f->row.has & ROW_UID) && j->below_uid > 0 &&
 	    f->row.uid >= j->below_uid)
 		return;
+	to = place(j, &f->row);
+	if (!to)
+		return;
 	if ((f->row.has & ROW_FULL) == ROW_FULL)
-		listing_add(&j->l, place(j, f->row.seq), &f->row);
+		listing_add(&j->l, to, &f->row);
 	else
 		listing_again(&j->l, &f->row);
 }
@@ -268,6 +346,19 @@ static bool repeat(struct job *job)
 	return listing_repeat(job);
 }
 
+static bool list_pause(struct job *job)
+{
+	struct list_job *j = (struct list_job *)job;
+
+	if (j->searching || j->l.in_flight > 0 || j->l.n_again > 0 ||
+	    j->n_halves > 0)
+		return false;
+	hand_on(j);
+	if (j->lowest > 0)
+		j->below_uid = j->lowest;
+	return true;
+}
+
 static void list_free(struct job *job)
 {
 	drop_windows((struct list_job *)job);
@@ -283,6 +374,7 @@ static const struct job_class list_class = {
 	.fetch = fetch,
 	.data = data,
 	.repeat = repeat,
+	.pause = list_pause,
 	.done = listing_done,
 	.free = list_free,
 };

@@ -2,6 +2,7 @@
 #include "imap/listing.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,10 +32,25 @@ int listing_init(struct listing *l, const struct job_class *class,
 	return 0;
 }
 
+/* Every row is kept on the disk: a server must not fill it with inventions. */
+static void too_many(struct listing *l)
+{
+	struct imap_error why = {.fault = FAULT_PROTOCOL};
+
+	(void)snprintf(why.text, sizeof(why.text),
+		       "the server says that %.300s has more than %d messages",
+		       l->job.mailbox, MAIL_MESSAGES_MAX);
+	job_finish(&l->job, -EPROTO, &why);
+}
+
 bool listing_opened(struct listing *l, struct session *s)
 {
 	int r;
 
+	if (s->box.messages > MAIL_MESSAGES_MAX) {
+		too_many(l);
+		return false;
+	}
 	lock_assert_none();
 	r = l->ops.opened(l->ctx, &s->box);
 	if (r >= 0)
@@ -50,6 +66,10 @@ void listing_flush(struct listing *l, struct rows *from)
 	if (from->n == 0)
 		return;
 	rows_sort(from, l->newest_first);
+	l->rows_sum += from->n;
+	/* Some come twice; twice as many are no mailbox any more. */
+	if (l->rows_sum > 2ULL * MAIL_MESSAGES_MAX)
+		too_many(l);
 	if (!l->job.finished) {
 		lock_assert_none();
 		l->handed_out = true;
@@ -89,23 +109,34 @@ static void leave_out(const struct listing *l, uint32_t uid, uint32_t seq)
 			 seq, l->job.mailbox);
 }
 
-void listing_again(struct listing *l, const struct mail_row *row)
+static const struct again *find_again(const struct listing *l,
+				      const struct mail_row *row)
 {
-	uint32_t uid = row->has & ROW_UID ? row->uid : 0;
-
 	for (unsigned i = 0; i < l->n_again; i++) {
 		const struct again *a = &l->again[i];
 
-		if (uid > 0 ? a->uid == uid : a->seq == row->seq) {
-			if (a->sent)
-				leave_out(l, uid, row->seq);
-			return;
-		}
+		if (a->uid > 0 && (row->has & ROW_UID) ? a->uid == row->uid
+						       : a->seq == row->seq)
+			return a;
 	}
-	if (l->n_again == AGAIN_MAX) {
+	return NULL;
+}
+
+void listing_again(struct listing *l, const struct mail_row *row)
+{
+	uint32_t uid = row->has & ROW_UID ? row->uid : 0;
+	const struct again *a = find_again(l, row);
+
+	if (a) {
+		if (a->sent)
+			leave_out(l, uid, row->seq);
+		return;
+	}
+	if (l->n_again == AGAIN_MAX || l->again_sum == AGAIN_SUM_MAX) {
 		leave_out(l, uid, row->seq);
 		return;
 	}
+	l->again_sum++;
 	l->again[l->n_again++] = (struct again){.uid = uid, .seq = row->seq};
 }
 

@@ -10,6 +10,7 @@
 #include "imap/rows.h"
 
 #define AGAIN_MAX 64 /* messages that are asked for once more, at one time */
+#define AGAIN_SUM_MAX 4096 /* ... and by one job */
 
 enum { ROW_FULL = ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE | ROW_FIELDS };
 
@@ -31,6 +32,8 @@ struct listing {
 	bool handed_out;
 	struct again again[AGAIN_MAX];
 	unsigned n_again;
+	unsigned again_sum; /* so many in all */
+	uint64_t rows_sum;  /* rows that were handed out */
 	unsigned in_flight; /* commands of this job */
 	unsigned refusals;
 };
@@ -39,7 +42,7 @@ MUST_CHECK int listing_init(struct listing *l, const struct job_class *class,
 			    const char *wire, const struct imap_list_ops *ops,
 			    void *ctx);
 
-/* Tell `opened`. False: the job is finished. */
+/* Tell `opened`. False: the job is finished (-EPROTO: too many messages). */
 bool listing_opened(struct listing *l, struct session *s);
 
 /* A row is good: put it into `to`. */

@@ -57,6 +57,8 @@ static int fail_greeting(struct session *s)
 
 static int wait_greeting(struct session *s)
 {
+	int64_t deadline_ms = clock_now_ms() + s->cfg->timeout_ms;
+
 	s->progress_ms = clock_now_ms();
 	while (!s->greeted) {
 		int r;
@@ -64,7 +66,7 @@ static int wait_greeting(struct session *s)
 		if (s->ops->stopped(s->ctx))
 			return session_fail(s, -ECANCELED, FAULT_NONE,
 					    "stopped");
-		r = session_step(s, CLOCK_NEVER);
+		r = session_step(s, deadline_ms);
 		if (r == -EPROTO)
 			return session_fail(s, r, FAULT_PROTOCOL,
 					    "'%s' port %u is not an IMAP "
@@ -72,6 +74,8 @@ static int wait_greeting(struct session *s)
 					    s->cfg->host, s->cfg->port);
 		if (r < 0 && !s->greeted)
 			return r;
+		if (!s->greeted && clock_now_ms() >= deadline_ms)
+			return session_fail_timeout(s);
 	}
 	if (s->greeting.kind == STATUS_BYE)
 		return fail_greeting(s);

@@ -40,6 +40,7 @@ enum mail_folder_attr {
 /* Limits on what a server may make us hold (DESIGN B10). */
 #define MAIL_WIRE_NAME_MAX 4096    /* bytes of a mailbox name */
 #define MAIL_FOLDERS_MAX 100000    /* mailboxes of one account */
+#define MAIL_MESSAGES_MAX 10000000 /* messages of one mailbox */
 #define MAIL_FIELD_MAX 1024        /* bytes of one header field, stored */
 #define MAIL_KEYWORDS_MAX 4096     /* bytes of all keywords of a message */
 #define MAIL_SIZE_MAX (1ULL << 40) /* bytes of a message: 1 TiB */

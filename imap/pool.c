@@ -178,8 +178,43 @@ static struct conn *spare(struct imap *im) REQUIRES(im->lock)
 	return im->n_ready < im->limit ? found : NULL;
 }
 
+/* All that `c` runs could be interrupted, and is less urgent than this. */
+static bool may_yield(const struct conn *c, enum imap_priority prio)
+{
+	for (unsigned k = 0; k < c->n_running; k++) {
+		if (c->running_job[k]->prio <= prio ||
+		    !c->running_job[k]->class->pause)
+			return false;
+	}
+	return c->state == CONN_READY && c->n_running > 0;
+}
+
+bool pool_yields_locked(struct imap *im, const struct conn *c)
+{
+	unsigned last = IMAP_PRIO_READER;
+
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		if (im->conn[i].wanted || im->conn[i].state == CONN_CONNECTING)
+			return false; /* help is near */
+	}
+	for (unsigned p = 0; p <= last; p++) {
+		for (struct job *j = im->queue[p].first; j; j = j->next) {
+			if (best(im, j) || spare(im) || has_open(c, j))
+				continue;
+			/* One of several is enough. */
+			for (unsigned i = 0; i < im->cfg.connections; i++) {
+				if (may_yield(&im->conn[i], p))
+					return c == &im->conn[i];
+			}
+		}
+	}
+	return false;
+}
+
 void pool_kick_locked(struct imap *im)
 {
+	if (atomic_load(&im->stop))
+		return;
 	for (unsigned p = 0; p < N_IMAP_PRIO; p++) {
 		for (struct job *j = im->queue[p].first; j; j = j->next) {
 			struct conn *c = best(im, j);

@@ -47,6 +47,7 @@ struct conn {
 	struct job *body_job;    /* of its thread: takes the body that comes */
 	struct job opener;       /* of its thread: stands for EXAMINE */
 	bool opening;
+	bool useful; /* of its thread: a job's command was answered OK */
 
 	/* im->lock: */
 	pthread_t thread;
@@ -74,14 +75,16 @@ struct imap {
 	struct net_tls *tls;
 	pthread_t keeper;
 	bool has_keeper;
-	atomic_bool stop; /* read by threads in the middle of connecting */
+	atomic_bool stop;     /* read by threads in the middle of connecting */
+	int64_t idle_ms;      /* POOL_IDLE_MS; fixed at imap_connect(), as is */
+	int64_t keepalive_ms; /* POOL_KEEPALIVE_MS */
 
 	struct lock lock; /* guards what follows, and `im->lock:` above */
 	struct lock_cond keeper_wake;
 	struct lock_cond attempted; /* a try to connect is over */
 	struct conn conn[IMAP_CONNECTIONS_MAX];
-	unsigned limit; /* connections that the server lets us have */
-	int64_t limit_until_ms;
+	unsigned limit;         /* connections that the server lets us have */
+	int64_t limit_until_ms; /* CLOCK_NEVER: a login was refused */
 	struct job_list queue[N_IMAP_PRIO];
 	unsigned n_queued;
 	struct job_list ended; /* for the keeper: `done` is due */
@@ -113,7 +116,11 @@ struct job *jobs_pop(struct job_list *l);
 struct job *pool_take_locked(struct imap *im, struct conn *c)
 	REQUIRES(im->lock);
 
-/* Put a job back, in front: its connection was lost. */
+/* Is `c` to make room for a more urgent job that nobody can take? */
+bool pool_yields_locked(struct imap *im, const struct conn *c)
+	REQUIRES(im->lock);
+
+/* Put a job back, in front: its connection was lost, or it made room. */
 void pool_requeue_locked(struct imap *im, struct job *j) REQUIRES(im->lock);
 
 /* Wake, or make, a connection for what waits. */
@@ -147,6 +154,9 @@ enum { CALL_EXAMINE = -1, CALL_FORGOTTEN = -2 };
 
 /* Their context is the connection. */
 extern const struct session_ops route_ops;
+
+/* Make a job that was just taken ready to run. No lock held. */
+void route_begin(struct conn *c, struct job *j);
 
 /* --- conn.c --- */
 

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /*
- * From the session to the jobs of its connection. A tagged answer goes to the
- * job that sent the command; rows and other data go to every job that runs,
- * because they tell what is so and not who asked; a body goes to the first job
- * that waits for just that body, or is skipped.
+ * Between the jobs of a connection and its session: a job that was taken has
+ * its mailbox opened and is started; and what the session hears is sent on. A
+ * tagged answer goes to the job that sent the command; rows and other data go
+ * to every job that runs, because they tell what is so and not who asked; a
+ * body goes to the first job that waits for just that body, or is skipped.
  *
  * Runs on the connection's thread, with no lock held: jobs call out from here.
  */
@@ -39,6 +41,7 @@ static void on_answer(void *ctx, const struct call *call,
 {
 	struct conn *c = ctx;
 
+	c->useful = c->useful || st->kind == STATUS_OK;
 	if (call->kind == CALL_EXAMINE)
 		opened(c, st);
 	else if (call->job != &c->opener)
@@ -71,11 +74,7 @@ static void on_data(void *ctx, const struct response *r)
 /* The UID was not said before the body: is there only one it can be? */
 static bool is_only_body(struct session *s)
 {
-	uint32_t n = 0;
-
-	for (unsigned i = 0; i < s->n_slots; i++)
-		n += s->slots[i].call.bodies;
-	if (n == 1)
+	if (session_bodies(s) == 1)
 		return true;
 	/* From now on there will be only one: those in flight are repeated. */
 	s->quirks.body_alone = true;
@@ -133,3 +132,46 @@ const struct session_ops route_ops = {
 	.body_end = on_body_end,
 	.stopped = on_stopped,
 };
+
+/* --- to the session --- */
+
+/* EXAMINE, for the first job that needs a mailbox. Nothing is in flight. */
+static int open_mailbox(struct conn *c, const struct job *j)
+{
+	const struct call call = {.job = &c->opener, .kind = CALL_EXAMINE};
+	struct session *s = &c->session;
+	struct command cmd;
+	char *name = strdup(j->mailbox);
+
+	if (!name)
+		return -ENOMEM;
+	free(s->mailbox);
+	s->mailbox = name;
+	s->box = (struct imap_mailbox){0};
+	c->opening = true;
+	session_begin(s, &cmd);
+	command_text(&cmd, "EXAMINE ");
+	command_mailbox(&cmd, name);
+	return session_send(s, &cmd, &call);
+}
+
+void route_begin(struct conn *c, struct job *j)
+{
+	struct session *s = &c->session;
+	bool is_open =
+		s->mailbox && j->mailbox && strcmp(s->mailbox, j->mailbox) == 0;
+	int r;
+
+	if (!j->mailbox || (is_open && !c->opening && !j->class->fresh)) {
+		j->started = true;
+		j->class->start(j, s);
+	} else if (!c->opening) {
+		r = open_mailbox(c, j);
+		if (r < 0) {
+			c->opening = false;
+			free(s->mailbox);
+			s->mailbox = NULL;
+			job_finish(j, r, NULL);
+		}
+	}
+}

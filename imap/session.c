@@ -101,6 +101,13 @@ int session_fail(struct session *s, int code, enum imap_fault fault,
 	return code;
 }
 
+int session_fail_timeout(struct session *s)
+{
+	return session_fail(s, -ETIMEDOUT, FAULT_NETWORK,
+			    "the server '%s' has not answered for %u seconds",
+			    s->cfg->host, (s->cfg->timeout_ms + 999) / 1000);
+}
+
 bool session_has(const struct session *s, enum capability cap)
 {
 	return (s->caps & (unsigned)cap) != 0;
@@ -112,6 +119,15 @@ uint64_t session_expected(const struct session *s)
 
 	for (unsigned i = 0; i < s->n_slots; i++)
 		sum += s->slots[i].call.expect;
+	return sum;
+}
+
+uint64_t session_bodies(const struct session *s)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < s->n_slots; i++)
+		sum += s->slots[i].call.bodies;
 	return sum;
 }
 
@@ -309,13 +325,7 @@ int session_step(struct session *s, int64_t deadline_ms)
 	/* Some servers go on behind their BYE, for ever. */
 	if (s->ended)
 		return lost(s, -ENOTCONN);
-	if (clock_now_ms() >= dead_at(s))
-		return session_fail(s, -ETIMEDOUT, FAULT_NETWORK,
-				    "the server '%s' has not answered for "
-				    "%u seconds",
-				    s->cfg->host,
-				    (s->cfg->timeout_ms + 999) / 1000);
-	return 0;
+	return clock_now_ms() >= dead_at(s) ? session_fail_timeout(s) : 0;
 }
 
 void session_logout(struct session *s)
@@ -334,6 +344,7 @@ void session_logout(struct session *s)
 int session_ask(struct session *s, struct command *c)
 {
 	static const struct call nobody = {0};
+	int64_t deadline_ms = clock_now_ms() + s->cfg->timeout_ms;
 	int r = session_send(s, c, &nobody);
 
 	if (r < 0)
@@ -344,9 +355,12 @@ int session_ask(struct session *s, struct command *c)
 		if (s->ops->stopped(s->ctx))
 			return session_fail(s, -ECANCELED, FAULT_NONE,
 					    "stopped");
-		r = session_step(s, CLOCK_NEVER);
+		r = session_step(s, deadline_ms);
 		if (r < 0)
 			return r;
+		/* Chatter is no answer. */
+		if (s->n_slots > 0 && clock_now_ms() >= deadline_ms)
+			return session_fail_timeout(s);
 	}
 	return 0;
 }

@@ -56,6 +56,7 @@ struct call {
 	int kind;
 	uint32_t first;
 	uint32_t last;
+	bool forgotten;  /* nobody waits for what it brings */
 	uint64_t expect; /* body bytes that it may bring */
 	uint32_t bodies; /* messages whose bodies it asks for */
 };
@@ -171,6 +172,9 @@ bool session_has_room(const struct session *s);
 /* Body bytes that the commands in flight may still bring. */
 uint64_t session_expected(const struct session *s);
 
+/* Messages whose bodies the commands in flight ask for. */
+uint64_t session_bodies(const struct session *s);
+
 bool session_has(const struct session *s, enum capability cap);
 
 /* A command begins, with its tag. Build it, then session_send(). */
@@ -181,10 +185,14 @@ MUST_CHECK int session_send(struct session *s, struct command *c,
 			    const struct call *call);
 
 /*
- * Send it and wait for its answer, which is left in s->answer (OK, NO or BAD).
+ * Send it and wait for its answer, which is left in s->answer (OK, NO or BAD);
+ * for the account's time-out, whatever else comes meanwhile (-ETIMEDOUT).
  * Only while nothing else is in flight.
  */
 MUST_CHECK int session_ask(struct session *s, struct command *c);
+
+/* There was no answer in time: fill s->why; returns -ETIMEDOUT. */
+int session_fail_timeout(struct session *s);
 
 /* Fill s->why; returns `code`. */
 int session_fail(struct session *s, int code, enum imap_fault fault,

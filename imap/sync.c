@@ -10,9 +10,10 @@
  * commands go out together, and the server answers them in that order.
  *
  * `n:*` with n above the greatest UID means the last message (RFC 9051
- * section 6.4.8), so rows below n are no news. Rows of both kinds may also
- * come unasked, when somebody else changes flags; they are true, so they are
- * taken.
+ * section 6.4.8), so rows below n are no news; and a server that refuses it
+ * where its UIDNEXT says that there is nothing has answered the question. Rows
+ * of both kinds may also come unasked, when somebody else changes flags; they
+ * are true, so they are taken.
  */
 
 enum { CALL_FLAGS = CALL_OWN, CALL_NEW };
@@ -22,7 +23,7 @@ struct sync_job {
 	uint32_t uidnext;
 	bool flags_due;
 	bool new_due;
-	bool unsure; /* a message came that cannot be told from the others */
+	bool unsure; /* a message came whose UID or flags cannot be told */
 };
 
 static void start(struct job *job, struct session *s)
@@ -78,12 +79,14 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 		   const struct status *st)
 {
 	struct sync_job *j = (struct sync_job *)job;
+	bool nothing_new = s->box.uidnext > 0 && s->box.uidnext <= j->uidnext;
 
-	(void)s;
 	j->l.in_flight--;
 	if (call->kind == CALL_AGAIN)
 		listing_answer_again(&j->l, call);
-	else if (st->kind != STATUS_OK)
+	else if (st->kind != STATUS_OK &&
+		 (call->kind != CALL_NEW || !nothing_new ||
+		  session_errno(st) != -EIO))
 		job_refuse(job, st);
 	listing_flush(&j->l, &j->l.rows);
 }
@@ -96,6 +99,10 @@ static void fetch(struct job *job, struct session *s, struct fetch *f)
 
 	(void)s;
 	if (!(row->has & ROW_UID) && f->damaged)
+		j->unsure = true;
+	/* It is there, and must not count as gone for want of its flags. */
+	if (old && !(row->has & ROW_FLAGS) &&
+	    (f->damaged || (row->has == ROW_UID && f->body == BODY_ABSENT)))
 		j->unsure = true;
 	if (old && (row->has & ROW_FLAGS)) {
 		row->has = ROW_UID | ROW_FLAGS;

@@ -14,8 +14,9 @@
 #include "imap/why.h"
 
 /*
- * Trust. OpenSSL walks the chain and compares the name (RFC 9525: subject
- * alternative names, wildcards only as a whole first label); a callback looks
+ * Trust. OpenSSL walks the chain and compares the name (subject alternative
+ * names; the common name only where there are none; wildcards only as a whole
+ * first label); a callback looks
  * at the first certificate that is found wrong, while it is at hand, and
  * writes the sentence for the user. With a pin neither chain nor name count:
  * the leaf's SHA-256 is compared after the handshake, before any byte of the
@@ -86,7 +87,9 @@ static void add_general_name(const GENERAL_NAME *gn, char *buf, size_t size)
 			       (const char *)ASN1_STRING_get0_data(s));
 	} else if (type == GEN_IPADD) {
 		n = ASN1_STRING_length(s);
-		if (!inet_ntop(n == 4 ? AF_INET : AF_INET6,
+		/* Nobody has signed it yet: it may have any length. */
+		if ((n != 4 && n != 16) ||
+		    !inet_ntop(n == 4 ? AF_INET : AF_INET6,
 			       ASN1_STRING_get0_data(s), text, sizeof(text)))
 			return;
 	} else {

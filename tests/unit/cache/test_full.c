@@ -34,6 +34,28 @@ static int teardown(void **state)
 	return scene_teardown(state);
 }
 
+/* A server that cannot make up its mind about a size must not drift it. */
+static void a_chunk_that_comes_twice_is_counted_once(void **state)
+{
+	enum { MIB = 1 << 20 };
+	static unsigned char in[MIB];
+	struct scene *s = *state;
+	struct cache_stats stats;
+	struct body *b;
+	uint64_t id;
+
+	scene_box(s);
+	id = scene_add(s, 1, "b.eml");
+	assert_int_equal(body_open(s->c, id, 3 * MIB, &b), 0);
+	assert_int_equal(body_write(b, MIB, in, MIB), 0);
+	assert_int_equal(body_end(b, MIB + MIB / 2), 0);
+	assert_int_equal(body_write(b, MIB, in, MIB), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	cache_get_stats(s->c, &stats);
+	assert_int_equal(stats.body_bytes, MIB);
+	body_put(b);
+}
+
 static void a_body_without_room_leaves_nothing_behind(void **state)
 {
 	struct scene *s = *state;
@@ -203,6 +225,7 @@ static void a_small_disk_says_enospc_and_recovers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(a_chunk_that_comes_twice_is_counted_once),
 		T(a_body_without_room_leaves_nothing_behind),
 		T(changes_wait_until_there_is_room_again),
 		T(a_full_queue_is_an_error_not_a_hang),

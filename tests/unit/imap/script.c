@@ -29,6 +29,7 @@
 struct server {
 	int listener;
 	int stop;
+	int go; /* a semaphore: how many `W:` may go on */
 	uint16_t port;
 	const script *scripts;
 	pthread_t thread;
@@ -186,6 +187,24 @@ static bool play_link_step(struct player *p, const char *step)
 	}
 }
 
+/* Say it until the client goes or we stop, fifty times a second. */
+static void chatter(struct player *p, const char *text)
+{
+	struct pollfd fd[2] = {{.fd = p->fd, .events = POLLRDHUP},
+			       {.fd = p->server->stop, .events = POLLIN}};
+
+	while (poll(fd, 2, 20) == 0)
+		send_text(p, text, true);
+}
+
+static bool wait_for_go(struct player *p)
+{
+	eventfd_t one;
+
+	return readable(p->server, p->server->go) &&
+	       eventfd_read(p->server->go, &one) == 0;
+}
+
 /* One step; false: the play is over. */
 static bool play_step(struct player *p, const char *step)
 {
@@ -215,6 +234,11 @@ static bool play_step(struct player *p, const char *step)
 		return true;
 	case 'X':
 		return false;
+	case 'D':
+		chatter(p, step + 3);
+		return false;
+	case 'W':
+		return wait_for_go(p);
 	default:
 		while (read_line(p, line))
 			;
@@ -285,6 +309,7 @@ struct server *server_start(const script *scripts)
 	s->scripts = scripts;
 	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	s->stop = eventfd(0, EFD_CLOEXEC);
+	s->go = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	assert_int_equal(bind(s->listener, (struct sockaddr *)&at, n), 0);
 	assert_int_equal(listen(s->listener, 16), 0);
 	assert_int_equal(getsockname(s->listener, (struct sockaddr *)&at, &n),
@@ -310,6 +335,11 @@ unsigned server_connections(struct server *s)
 	return n;
 }
 
+void server_go(struct server *s)
+{
+	assert_int_equal(eventfd_write(s->go, 1), 0);
+}
+
 void server_stop(struct server *s)
 {
 	char failure[sizeof(s->failure)];
@@ -318,6 +348,7 @@ void server_stop(struct server *s)
 	pthread_join(s->thread, NULL);
 	close(s->listener);
 	close(s->stop);
+	close(s->go);
 	pthread_mutex_destroy(&s->mutex);
 	memcpy(failure, s->failure, sizeof(failure));
 	free(s);

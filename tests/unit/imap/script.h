@@ -15,6 +15,8 @@
  *   "B: n"      a bomb: n MiB of the letter x, without a line end, packed
  *   "K: text"   half of the bytes that the text is packed to, then close
  *   "H:"        say nothing more, until the client goes
+ *   "D: text"   send the line again and again, until the client goes
+ *   "W:"        wait until the test calls server_go()
  * Behind the last step the server hangs (H:). Connections that come when no
  * script is left are closed at once.
  */
@@ -41,6 +43,9 @@ uint16_t server_port(const struct server *s);
 
 /* Connections that were accepted so far. */
 unsigned server_connections(struct server *s);
+
+/* Let one `W:` go on, now or when it is reached. */
+void server_go(struct server *s);
 
 /* Stop; fails the test if a script was not followed. */
 void server_stop(struct server *s);
@@ -92,11 +97,13 @@ void seen_wait(struct seen *s);
 /* Wait until something has begun: a row, a body, an opened mailbox. */
 void seen_wait_begun(struct seen *s);
 
-/* An account on this server: user "u", password "p w", no TLS. */
+/* An account on this server: user "u", password "p w" if none is given. */
 struct account_options {
 	unsigned connections; /* 0: 1 */
 	unsigned timeout_ms;  /* 0: 10 s */
 	enum imap_tls tls;    /* 0 is IMPLICIT: set it */
+	const char *password;
+	const char *tokencmd; /* in its place */
 };
 struct imap *account_new(struct server *s, const struct account_options *o);
 void account_free(struct imap *im);

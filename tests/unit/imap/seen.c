@@ -197,6 +197,21 @@ unsigned account_offline(void)
 	return n;
 }
 
+static void make_secret(const struct account_options *o)
+{
+	const struct secret_sources from = {
+		.tokencmd = o->tokencmd, .user = "u", .host = "127.0.0.1"};
+	const char *text = o->password ? o->password : "p w";
+	struct imap_error why;
+
+	if (!o->tokencmd)
+		assert_int_equal(secret_new(SECRET_PASSWORD, text, strlen(text),
+					    &password),
+				 0);
+	else if (secret_find(&from, &password, &why) < 0)
+		fail_msg("%s", why.text);
+}
+
 struct imap *account_new(struct server *s, const struct account_options *o)
 {
 	static const struct imap_events events = {on_online, on_offline};
@@ -215,7 +230,7 @@ struct imap *account_new(struct server *s, const struct account_options *o)
 
 	online = 0;
 	offline = 0;
-	assert_int_equal(secret_new(SECRET_PASSWORD, "p w", 3, &password), 0);
+	make_secret(o);
 	cfg.secret = password;
 	assert_int_equal(imap_new(&cfg, &events, NULL, &im, &why), 0);
 	return im;
