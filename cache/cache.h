@@ -114,7 +114,10 @@ MUST_CHECK int cache_load_folders(struct cache *c, struct cache_folder **ret,
 /* Insert, or update the one with this id. Queued. -ENOMEM. */
 MUST_CHECK int cache_save_folder(struct cache *c, const struct cache_folder *f);
 
-/* With all its messages; its box must be closed. Queued. -ENOMEM. */
+/*
+ * With all its messages. A box of it that is still open may be read, and rows
+ * removed, but nothing added. Queued. -ENOMEM.
+ */
 MUST_CHECK int cache_drop_folder(struct cache *c, uint64_t id);
 
 /* --- what is known of a folder's messages --- */

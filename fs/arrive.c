@@ -53,27 +53,33 @@ int arrive_add_rows(struct fs *fs, struct box *box, const struct mail_row *rows,
 	return r;
 }
 
-/* Every row of the box goes: the mailbox is another one (UIDVALIDITY). */
+/*
+ * Every row of the box goes: the mailbox is another one (UIDVALIDITY). Also
+ * those that were not shown yet: their UIDs mean other messages now.
+ */
 int arrive_forget_all(struct fs *fs, struct folder *f, struct box *box)
 {
 	struct cache_state none = {.changed_at_ns = arrive_now_ns()};
-	struct cache_msg *v = calloc(64, sizeof(*v));
-	uint64_t after = 0;
-	size_t n;
-	int r = v ? 0 : -ENOMEM;
+	uint64_t dir = tree_ino(fs->tree, f);
+	uint32_t *uids = NULL;
+	struct cache_msg m;
+	size_t n = 0;
+	int r;
 
-	while (r == 0 && (n = box_read(box, after, v, 64)) > 0) {
-		for (size_t i = 0; r == 0 && i < n; i++) {
-			r = box_remove(box, &v[i].id, 1);
-			if (v[i].held > 0)
-				notify_removed(fs->notify,
-					       tree_ino(fs->tree, f), v[i].id,
-					       v[i].name);
-		}
-		after = v[n - 1].id;
+	r = box_uids(box, &uids, &n);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (box_find_uid(box, uids[i], &m) != 0)
+			continue;
+		r = box_remove(box, &m.id, 1);
+		if (r == 0 && m.held > 0)
+			notify_removed(fs->notify, dir, m.id, m.name);
 	}
-	free(v);
-	return r == 0 ? box_set_state(box, &none) : r;
+	free(uids);
+	if (r == 0)
+		r = box_set_state(box, &none);
+	/* The kernel may have kept the listing and none of its messages. */
+	notify_listing(fs->notify, dir);
+	return r;
 }
 
 struct arrive_job *arrive_job_new(struct fs *fs, struct folder *f)

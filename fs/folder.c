@@ -65,16 +65,12 @@ int folder_get(struct fs *fs, struct folder *f, struct box **ret)
 
 void folder_put(struct fs *fs, struct folder *f)
 {
-	bool forget;
-
+	(void)fs;
 	lock_take(&f->lock);
 	assert(f->box_users > 0);
 	f->box_users--;
 	close_box_locked(f);
-	forget = f->gone && !f->box;
 	lock_drop(&f->lock);
-	if (forget && cache_drop_folder(fs->cache, f->id) != 0)
-		log_warn("folder: cannot forget '%s'", f->path);
 }
 
 static bool failed_just_now_locked(struct folder *f) REQUIRES(f->lock)
@@ -270,11 +266,16 @@ void folder_drop(struct fs *fs, struct folder *f)
 
 	lock_take(&f->lock);
 	job = f->job;
-	f->box_users++; /* folder_put() below closes and forgets */
+	close_box_locked(f);
 	lock_drop(&f->lock);
 	if (job)
 		imap_cancel(fs->imap, job);
-	folder_put(fs, f);
+	/*
+	 * On disk at once, though a box may stay open for what the kernel
+	 * still holds: a mailbox of this name may be made again.
+	 */
+	if (cache_drop_folder(fs->cache, f->id) != 0)
+		log_warn("folder: cannot forget '%s'", f->path);
 }
 
 void folder_hold(struct folder *f)
@@ -316,7 +317,7 @@ void folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 }
 
 /* The row as the replay would have left it; true: the kernel must be told. */
-static bool settle(struct box *box, enum replay_op op, uint64_t id,
+static bool settle(struct box *box, enum replay_op op, uint64_t id, int error,
 		   struct cache_msg *m)
 {
 	if (box_find_id(box, id, m) != 0 || m->dead)
@@ -324,8 +325,9 @@ static bool settle(struct box *box, enum replay_op op, uint64_t id,
 
 	switch (op) {
 	case REPLAY_CREATE:
+		/* Announced, but the call failed: the kernel may not know. */
 		if (m->announced)
-			return false;
+			return error != 0;
 		box_announce(box, id);
 		return true;
 	case REPLAY_UNLINK:
@@ -351,7 +353,7 @@ void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
 	if (folder_get(fs, f, &box) == 0) {
 		if (op == REPLAY_ATTRIB && error == 0)
 			; /* the reply to utimensat told the kernel */
-		else if (settle(box, op, id, &m)) {
+		else if (settle(box, op, id, error, &m)) {
 			if (op == REPLAY_CREATE)
 				notify_added(fs->notify, dir, m.name);
 			else if (op == REPLAY_UNLINK)

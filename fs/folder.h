@@ -56,7 +56,10 @@ uint64_t folder_gen(struct folder *f);
 /* mtime of the directory, ns since the epoch; 0: it was never listed. */
 int64_t folder_mtime_ns(struct folder *f);
 
-/* The mailbox is gone: end its job, forget its rows once nobody uses them. */
+/*
+ * The mailbox is gone: end its job, forget its rows, on disk now, in memory
+ * once nobody uses them.
+ */
 void folder_drop(struct fs *fs, struct folder *f);
 
 /* References by the kernel to the directory itself. */

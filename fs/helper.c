@@ -3,25 +3,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "fs/connection.h"
 
 /*
  * The helper's side. Its main thread reads orders and hands them to the
  * workers; at end of file it unmounts and exits, whatever a worker is stuck
  * in: their calls end with ENOTCONN once the connection is aborted. Everything
- * here runs in a process of its own: plain mutexes, no log, no other file of
- * ours.
+ * here runs in a process of its own: plain mutexes, no log, nothing of the
+ * engine.
  */
 
 struct work {
@@ -38,17 +40,11 @@ struct worker {
 
 struct mount_point {
 	char path[PATH_MAX];
-	char device[32]; /* "major:minor" of the mount; "" if not mounted */
+	char device[CONNECTION_DEVICE];
 };
 
 static int sock = -1;
-static volatile sig_atomic_t orphaned;
-
-static void on_orphaned(int signo)
-{
-	(void)signo;
-	orphaned = 1;
-}
+static int orphaned_fd = -1; /* readable once the program is dying */
 
 size_t helper_order_size(const struct helper_order *o)
 {
@@ -131,96 +127,31 @@ static void hand_out(struct worker *workers, const struct helper_order *o,
 	pthread_mutex_unlock(&w->mutex);
 }
 
-/*
- * The device of what is mounted on `path` now, from mountinfo (proc(5)), which
- * can be read without touching the mount: the last line for the path wins.
- */
-static void device_of(const char *path, char ret[32])
+/* Wait for the next order. False: the program is dead or dying. */
+static bool next_order(struct helper_order *o, size_t *ret_n)
 {
-	char line[2 * PATH_MAX], dev[32], at[PATH_MAX];
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-
-	ret[0] = '\0';
-	if (!f)
-		return;
-	while (fgets(line, sizeof(line), f)) {
-		char *out = at;
-
-		if (sscanf(line, "%*d %*d %31s %*s %4095s", dev, at) != 2)
-			continue;
-		/* Blanks and backslashes are written \ooo. */
-		for (const char *in = at; *in; out++) {
-			if (in[0] == '\\' && in[1] && in[2] && in[3]) {
-				*out = (char)((in[1] - '0') * 64 +
-					      (in[2] - '0') * 8 + in[3] - '0');
-				in += 4;
-			} else {
-				*out = *in++;
-			}
-		}
-		*out = '\0';
-		if (strcmp(at, path) == 0)
-			(void)snprintf(ret, sizeof(dev), "%s", dev);
-	}
-	fclose(f);
-}
-
-/*
- * End the kernel's side of the connection, as fusectl lets its owner do: what
- * still waits for the dead program gets ENOTCONN, also if one of its threads
- * cannot die before that.
- */
-static void abort_connection(const char *device)
-{
-	const char *minor_number = strchr(device, ':');
-	char path[64];
-	int fd;
-
-	if (!minor_number)
-		return;
-	(void)snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%s/abort",
-		       minor_number + 1);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	/* Best effort: the unmount follows. */
-	if (write(fd, "1", 1) < 0)
-		(void)0;
-	close(fd);
-}
-
-/* The program died: take its mount away, if it is still the same one. */
-static void clean_up(const struct mount_point *m)
-{
-	char device[32];
-	pid_t pid;
-
-	if (!m->device[0])
-		return;
-	device_of(m->path, device);
-	if (strcmp(device, m->device) != 0)
-		return;
-	abort_connection(m->device);
-	if (umount2(m->path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-		return;
-
-	pid = fork();
-	if (pid == 0) {
-		execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--",
-		       m->path, (char *)NULL);
-		_exit(127);
-	}
-	if (pid > 0)
-		(void)waitpid(pid, NULL, 0);
-}
-
-static void helper_run(void)
-{
-	static struct worker workers[HELPER_WORKERS];
-	static struct helper_order o;
-	static struct mount_point m;
+	struct pollfd p[2] = {{.fd = sock, .events = POLLIN},
+			      {.fd = orphaned_fd, .events = POLLIN}};
 	ssize_t n;
 
+	do
+		n = poll(p, 2, -1);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return false;
+	if (p[0].revents == 0)
+		return false;
+
+	n = recv(sock, o, sizeof(*o), MSG_DONTWAIT);
+	if (n <= (ssize_t)offsetof(struct helper_order, path))
+		return false;
+	o->path[sizeof(o->path) - 1] = '\0';
+	*ret_n = (size_t)n;
+	return true;
+}
+
+static void start_workers(struct worker *workers)
+{
 	for (unsigned i = 0; i < HELPER_WORKERS; i++) {
 		workers[i].tail = &workers[i].head;
 		pthread_mutex_init(&workers[i].mutex, NULL);
@@ -229,24 +160,28 @@ static void helper_run(void)
 				   &workers[i]) != 0)
 			_exit(1);
 	}
-	while (!orphaned) {
-		n = recv(sock, &o, sizeof(o), 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= (ssize_t)offsetof(struct helper_order, path))
-			break;
-		o.path[sizeof(o.path) - 1] = '\0';
+}
+
+static void helper_run(void)
+{
+	static struct worker workers[HELPER_WORKERS];
+	static struct helper_order o;
+	static struct mount_point m;
+	size_t n;
+
+	start_workers(workers);
+	while (next_order(&o, &n)) {
 		if (o.op == HELPER_GOODBYE)
 			_exit(0);
 		if (o.op == HELPER_MOUNTED) {
 			memcpy(m.path, o.path, sizeof(m.path));
-			device_of(m.path, m.device);
+			connection_device(m.path, m.device);
 			tell(o.ticket, m.device[0] ? 0 : ENOENT);
 			continue;
 		}
-		hand_out(workers, &o, (size_t)n);
+		hand_out(workers, &o, n);
 	}
-	clean_up(&m);
+	connection_end(m.path, m.device);
 	_exit(0);
 }
 
@@ -265,16 +200,22 @@ static void leave_terminal(void)
 
 /*
  * The end of the socket comes only when the last thread of the program is gone;
- * the death of its first thread is told at once (prctl(2)).
+ * the death of its first thread is told at once (prctl(2)). By a descriptor,
+ * for a handler could run in a worker, or just before the wait.
  */
 static void watch_parent(pid_t parent)
 {
-	struct sigaction sa = {.sa_handler = on_orphaned};
+	sigset_t set;
 
-	(void)sigaction(SIGUSR1, &sa, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	orphaned_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (orphaned_fd < 0)
+		_exit(1);
 	(void)prctl(PR_SET_PDEATHSIG, SIGUSR1);
 	if (getppid() != parent)
-		orphaned = 1;
+		(void)raise(SIGUSR1);
 }
 
 int helper_start(int close_fd, int *ret_fd, pid_t *ret_pid)

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "fs/notify.h"
 #include "imap/log.h"
 
 /*
  * The first listing of a folder. Callbacks run on a connection's thread, one
- * at a time, since a folder has one job. Rows are shown as they come: nobody
- * can have been told that they are not there. The state that is stored with
- * each window says how far down the listing has got, so that it goes on from
- * there after a lost connection or a remount.
+ * at a time, since a folder has one job. Rows are shown as they come. The state
+ * that is stored with each window says how far down the listing has got, so
+ * that it goes on from there after a lost connection or a remount.
  */
 
 static int list_opened(void *ctx, const struct imap_mailbox *now);
@@ -57,6 +57,8 @@ static int list_opened(void *ctx, const struct imap_mailbox *now)
 	struct box *box;
 	int r;
 
+	if (j->f->gone)
+		return -ENOENT;
 	r = folder_get(j->fs, j->f, &box);
 	if (r != 0)
 		return r;
@@ -84,16 +86,35 @@ static int list_opened(void *ctx, const struct imap_mailbox *now)
 	return r;
 }
 
+/*
+ * Rows are shown as they come. Has the kernel been told before that a name is
+ * not here (by the mailbox that had this name before)? Then it must hear.
+ */
+static void tell_missed(struct arrive_job *j, struct box *box,
+			const uint64_t *ids, size_t n)
+{
+	uint64_t dir = tree_ino(j->fs->tree, j->f);
+	struct cache_msg m;
+
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] != 0 && box_find_id(box, ids[i], &m) == 0)
+			notify_added(j->fs->notify, dir, m.name);
+}
+
 static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 {
 	struct arrive_job *j = ctx;
+	uint64_t *ids = calloc(n ? n : 1, sizeof(*ids));
 	struct cache_state s;
 	struct box *box;
-	int r;
+	int r = ids ? 0 : -ENOMEM;
 
-	r = folder_get(j->fs, j->f, &box);
-	if (r != 0)
+	if (r == 0)
+		r = j->f->gone ? -ENOENT : folder_get(j->fs, j->f, &box);
+	if (r != 0) {
+		free(ids);
 		return r;
+	}
 
 	box_state(box, &s);
 	for (size_t i = 0; i < n; i++) {
@@ -103,8 +124,11 @@ static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 		if (rows[i].uid >= s.uidnext && rows[i].uid < UINT32_MAX)
 			s.uidnext = rows[i].uid + 1;
 	}
-	r = arrive_add_rows(j->fs, box, rows, n, true, &s, NULL);
+	r = arrive_add_rows(j->fs, box, rows, n, true, &s, ids);
+	if (r == 0 && j->f->told_missing)
+		tell_missed(j, box, ids, n);
 	folder_put(j->fs, j->f);
+	free(ids);
 
 	lock_take(&j->f->lock);
 	j->f->n_listed += n;

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/mountpoint.h"
 
+#include "fs/connection.h"
 #include "fs/ops.h"
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -23,7 +27,12 @@
 
 struct mountpoint {
 	struct fuse_session *se;
+	const char *path;
+	char device[CONNECTION_DEVICE];
 	bool mounted;
+	bool refusing;
+	int stop_fd; /* ends the thread that refuses */
+	pthread_t refuser;
 };
 
 static _Atomic bool init_answered;
@@ -121,6 +130,7 @@ int mountpoint_open(struct fs *fs, struct mountpoint **ret,
 
 	if (!m)
 		return -ENOMEM;
+	m->stop_fd = -1;
 	r = check_directory(fs->opt->mountpoint, why);
 	if (r != 0)
 		goto fail;
@@ -140,6 +150,8 @@ int mountpoint_open(struct fs *fs, struct mountpoint **ret,
 	if (fuse_session_mount(m->se, fs->opt->mountpoint) != 0)
 		goto fail;
 	m->mounted = true;
+	m->path = fs->opt->mountpoint;
+	connection_device(m->path, m->device);
 	if (fuse_session_custom_io(m->se, &custom_io, fuse_session_fd(m->se)) !=
 	    0)
 		goto fail;
@@ -172,11 +184,95 @@ int mountpoint_serve(struct mountpoint *m)
 	return r < 0 ? r : 0;
 }
 
+/* One request that nobody serves any more. False: that was the last one. */
+static bool refuse_one(int fd, char *buf, size_t size)
+{
+	struct fuse_in_header in;
+	struct fuse_out_header out = {.len = sizeof(out), .error = -ENOTCONN};
+	ssize_t n = read(fd, buf, size);
+
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN || errno == ENOENT;
+	if (n < (ssize_t)sizeof(in))
+		return false;
+	memcpy(&in, buf, sizeof(in));
+	if (in.opcode == FUSE_FORGET || in.opcode == FUSE_BATCH_FORGET ||
+	    in.opcode == FUSE_INTERRUPT)
+		return true;
+	out.unique = in.unique;
+	/* -ENOENT: it was interrupted meanwhile. */
+	return write(fd, &out, sizeof(out)) >= 0 || errno == ENOENT;
+}
+
+static void *refuse_thread(void *arg)
+{
+	struct mountpoint *m = arg;
+	struct pollfd p[2] = {
+		{.fd = fuse_session_fd(m->se), .events = POLLIN},
+		{.fd = m->stop_fd, .events = POLLIN},
+	};
+	/* The kernel refuses to fill a smaller one than libfuse's. */
+	size_t size = (size_t)getpagesize() * 256 + 4096;
+	char *buf = malloc(size);
+	bool more = buf != NULL;
+
+	while (more) {
+		if (poll(p, 2, -1) < 0)
+			more = errno == EINTR;
+		else if (p[1].revents || (p[0].revents & POLLERR))
+			more = false;
+		else if (p[0].revents)
+			more = refuse_one(p[0].fd, buf, size);
+	}
+	free(buf);
+	return NULL;
+}
+
+void mountpoint_refuse(struct mountpoint *m)
+{
+	if (!m || !m->mounted)
+		return;
+	m->stop_fd = eventfd(0, EFD_CLOEXEC);
+	m->refusing = m->stop_fd >= 0 &&
+		      pthread_create(&m->refuser, NULL, refuse_thread, m) == 0;
+}
+
+/* The kernel has ended the connection: libfuse then only cleans up. */
+static bool is_ended(struct mountpoint *m)
+{
+	struct pollfd p = {.fd = fuse_session_fd(m->se)};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
+void mountpoint_end(struct mountpoint *m)
+{
+	if (m && m->mounted && !is_ended(m))
+		connection_end(m->path, m->device);
+}
+
+/* Is the mount still there, and ours? Then libfuse may unmount it. */
+static bool is_ours(struct mountpoint *m)
+{
+	char device[CONNECTION_DEVICE];
+
+	if (is_ended(m))
+		return true;
+	connection_device(m->path, device);
+	return strcmp(device, m->device) == 0;
+}
+
 void mountpoint_close(struct mountpoint *m)
 {
 	if (!m)
 		return;
-	if (m->mounted)
+	if (m->refusing) {
+		(void)eventfd_write(m->stop_fd, 1);
+		pthread_join(m->refuser, NULL);
+	}
+	if (m->stop_fd >= 0)
+		close(m->stop_fd);
+	if (m->mounted && is_ours(m))
 		fuse_session_unmount(m->se);
 	if (m->se) {
 		fuse_remove_signal_handlers(m->se);

@@ -25,7 +25,7 @@
 /* Longer than any READDIR or LOOKUP stays parked. */
 #define NOTIFY_WAIT_MS 10000
 
-enum order_kind { ORDER_NEW, ORDER_GONE, ORDER_ATTR };
+enum order_kind { ORDER_NEW, ORDER_LISTING, ORDER_GONE, ORDER_ATTR };
 
 struct order {
 	struct order *next;
@@ -88,6 +88,9 @@ static void tell(struct notify *n, const struct order *o)
 	case ORDER_NEW:
 		(void)fuse_lowlevel_notify_inval_entry(se, o->dir, o->name,
 						       len);
+		(void)fuse_lowlevel_notify_inval_inode(se, o->dir, 0, 0);
+		break;
+	case ORDER_LISTING:
 		(void)fuse_lowlevel_notify_inval_inode(se, o->dir, 0, 0);
 		break;
 	case ORDER_GONE:
@@ -183,6 +186,11 @@ void notify_free(struct notify *n)
 void notify_added(struct notify *n, uint64_t dir, const char *name)
 {
 	push(n, ORDER_NEW, dir, 0, name);
+}
+
+void notify_listing(struct notify *n, uint64_t dir)
+{
+	push(n, ORDER_LISTING, dir, 0, "");
 }
 
 void notify_removed(struct notify *n, uint64_t dir, uint64_t ino,

@@ -27,6 +27,9 @@ void notify_free(struct notify *n);
 
 /* A name appeared in a directory: drop its listing and a negative entry. */
 void notify_added(struct notify *n, uint64_t dir, const char *name);
+/* Names of a directory changed that the kernel cannot know: drop its listing.
+ */
+void notify_listing(struct notify *n, uint64_t dir);
 /* A name went: the entry, the listing, and inotify if it was known. */
 void notify_removed(struct notify *n, uint64_t dir, uint64_t ino,
 		    const char *name);

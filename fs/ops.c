@@ -102,6 +102,7 @@ int ops_entry_of_message(struct fs *fs, struct folder *f,
 			 const struct cache_msg *m,
 			 struct fuse_entry_param *ret)
 {
+	struct cache_msg now;
 	struct box *box;
 	int r;
 
@@ -109,6 +110,12 @@ int ops_entry_of_message(struct fs *fs, struct folder *f,
 	if (r != 0)
 		return r;
 	r = box_hold(box, m->id);
+	/*
+	 * Read once more: who changes it from here on sees that it is held,
+	 * and tells the kernel; who did before was too early to be heard.
+	 */
+	if (r == 0)
+		r = box_find_id(box, m->id, &now);
 	folder_put(fs, f);
 	if (r != 0)
 		return r;
@@ -116,7 +123,7 @@ int ops_entry_of_message(struct fs *fs, struct folder *f,
 	memset(ret, 0, sizeof(*ret));
 	ret->ino = m->id;
 	ret->entry_timeout = OPS_FOREVER;
-	attr_of_message(fs, m, &ret->attr);
+	attr_of_message(fs, &now, &ret->attr);
 	ret->attr_timeout = ops_attr_timeout(&ret->attr);
 	return 0;
 }

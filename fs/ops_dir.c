@@ -178,7 +178,8 @@ static void fill_message(struct filler *b, struct folder *f,
 	if (b->r->plus && m->held == 0 &&
 	    ops_entry_of_message(fs, f, m, &e) != 0)
 		return;
-	attr_of_message(fs, m, &e.attr);
+	if (e.ino == 0)
+		attr_of_message(fs, m, &e.attr);
 	if (!fill(b, m->name, &e, (off_t)m->id))
 		ops_unhold(fs, e.ino, 1);
 	else if (e.ino)

@@ -21,11 +21,12 @@
 
 /* --- LOOKUP --- */
 
-static void reply_missing(struct request *r)
+static void reply_missing(struct request *r, struct folder *f)
 {
 	/* The kernel remembers it, and is told when the name appears. */
 	struct fuse_entry_param e = {.entry_timeout = OPS_FOREVER};
 
+	f->told_missing = true;
 	fuse_reply_entry(r->req, &e);
 }
 
@@ -70,7 +71,7 @@ static int lookup_missing(struct request *r, struct folder *f)
 	int error = folder_more(r->fs, f);
 
 	if (error == 0) {
-		reply_missing(r);
+		reply_missing(r, f);
 		return 0;
 	}
 	if (!name_is_possible(r->name)) {
@@ -93,7 +94,7 @@ static int lookup_message(struct request *r, struct folder *f)
 
 	error = folder_get(r->fs, f, &box);
 	if (error == -ENODATA) {
-		reply_missing(r);
+		reply_missing(r, f);
 		return 0;
 	}
 	if (error != 0) {

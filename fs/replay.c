@@ -30,7 +30,9 @@ struct order {
 	enum replay_op op;
 	uint64_t id;
 	uint64_t ticket;
-	struct helper_order *what; /* freed once it is sent */
+	enum helper_op what;
+	uint32_t lane;
+	char path[];
 };
 
 struct replay {
@@ -42,6 +44,7 @@ struct replay {
 	/* The thread's own. */
 	struct order *sent, **sent_tail;
 	unsigned n_sent;
+	struct helper_order out; /* the one being sent */
 
 	struct lock lock; /* RANK_REPLAY, guards what follows */
 	struct order *queue, **queue_tail;
@@ -49,8 +52,8 @@ struct replay {
 	bool dead; /* nothing goes to the helper any more */
 	bool stopping;
 
-	/* Thread ids of the helper; -1 while unknown. No lock: each is written
-	 * once, before the first request that could carry it. */
+	/* Thread ids of the helper; 0: unknown. No lock: nothing is sent to it
+	 * before all are known, so no request of its comes before that. */
 	_Atomic pid_t tids[HELPER_WORKERS];
 	unsigned n_tids;
 };
@@ -67,28 +70,23 @@ static void wake(struct replay *r)
 static struct order *order_new(struct fs *fs, enum helper_op op, uint32_t lane,
 			       const char *folder, const char *name)
 {
-	struct order *o = calloc(1, sizeof(*o));
+	struct order *o;
 	int n;
 
+	n = snprintf(NULL, 0, "%s%s%s%s%s", fs->opt->mountpoint,
+		     folder[0] ? "/" : "", folder, name[0] ? "/" : "", name);
+	if (n < 0 || n >= PATH_MAX)
+		return NULL;
+	/* Many may have to wait: no more bytes than it has. */
+	o = calloc(1, sizeof(*o) + (size_t)n + 1);
 	if (!o)
 		return NULL;
-	o->what = calloc(1, sizeof(*o->what));
-	if (!o->what)
-		goto fail;
-
-	o->what->op = op;
-	o->what->lane = lane;
-	n = snprintf(o->what->path, sizeof(o->what->path), "%s%s%s%s%s",
-		     fs->opt->mountpoint, folder[0] ? "/" : "", folder,
-		     name[0] ? "/" : "", name);
-	if (n < 0 || (size_t)n >= sizeof(o->what->path))
-		goto fail;
+	o->what = op;
+	o->lane = lane;
+	(void)snprintf(o->path, (size_t)n + 1, "%s%s%s%s%s",
+		       fs->opt->mountpoint, folder[0] ? "/" : "", folder,
+		       name[0] ? "/" : "", name);
 	return o;
-
-fail:
-	free(o->what);
-	free(o);
-	return NULL;
 }
 
 static bool push(struct replay *r, struct order *o)
@@ -98,13 +96,12 @@ static bool push(struct replay *r, struct order *o)
 	lock_take(&r->lock);
 	dead = r->dead;
 	if (!dead) {
-		o->ticket = o->what->ticket = ++r->last_ticket;
+		o->ticket = ++r->last_ticket;
 		*r->queue_tail = o;
 		r->queue_tail = &o->next;
 	}
 	lock_drop(&r->lock);
 	if (dead) {
-		free(o->what);
 		free(o);
 		return false;
 	}
@@ -172,7 +169,6 @@ static void finish(struct replay *r, struct order *o, int error)
 	else if (error != 0)
 		log_debug("replay: first touch of the mount: %s",
 			  strerrordesc_np(error));
-	free(o->what);
 	free(o);
 }
 
@@ -198,20 +194,35 @@ static void answered(struct replay *r, const struct helper_answer *a)
 	}
 }
 
+/* Its requests can be told from those of others, and it has not too much. */
+static bool may_send(const struct replay *r)
+{
+	return r->n_tids == HELPER_WORKERS && r->n_sent < REPLAY_IN_FLIGHT;
+}
+
+static ssize_t send_one(struct replay *r, const struct order *o)
+{
+	r->out.ticket = o->ticket;
+	r->out.op = o->what;
+	r->out.lane = o->lane;
+	memcpy(r->out.path, o->path, strlen(o->path) + 1);
+	return send(r->fd, &r->out, helper_order_size(&r->out),
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* Send what the socket takes. False: the helper is gone. */
 static bool send_queue(struct replay *r)
 {
 	struct order *o;
 	ssize_t n;
 
-	while (r->n_sent < REPLAY_IN_FLIGHT) {
+	while (may_send(r)) {
 		lock_take(&r->lock);
 		o = r->queue;
 		lock_drop(&r->lock);
 		if (!o)
 			return true;
-		n = send(r->fd, o->what, helper_order_size(o->what),
-			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send_one(r, o);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -222,8 +233,6 @@ static bool send_queue(struct replay *r)
 		if (!r->queue)
 			r->queue_tail = &r->queue;
 		lock_drop(&r->lock);
-		free(o->what);
-		o->what = NULL;
 		o->next = NULL;
 		*r->sent_tail = o;
 		r->sent_tail = &o->next;
@@ -253,6 +262,9 @@ static void end_all(struct replay *r)
 {
 	struct order *o, *queue;
 
+	/* Their numbers may be given to other processes now. */
+	for (unsigned i = 0; i < HELPER_WORKERS; i++)
+		r->tids[i] = 0;
 	lock_take(&r->lock);
 	r->dead = true;
 	queue = r->queue;
@@ -295,7 +307,7 @@ static void *replay_thread(void *arg)
 		if (stopping)
 			break;
 		p[0].events = POLLIN;
-		if (more && r->n_sent < REPLAY_IN_FLIGHT)
+		if (more && may_send(r))
 			p[0].events |= POLLOUT;
 		p[1].events = POLLIN;
 		if (poll(p, 2, -1) < 0 && errno != EINTR)

@@ -25,9 +25,9 @@
 /*
  * The order of things. Up: helper process (before any thread), cache, engine,
  * account, list of folders, mount, threads that tell the kernel. Down: jobs
- * end, waiting requests are answered, the helper is told goodbye, the mount
- * goes, the cache is closed. Each part is made before what uses it and freed
- * after it.
+ * end, waiting requests are answered and new ones refused, the helper is told
+ * goodbye, the mount goes, the cache is closed. Each part is made before what
+ * uses it and freed after it.
  */
 
 /* An account that was listed once can be mounted without its server. */
@@ -359,11 +359,13 @@ static void take_down(struct start *s)
 	struct fs *fs = &s->fs;
 
 	fs->stopping = true;
+	mountpoint_refuse(s->mountpoint);
 	imap_free(fs->imap); /* no job's callback runs after this */
 	if (fs->park)
 		park_close(fs->park);
 	if (fs->replay)
 		replay_stop(fs->replay);
+	mountpoint_end(s->mountpoint);
 	if (fs->notify)
 		notify_stop(fs->notify);
 	if (fs->store)
@@ -382,6 +384,19 @@ static void take_down(struct start *s)
 	lock_finish(&s->lock);
 	free(s->state_dir);
 	free(s->cache_dir);
+}
+
+/* Came the connection only after the start had done without it? Then ask. */
+static void begin_serving(struct start *s)
+{
+	bool due;
+
+	lock_take(&s->lock);
+	s->serving = true;
+	due = s->fs.online && !s->listed;
+	lock_drop(&s->lock);
+	if (due && ask_for_folders(s) != 0)
+		log_warn("start: cannot ask for the folders");
 }
 
 int start_and_serve(const struct options *opt, const struct account *account,
@@ -408,9 +423,7 @@ int start_and_serve(const struct options *opt, const struct account *account,
 	    choose_root(&s) != 0 || mount_it(&s) != 0)
 		goto out;
 
-	lock_take(&s.lock);
-	s.serving = true;
-	lock_drop(&s.lock);
+	begin_serving(&s);
 	log_info("start: '%s' is mounted on '%s'", opt->source,
 		 opt->mountpoint);
 	replay_mounted(fs->replay);

@@ -25,7 +25,8 @@ struct sync {
 	size_t n_seen, size_seen;
 	uint32_t new_uidnext; /* what is known when it is done */
 	uint32_t messages;    /* as EXAMINE said */
-	size_t n_new;
+	size_t n_rows;        /* of messages at or above uidnext */
+	size_t n_new;         /* of those, added */
 };
 
 static void sync_free(struct sync *s)
@@ -86,11 +87,14 @@ static int sync_opened(void *ctx, const struct imap_mailbox *now)
 	struct box *box;
 	int r;
 
+	if (j->f->gone)
+		return -ENOENT;
 	r = folder_get(j->fs, j->f, &box);
 	if (r != 0)
 		return r;
 
 	y->n_seen = 0; /* the job may have begun again on a new connection */
+	y->n_rows = 0;
 	y->messages = now->messages;
 	if (now->uidnext > y->new_uidnext)
 		y->new_uidnext = now->uidnext;
@@ -174,6 +178,7 @@ static int sync_new(struct arrive_job *j, struct box *box,
 	if (!ids)
 		return -ENOMEM;
 
+	y->n_rows += n;
 	box_state(box, &s);
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].uid >= s.uidnext && rows[i].uid < UINT32_MAX)
@@ -201,6 +206,8 @@ static int sync_rows(void *ctx, const struct mail_row *rows, size_t n)
 	size_t i = 0;
 	int r;
 
+	if (j->f->gone)
+		return -ENOENT;
 	r = folder_get(j->fs, j->f, &box);
 	if (r != 0)
 		return r;
@@ -220,11 +227,45 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Ascending, each once: rows may come unasked, and the last one comes twice. */
+static void sort_seen(struct sync *y)
+{
+	size_t n = 0;
+
+	if (y->n_seen == 0)
+		return;
+	qsort(y->seen, y->n_seen, sizeof(*y->seen), by_value);
+	for (size_t i = 1; i < y->n_seen; i++)
+		if (y->seen[i] != y->seen[n])
+			y->seen[++n] = y->seen[i];
+	y->n_seen = n + 1;
+}
+
 /*
- * What was known and had no row is gone. More than half of a folder at once is
- * believed only if the count that EXAMINE gave agrees (facts: servers have
- * answered with half a mailbox).
+ * May what had no row be taken for gone? Not if EXAMINE counted more messages
+ * than came: servers have answered with half a mailbox, and what is forgotten
+ * here by mistake never comes back, since its UID is not new. One that goes
+ * between the two answers looks the same, so a few are believed when the next
+ * sync says it again; more than half of a folder never.
  */
+static int believe_gone(struct arrive_job *j, size_t gone, size_t known)
+{
+	struct sync *y = j->f->sync;
+
+	if (gone == 0 || y->n_seen + y->n_rows >= y->messages) {
+		j->f->doubted = false;
+		return 0;
+	}
+	log_warn("sync: the server named %zu of %u messages of '%s': not "
+		 "believed%s",
+		 y->n_seen + y->n_rows, y->messages, j->f->path,
+		 j->f->doubted ? " at first" : "");
+	if (gone > 100 && gone > known / 2)
+		return -EPROTO;
+	j->f->doubted = !j->f->doubted;
+	return j->f->doubted ? -EAGAIN : 0;
+}
+
 static int sync_sweep(struct arrive_job *j, struct box *box, size_t *ret_gone)
 {
 	struct sync *y = j->f->sync;
@@ -237,21 +278,17 @@ static int sync_sweep(struct arrive_job *j, struct box *box, size_t *ret_gone)
 	if (r != 0)
 		return r;
 
-	if (y->n_seen > 0) /* else there is no array */
-		qsort(y->seen, y->n_seen, sizeof(*y->seen), by_value);
+	sort_seen(y);
 	for (size_t i = 0; i < n; i++)
 		if (known[i] < y->uidnext &&
 		    (y->n_seen == 0 || !bsearch(&known[i], y->seen, y->n_seen,
 						sizeof(*y->seen), by_value)))
 			known[gone++] = known[i];
 
-	if (gone > 100 && gone > n / 2 && y->n_seen < y->messages &&
-	    y->n_seen + y->n_new < y->messages) {
-		log_warn("sync: the server named %zu of %u messages of '%s': "
-			 "not believed",
-			 y->n_seen, y->messages, j->f->path);
+	r = believe_gone(j, gone, n);
+	if (r != 0) {
 		free(known);
-		return -EPROTO;
+		return r == -EAGAIN ? 0 : r;
 	}
 	for (k = 0; k < gone; k++) {
 		if (box_find_uid(box, known[k], &m) != 0 || m.doomed)

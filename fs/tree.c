@@ -9,10 +9,11 @@
 #include "imap/names.h"
 
 /*
- * The tree is small (some thousand mailboxes at most), read often and changed
- * seldom: one lock, one array of all folders ascending by id, arrays of
- * children. A mailbox whose parents were never listed (`a/b` without `a`, as
- * Gmail has them) gets them made here, marked FOLDER_IMPLIED.
+ * The tree is small (some ten thousand mailboxes at most), read often and
+ * changed seldom: one lock, one array of all folders ascending by id, arrays of
+ * children, and tables by name (tree_hash.c). A mailbox whose parents were
+ * never listed (`a/b` without `a`, as Gmail has them) gets them made here,
+ * marked FOLDER_IMPLIED.
  *
  * Folders are never freed before the mount ends, so whoever got a pointer may
  * keep it without a count; what a mount sees created and deleted is bounded by
@@ -58,24 +59,8 @@ static const char *last_component(const char *wire, char delimiter)
 	return cut && cut[1] ? cut + 1 : wire;
 }
 
-static struct folder *child_locked(struct folder *f, const char *name)
-{
-	for (size_t i = 0; i < f->n_children; i++)
-		if (strcmp(f->children[i]->name, name) == 0)
-			return f->children[i];
-	return NULL;
-}
-
-struct folder *tree_by_wire_locked(struct tree *t, const char *wire)
-{
-	for (size_t i = 0; i < t->n; i++)
-		if (!t->all[i]->gone && strcmp(t->all[i]->wire, wire) == 0)
-			return t->all[i];
-	return NULL;
-}
-
-static int make_name(struct folder *parent, const char *wire, char delimiter,
-		     char ret[NAME_BUFFER])
+static int make_name(struct tree *t, struct folder *parent, const char *wire,
+		     char delimiter, char ret[NAME_BUFFER]) REQUIRES(t->lock)
 {
 	const char *last = last_component(wire, delimiter);
 	int r;
@@ -83,7 +68,7 @@ static int make_name(struct folder *parent, const char *wire, char delimiter,
 	r = name_of_folder(last, strlen(last), ret);
 	if (r != 0)
 		return r;
-	if (!child_locked(parent, ret))
+	if (!tree_by_name_locked(t, parent, ret))
 		return 0;
 	return name_of_folder_twin(last, strlen(last), ret);
 }
@@ -119,6 +104,7 @@ static struct folder *folder_make(uint64_t id, const char *wire, char delimiter)
 
 /* Put `f` into the arrays, under its parent; ids only ever ascend. */
 static int link_locked(struct tree *t, struct folder *f, struct folder *parent)
+	REQUIRES(t->lock)
 {
 	size_t i;
 
@@ -127,6 +113,8 @@ static int link_locked(struct tree *t, struct folder *f, struct folder *parent)
 		return -ENOMEM;
 
 	f->parent = parent;
+	if (tree_hash_add_locked(t, f) != 0)
+		return -ENOMEM;
 	for (i = t->n++; i > 0 && t->all[i - 1]->id > f->id; i--)
 		t->all[i] = t->all[i - 1];
 	t->all[i] = f;
@@ -141,8 +129,8 @@ void tree_unlink_locked(struct tree *t, struct folder *f)
 {
 	struct folder *p = f->parent;
 
-	(void)t;
-	for (size_t i = 0; i < p->n_children; i++) {
+	tree_hash_remove_locked(t, f);
+	for (size_t i = p->n_children; i-- > 0;) {
 		if (p->children[i] != f)
 			continue;
 		memmove(&p->children[i], &p->children[i + 1],
@@ -209,7 +197,7 @@ int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
 		return -ENOMEM;
 
 	f->attrs = attrs;
-	r = make_name(parent, wire, delimiter, f->name);
+	r = make_name(t, parent, wire, delimiter, f->name);
 	if (r == 0) {
 		f->path = make_path(parent, f->name);
 		r = f->path ? link_locked(t, f, parent) : -ENOMEM;
@@ -315,6 +303,8 @@ void tree_free(struct tree *t)
 		folder_destroy(t->all[i]);
 	folder_destroy(t->top);
 	free(t->all);
+	free(t->by_wire);
+	free(t->by_name);
 	lock_finish(&t->lock);
 	free(t);
 }
@@ -347,19 +337,27 @@ struct folder *tree_root(struct tree *t)
 	return t->root; /* fixed before the mount */
 }
 
-static struct folder *by_id_locked(struct tree *t, uint64_t id)
+/* The first of `v`, ascending by id, whose id is greater. */
+static size_t first_after(struct folder **v, size_t n, uint64_t id)
 {
-	size_t lo = 0, hi = t->n;
+	size_t lo = 0, hi = n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (t->all[mid]->id < id)
+		if (v[mid]->id <= id)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < t->n && t->all[lo]->id == id ? t->all[lo] : NULL;
+	return lo;
+}
+
+static struct folder *by_id_locked(struct tree *t, uint64_t id)
+{
+	size_t at = first_after(t->all, t->n, id);
+
+	return at > 0 && t->all[at - 1]->id == id ? t->all[at - 1] : NULL;
 }
 
 struct folder *tree_find(struct tree *t, uint64_t ino)
@@ -380,7 +378,7 @@ struct folder *tree_child(struct tree *t, struct folder *f, const char *name)
 	struct folder *c;
 
 	lock_take(&t->lock);
-	c = child_locked(f, name);
+	c = tree_by_name_locked(t, f, name);
 	lock_drop(&t->lock);
 	return c;
 }
@@ -388,12 +386,12 @@ struct folder *tree_child(struct tree *t, struct folder *f, const char *name)
 size_t tree_children(struct tree *t, struct folder *f, uint64_t after,
 		     struct folder **ret, size_t n)
 {
-	size_t found = 0;
+	size_t found = 0, at;
 
 	lock_take(&t->lock);
-	for (size_t i = 0; i < f->n_children && found < n; i++)
-		if (f->children[i]->id > after)
-			ret[found++] = f->children[i];
+	at = first_after(f->children, f->n_children, after);
+	for (; at < f->n_children && found < n; at++)
+		ret[found++] = f->children[at];
 	lock_drop(&t->lock);
 	return found;
 }

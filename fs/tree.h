@@ -26,10 +26,14 @@ struct folder {
 	_Atomic uint32_t attrs; /* enum mail_folder_attr; a LIST renews it */
 
 	/* The tree's lock. */
-	struct folder **children; /* ascending by id */
+	struct folder *next_wire, *next_name; /* tree_hash.c */
+	struct folder **children;             /* ascending by id */
 	size_t n_children;
-	bool gone;
-	bool listed; /* seen in the LIST that is being applied */
+	_Atomic bool gone; /* set once; folder.c reads it too */
+	bool listed;       /* seen in the LIST that is being applied */
+
+	/* The kernel keeps that some name is not in it; never unset. */
+	_Atomic bool told_missing;
 
 	struct lock lock;   /* RANK_FOLDER; guards the rest (folder.c) */
 	int64_t mtime_ns;   /* as stored, while there is no box; 0: none */
@@ -45,6 +49,7 @@ struct folder {
 	int error;           /* of that job */
 	unsigned replays;    /* not yet answered by the helper */
 	struct sync *sync;   /* what the running sync has collected */
+	bool doubted;        /* the last one missed some; the job's own */
 	uint64_t n_listed;   /* rows of the running listing */
 	uint64_t n_expected; /* messages, as EXAMINE said */
 };
@@ -68,7 +73,10 @@ MUST_CHECK int tree_set_root(struct tree *t, const char *mailbox);
 
 struct folder *tree_root(struct tree *t);
 
-/* By inode number (FS_ROOT_INO, or an id); NULL: no folder, or gone. */
+/*
+ * By inode number (FS_ROOT_INO, or an id); NULL: no folder. One that is gone is
+ * found as long as the mount lives: the kernel may still hold what was in it.
+ */
 struct folder *tree_find(struct tree *t, uint64_t ino);
 
 /* The child of this name; NULL: none. */

@@ -13,11 +13,22 @@ struct tree {
 	struct lock lock;    /* RANK_TREE, guards what follows */
 	struct folder **all; /* ascending by id, gone ones too */
 	size_t n, size;
-	struct folder *top;  /* the account itself; wire "" */
+	struct folder **by_wire, **by_name; /* tree_hash.c */
+	size_t n_slots;                     /* of each; a power of two */
+	struct folder *top;                 /* the account itself; wire "" */
 	struct folder *root; /* what is mounted: top, or a mailbox */
 };
 
+/* Folders that are not gone. NULL: none. */
 struct folder *tree_by_wire_locked(struct tree *t, const char *wire)
+	REQUIRES(t->lock);
+struct folder *tree_by_name_locked(struct tree *t, const struct folder *parent,
+				   const char *name) REQUIRES(t->lock);
+
+/* With parent and name; before it is in `all`. -ENOMEM. */
+MUST_CHECK int tree_hash_add_locked(struct tree *t, struct folder *f)
+	REQUIRES(t->lock);
+void tree_hash_remove_locked(struct tree *t, struct folder *f)
 	REQUIRES(t->lock);
 
 /*

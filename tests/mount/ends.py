@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The end of the program while changes are on their way to the kernel, and
+many changes at once."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+from imapfstest import *
+from imapfstest.letters import letter
+
+
+def mail(first, last, uidvalidity=1_000):
+    return Box([Msg(n, letter(n)) for n in range(first, last + 1)],
+               uidvalidity=uidvalidity)
+
+
+def numbers(m, folder="INBOX"):
+    return sorted(int(re.search(r"_Letter-(\d+)_", name).group(1))
+                  for name in m.messages(folder))
+
+
+def helper_of(m):
+    for pid in m.pids():
+        if Path(f"/proc/{pid}/comm").read_text() == "imapfs-helper\n":
+            return pid
+    raise AssertionError("there is no helper process")
+
+
+def stop_helper(env, m):
+    """It stops; it goes on at the latest when the test ends."""
+    pid = helper_of(m)
+
+    def go_on():
+        if alive(pid):
+            os.kill(pid, signal.SIGCONT)
+    env.cleanup(go_on)
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+class Ends:
+    """Processes that are ended before the mount is."""
+
+    def __init__(self, processes):
+        self.processes = processes
+
+    def __enter__(self):
+        return self.processes
+
+    def __exit__(self, *exc):
+        for process in self.processes:
+            process.kill()
+            process.wait(10)
+
+
+def replace(server, box):
+    with server.lock:
+        server.boxes[b"INBOX"] = box
+    server.drop()
+
+
+def resync(env, m, server, question=rb"UID FETCH"):
+    """A change is known to the program when this comes back."""
+    before = server.count(question)
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: server.count(question) > before, 20)
+    m.wait_status(lambda s: all(
+        f["state"] == "known" for f in s["folders"] if f["path"] == "INBOX"))
+
+
+def check_gone(m, pid, seconds):
+    limit = seconds * slowdown()
+    wait_for(lambda: not alive(pid), limit, "the process is gone")
+    wait_for(lambda: not m.mounted(), limit, "the mount is gone")
+
+
+def lookups(env, m):
+    """A process that asks for one new name after the other."""
+    process = popen(["sh", "-c", "i=0; while :; do i=$((i+1)); "
+                     '[ -e "INBOX/$$.$i.eml" ]; done'], cwd=str(m.path),
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def end():
+        process.kill()
+        process.wait(10)
+    env.cleanup(end)
+    return process
+
+
+def test_terminate_with_replays_on_their_way(env):
+    """What was not replayed is told to the kernel at the end, which must not
+    wait for lookups that nobody answers any more."""
+    server = env.script({b"INBOX": mail(1, 20)})
+    m = env.mount(server, background=True)
+    assert numbers(m) == list(range(1, 21))
+    pid = m.pid
+    stop_helper(env, m)
+    replace(server, mail(1, 520))
+    resync(env, m, server)
+    for _ in range(3):
+        lookups(env, m)
+    before = m.status()["requests"]["lookup"]
+    m.wait_status(lambda s: s["requests"]["lookup"] > before + 500)
+    os.kill(pid, signal.SIGTERM)
+    check_gone(m, pid, 10)
+
+
+def blocked(pid):
+    """A thread of the process waits in the kernel and cannot be stopped."""
+    for entry in Path(f"/proc/{pid}/task").iterdir():
+        fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+        if fields[0] == "D":
+            return True
+    return False
+
+
+def test_kill_with_a_parked_readdir_and_a_replay_behind_it(env):
+    server = env.script({b"INBOX": mail(1, 20)})
+    m = env.mount(server, background=True)
+    assert numbers(m) == list(range(1, 21))
+    helper = stop_helper(env, m)
+    replace(server, mail(1, 40))
+    resync(env, m, server)
+
+    # The replays wait; now the mailbox is made anew, and its listing hangs.
+    windows = []
+
+    def only_one(session, tag, command):
+        windows.append(command)
+        if len(windows) > 1:
+            session.hang()
+        return session.default(tag, command)
+
+    server.on(rb"(UID )?FETCH .*HEADER", only_one)
+    replace(server, mail(1001, 4000, uidvalidity=7_777))
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: len(windows) > 1, 20, "the second window hangs")
+    lister = popen(["ls", "-U", str(m.path / "INBOX")],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    m.wait_status(lambda s: s["parked"] > 0)
+    os.kill(helper, signal.SIGCONT)
+    env.wait_for(lambda: blocked(helper), 4, "a replay waits for the lock")
+
+    pid = m.kill9()
+    check_gone(m, pid, 2)
+    lister.wait(5)
+    server.clear()
+    m.process = None
+    wait_for(lambda: not m.pids(), 10, "no process is left")
+    m.start()
+    env.wait_for(lambda: numbers(m) == list(range(1001, 4001)), 20)
+
+
+@deadline(120)
+def test_two_thousand_arrivals_under_four_readers(env):
+    server = env.script({b"INBOX": mail(1, 200)})
+    m = env.mount(server)
+    assert len(numbers(m)) == 200
+    out = env.tmp / "events"
+    watch = popen(["inotifywait", "-m", "-e", "create", "--format", "%f",
+                   str(m.path / "INBOX")], stdout=out.open("wb"),
+                  stderr=(env.tmp / "inotify").open("wb"))
+    env.wait_for(lambda: "established" in
+                 (env.tmp / "inotify").read_text(), 10)
+    errors = env.tmp / "errors"
+    walkers = [popen(["sh", "-c", f"while {words} >/dev/null; do :; done; "
+                      "echo ended >&2"], cwd=str(m.path),
+                     stdout=subprocess.DEVNULL, stderr=errors.open("ab"))
+               for words in ("ls -l INBOX", "find INBOX -newermt 2020-01-01",
+                             "ls -U INBOX | sort | uniq -d | { ! grep .; }",
+                             "stat INBOX/*_Letter-7_*.eml")]
+
+    with Ends([watch] + walkers):
+        replace(server, mail(1, 2200))
+        os.utime(m.path / "INBOX")
+        env.wait_for(lambda: numbers(m) == list(range(1, 2201)),
+                     60 * slowdown())
+        env.wait_for(lambda: len(out.read_text().splitlines()) == 2000, 20)
+        assert all(w.poll() is None for w in walkers)
+        assert errors.read_text() == ""
+
+
+@measure
+def test_replays_that_wait_cost_little_memory(env):
+    server = env.script({b"INBOX": mail(1, 20)})
+    m = env.mount(server, background=True)
+    numbers(m)
+    helper = stop_helper(env, m)
+    replace(server, mail(1, 10_020))
+    before = m.rss_anon()
+    resync(env, m, server)
+    env.wait_for(lambda: server.count(rb"UID FETCH .*HEADER") > 0, 10)
+    m.wait_status(lambda s: s["jobs"]["running"] == 0)
+    grown = m.rss_anon() - before
+    os.kill(helper, signal.SIGCONT)
+    assert grown < 24 << 20, grown
+
+
+def test_new_uidvalidity_while_replays_wait(env):
+    """What was not yet shown of the old mailbox is never shown."""
+    server = env.script({b"INBOX": mail(1, 20)})
+    m = env.mount(server, background=True)
+    assert numbers(m) == list(range(1, 21))
+    helper = stop_helper(env, m)
+    replace(server, mail(1, 40))
+    resync(env, m, server)
+    anew = Box([Msg(n, letter(n + 1000)) for n in range(1, 31)],
+               uidvalidity=7_777)
+    replace(server, anew)
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: server.count(rb"(UID )?FETCH .*HEADER") > 1, 10)
+    os.kill(helper, signal.SIGCONT)
+    env.wait_for(lambda: numbers(m) == list(range(1001, 1031)), 10)
+    for name in m.messages():
+        n = int(re.search(r"_Letter-(\d+)_", name).group(1))
+        assert (m.path / "INBOX" / name).read_bytes() == letter(n)
+
+
+def test_a_name_that_was_missing_comes_with_a_new_uidvalidity(env):
+    server = env.script({b"INBOX": mail(1, 5)})
+    other = env.mount(env.script({b"INBOX": mail(6, 6)}))
+    wanted = other.messages()[0]
+    m = env.mount(server)
+    assert numbers(m) == [1, 2, 3, 4, 5]
+    assert not os.path.exists(m.path / "INBOX" / wanted)
+    replace(server, mail(4, 6, uidvalidity=7_777))
+    os.utime(m.path / "INBOX")
+    m.wait_status(lambda s: any(
+        f["path"] == "INBOX" and f["listed"] and f["messages"] == 3
+        for f in s["folders"]))
+    # No listing, which would tell the kernel by the way.
+    env.wait_for(lambda: os.path.exists(m.path / "INBOX" / wanted), 5)
+    assert numbers(m) == [4, 5, 6]
+
+
+def test_a_mailbox_made_again_while_a_file_of_it_is_open(env):
+    server = env.script({b"INBOX": mail(1, 2), b"Work": mail(3, 5)})
+    m = env.mount(server)
+    name = m.messages("Work")[0]
+    with open(m.path / "Work" / name, "rb") as f:
+        assert f.read() == letter(3)
+        with server.lock:
+            work = server.boxes.pop(b"Work")
+        server.drop()
+        os.utime(m.path / "INBOX")
+        env.wait_for(lambda: "Work" not in os.listdir(m.path), 20)
+        work.uidvalidity += 1
+        with server.lock:
+            server.boxes[b"Work"] = work
+        server.drop()
+        os.utime(m.path / "INBOX")
+        env.wait_for(lambda: "Work" in os.listdir(m.path), 20)
+        assert numbers(m, "Work") == [3, 4, 5]
+    m.unmount()
+    server.stop()
+    m.start()
+    assert numbers(m, "Work") == [3, 4, 5]
+
+
+def test_an_answer_with_a_row_missing_removes_nothing(env):
+    """EXAMINE counts more than came: what is missing is asked for again."""
+    server = env.script({b"INBOX": mail(1, 9)})
+    m = env.mount(server)
+    assert len(numbers(m)) == 9
+
+    def without_one(session, tag, command):
+        answer = session.default(tag, command)
+        return re.sub(rb"\* \d+ FETCH \([^\r]*UID 4 [^\r]*\r\n", b"", answer)
+
+    server.on(rb"UID FETCH 1:\S+ \(?(UID )?FLAGS", without_one, times=1)
+    server.drop()
+    resync(env, m, server, rb"UID FETCH 1:\S+ \(UID FLAGS")
+    assert numbers(m) == list(range(1, 10))
+    resync(env, m, server, rb"UID FETCH 1:\S+ \(UID FLAGS")
+    assert numbers(m) == list(range(1, 10))
