@@ -49,7 +49,7 @@ void connection_device(const char *path, char ret[CONNECTION_DEVICE])
 			continue;
 		unescape(at);
 		if (strcmp(at, path) == 0)
-			strcpy(ret, dev);
+			(void)snprintf(ret, sizeof(dev), "%s", dev);
 	}
 	fclose(f);
 }

@@ -26,12 +26,6 @@
 		__VA_ARGS__, NULL                                              \
 	}
 #define SERVER(...) server_start((const script[]){__VA_ARGS__, NULL})
-#define ROW(seq, uid)                                                          \
-	"S: * " seq " FETCH (UID " uid " FLAGS (\\Seen) RFC822.SIZE 10 "       \
-	"INTERNALDATE \"01-Feb-2026 03:04:05 +0000\" "                         \
-	"BODY[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)] "            \
-	"\"Subject: x\")"
-
 static void list(struct imap *im, const char *wire, struct seen *seen)
 {
 	const struct imap_list_request req = {0};
