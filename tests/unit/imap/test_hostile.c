@@ -26,6 +26,8 @@
 		__VA_ARGS__, NULL                                              \
 	}
 #define SERVER(...) server_start((const script[]){__VA_ARGS__, NULL})
+#define SENT_ROW(seq, uid) "S: " ROW(seq, uid) ")"
+
 static void list(struct imap *im, const char *wire, struct seen *seen)
 {
 	const struct imap_list_request req = {0};
@@ -282,8 +284,8 @@ static void a_listing_without_room_is_not_over(void **state)
 		STEPS(LOGIN, "C: EXAMINE", "S: * 2 EXISTS",
 		      "S: * OK [UIDVALIDITY 7] ok", "W:", "S: $T OK done",
 		      TWO(TWO(TWO(ANSWERED))), TWO(TWO(TWO(ANSWERED))),
-		      TWO(TWO(TWO(ANSWERED))), "C: FETCH 1:2 ", ROW("1", "5"),
-		      ROW("2", "6"), "S: $T OK done"));
+		      TWO(TWO(TWO(ANSWERED))), "C: FETCH 1:2 ",
+		      SENT_ROW("1", "5"), SENT_ROW("2", "6"), "S: $T OK done"));
 	struct imap *im = account_connected(s, 1);
 	struct seen body[READERS] = {0};
 	struct imap_state now;
@@ -372,16 +374,17 @@ static void a_long_listing_makes_room_for_a_reader(void **state)
 {
 	static const uint32_t four = 4;
 	const struct imap_body_request req = {7, &four, 1, 0, 0};
-	struct server *s = SERVER(STEPS(
-		LOGIN, EXAMINE("5200"), "C: A3 FETCH 5101:5200 ",
-		"S: * OK wait", "W:", ROW("5200", "9000"), ROW("5101", "2000"),
-		"S: $T OK done", "C: EXAMINE \"Other\"", "S: * 1 EXISTS",
-		"S: * OK [UIDVALIDITY 7] ok", "S: $T OK done",
-		"C: UID FETCH 4 ", "S: * 1 FETCH (UID 4 BODY[] {3}",
-		"R: abc)\r\n", "S: $T OK done", EXAMINE("5200"),
-		"C: SEARCH RETURN (MAX) UID 1:1999",
-		"S: * ESEARCH (TAG \"$T\") MAX 1", "S: $T OK done",
-		"C: FETCH 1 (", ROW("1", "7"), "S: $T OK done"));
+	struct server *s = SERVER(
+		STEPS(LOGIN, EXAMINE("5200"), "C: A3 FETCH 5101:5200 ",
+		      "S: * OK wait", "W:", SENT_ROW("5200", "9000"),
+		      SENT_ROW("5101", "2000"), "S: $T OK done",
+		      "C: EXAMINE \"Other\"", "S: * 1 EXISTS",
+		      "S: * OK [UIDVALIDITY 7] ok", "S: $T OK done",
+		      "C: UID FETCH 4 ", "S: * 1 FETCH (UID 4 BODY[] {3}",
+		      "R: abc)\r\n", "S: $T OK done", EXAMINE("5200"),
+		      "C: SEARCH RETURN (MAX) UID 1:1999",
+		      "S: * ESEARCH (TAG \"$T\") MAX 1", "S: $T OK done",
+		      "C: FETCH 1 (", SENT_ROW("1", "7"), "S: $T OK done"));
 	struct imap *im = account_connected(s, 1);
 	struct seen seen = {0};
 	struct seen body = {0};
@@ -441,13 +444,14 @@ static struct seen list_on(script first, script second)
 static void nothing_is_handed_on_above_what_is_asked_again(void **state)
 {
 	/* The line is cut while 9000 is asked for once more. */
-	struct seen seen = list_on(
-		STEPS(LOGIN, EXAMINE("101"), "C: FETCH 2:101 ",
-		      "S: * 101 FETCH (UID 9000 RFC822.SIZE 5)",
-		      ROW("100", "8000"), "S: $T OK done", "C: UID FETCH 9000 ",
-		      "C: FETCH 1 ", "S: $T OK done", "X:"),
-		STEPS(LOGIN, EXAMINE("1"), "C: FETCH 1 (", ROW("1", "9000"),
-		      "S: $T OK done"));
+	struct seen seen =
+		list_on(STEPS(LOGIN, EXAMINE("101"), "C: FETCH 2:101 ",
+			      "S: * 101 FETCH (UID 9000 RFC822.SIZE 5)",
+			      SENT_ROW("100", "8000"), "S: $T OK done",
+			      "C: UID FETCH 9000 ", "C: FETCH 1 ",
+			      "S: $T OK done", "X:"),
+			STEPS(LOGIN, EXAMINE("1"), "C: FETCH 1 (",
+			      SENT_ROW("1", "9000"), "S: $T OK done"));
 
 	(void)state;
 	assert_int_equal(seen.result, 0);
@@ -460,10 +464,10 @@ static void halves_are_handed_on_before_what_is_below(void **state)
 	struct seen seen = list_on(
 		STEPS(LOGIN, EXAMINE("601"), "C: A3 FETCH 502:601 ",
 		      "S: A3 OK done", "C: A4 FETCH 2:501 ", "C: A5 FETCH 1 ",
-		      "S: A4 NO some could not be fetched", ROW("1", "5"),
+		      "S: A4 NO some could not be fetched", SENT_ROW("1", "5"),
 		      "S: A5 OK done", "C: A6 FETCH 252:501 ",
-		      "C: A7 FETCH 2:251 ", ROW("2", "8"), "S: A7 OK done",
-		      ROW("501", "9"), "S: A6 OK done"),
+		      "C: A7 FETCH 2:251 ", SENT_ROW("2", "8"), "S: A7 OK done",
+		      SENT_ROW("501", "9"), "S: A6 OK done"),
 		STEPS("X:"));
 
 	(void)state;
