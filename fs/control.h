@@ -46,6 +46,8 @@ void control_free(struct control *c);
 
 void control_count(struct control *c, enum control_request what);
 
+uint64_t control_counted(struct control *c, enum control_request what);
+
 /* Name of the file, for listings. */
 const char *control_name(enum control_file file);
 

@@ -68,6 +68,17 @@ static void ready_in_foreground(int report_fd)
 	(void)report_fd;
 }
 
+static void block_signals(bool block)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	(void)sigprocmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 /* The parent's part: the child's status, as far as it got. */
 static int wait_for_child(pid_t pid, int fd)
 {
@@ -80,6 +91,7 @@ static int wait_for_child(pid_t pid, int fd)
 	(void)sigaction(SIGINT, &sa, NULL);
 	(void)sigaction(SIGTERM, &sa, NULL);
 	(void)sigaction(SIGHUP, &sa, NULL);
+	block_signals(false);
 
 	do
 		n = read(fd, &status, 1);
@@ -106,6 +118,8 @@ static int run_in_background(const struct options *opt,
 
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return EXIT_SYSTEM;
+	/* A Ctrl-C from now on is for both: it waits until each can hear it. */
+	block_signals(true);
 	pid = fork();
 	if (pid < 0) {
 		complain(strerrordesc_np(errno));
@@ -116,6 +130,7 @@ static int run_in_background(const struct options *opt,
 		return wait_for_child(pid, fds[0]);
 	}
 
+	block_signals(false);
 	close(fds[0]);
 	(void)setsid();
 	if (chdir("/") != 0)

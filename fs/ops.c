@@ -31,6 +31,10 @@ void ops_reply_err(fuse_req_t req, int error)
 {
 	int positive = EIO;
 
+	/* Jobs that end because the program does. */
+	if (error == -ECANCELED)
+		error = -ENOTCONN;
+
 	lock_assert_none();
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (errors[i] == -error)

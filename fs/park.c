@@ -20,6 +20,7 @@
 
 struct slot {
 	struct slot *next;
+	struct slot *next_resuming;
 	uint64_t ticket;
 	struct request r;
 	struct parking how;
@@ -34,6 +35,7 @@ struct park {
 	struct lock_cond cond; /* for the keeper */
 	struct lock_cond idle; /* a slot was taken off */
 	struct slot *head, **tail;
+	struct slot *resuming; /* taken off, and not answered or back yet */
 	uint64_t last_ticket;
 	unsigned n;
 	bool closed;
@@ -248,12 +250,12 @@ bool park_claim(struct park *p, uint64_t ticket, struct request *ret)
 	return true;
 }
 
-void park_wake(struct park *p, uint64_t key)
+/* Off the list of those that wait, on that of those being resumed. */
+static struct slot *take_waiting_locked(struct park *p, uint64_t key)
+	REQUIRES(p->lock)
 {
 	struct slot *mine = NULL, **end = &mine, *s;
 
-	lock_assert_none();
-	lock_take(&p->lock);
 	for (struct slot **at = &p->head; *at;) {
 		if (!(*at)->waiting || (*at)->how.key != key) {
 			at = &(*at)->next;
@@ -263,7 +265,33 @@ void park_wake(struct park *p, uint64_t key)
 		s->next = NULL;
 		*end = s;
 		end = &s->next;
+		s->next_resuming = p->resuming;
+		p->resuming = s;
 	}
+	return mine;
+}
+
+static void resumed(struct park *p, struct slot *s)
+{
+	lock_take(&p->lock);
+	for (struct slot **at = &p->resuming; *at; at = &(*at)->next_resuming) {
+		if (*at == s) {
+			*at = s->next_resuming;
+			break;
+		}
+	}
+	lock_cond_wake_all(&p->idle);
+	lock_drop(&p->lock);
+	free(s);
+}
+
+void park_wake(struct park *p, uint64_t key)
+{
+	struct slot *mine, *s;
+
+	lock_assert_none();
+	lock_take(&p->lock);
+	mine = take_waiting_locked(p, key);
 	lock_drop(&p->lock);
 
 	while (mine) {
@@ -271,7 +299,7 @@ void park_wake(struct park *p, uint64_t key)
 		mine = s->next;
 		fuse_req_interrupt_func(s->r.req, NULL, NULL);
 		s->how.resume(&s->r);
-		free(s);
+		resumed(p, s);
 	}
 }
 
@@ -294,18 +322,23 @@ unsigned park_count(struct park *p)
 	return n;
 }
 
+static bool is_parked_locked(struct park *p, uint64_t key) REQUIRES(p->lock)
+{
+	for (struct slot *s = p->head; s; s = s->next)
+		if (s->how.key == key)
+			return true;
+	for (struct slot *s = p->resuming; s; s = s->next_resuming)
+		if (s->how.key == key)
+			return true;
+	return false;
+}
+
 void park_wait_idle(struct park *p, uint64_t key, int64_t deadline_ms)
 {
-	bool parked, in_time = true;
+	bool in_time = true;
 
 	lock_take(&p->lock);
-	do {
-		parked = false;
-		for (struct slot *s = p->head; s && !parked; s = s->next)
-			parked = s->how.key == key;
-		if (parked && in_time)
-			in_time =
-				lock_cond_wait(&p->idle, &p->lock, deadline_ms);
-	} while (parked && in_time);
+	while (is_parked_locked(p, key) && in_time)
+		in_time = lock_cond_wait(&p->idle, &p->lock, deadline_ms);
 	lock_drop(&p->lock);
 }

@@ -181,10 +181,8 @@ static int sync_new(struct arrive_job *j, struct box *box,
 	y->n_rows += n;
 	box_state(box, &s);
 	for (size_t i = 0; i < n; i++)
-		if (rows[i].uid >= s.uidnext && rows[i].uid < UINT32_MAX)
-			s.uidnext = rows[i].uid + 1;
-	if (s.uidnext > y->new_uidnext)
-		y->new_uidnext = s.uidnext;
+		if (rows[i].uid >= y->new_uidnext && rows[i].uid < UINT32_MAX)
+			y->new_uidnext = rows[i].uid + 1;
 	s.changed_at_ns = arrive_now_ns();
 	r = arrive_add_rows(j->fs, box, rows, n, false, &s, ids);
 	for (size_t i = 0; r == 0 && i < n; i++) {

@@ -68,7 +68,11 @@ static int make_name(struct tree *t, struct folder *parent, const char *wire,
 	r = name_of_folder(last, strlen(last), ret);
 	if (r != 0)
 		return r;
-	if (!tree_by_name_locked(t, parent, ret))
+	/*
+	 * A mailbox that is called as a message could be: the name is the
+	 * message's, which has it in every folder and for ever.
+	 */
+	if (!name_is_possible(ret) && !tree_by_name_locked(t, parent, ret))
 		return 0;
 	return name_of_folder_twin(last, strlen(last), ret);
 }

@@ -14,7 +14,10 @@
  * once the tree's lock is dropped.
  */
 
-/* Apply one line of LIST; `*ret_new` is the folder if it had to be made. */
+/*
+ * Apply one line of LIST; `*ret_new` is the folder if it had to be made, or has
+ * messages now and had none.
+ */
 static int apply_one_locked(struct tree *t, const struct mail_folder *m,
 			    struct folder **ret_new) REQUIRES(t->lock)
 {
@@ -33,6 +36,9 @@ static int apply_one_locked(struct tree *t, const struct mail_folder *m,
 	f->listed = true;
 	if (f->attrs == m->attrs)
 		return 0;
+	/* It was listed as having no messages, which is kept by the kernel. */
+	if ((f->attrs & ~m->attrs & FOLDER_NOSELECT) && f->parent)
+		*ret_new = f;
 	f->attrs = m->attrs;
 	return cache_save_folder(
 		t->fs->cache, &(struct cache_folder){.id = f->id,
@@ -53,8 +59,13 @@ static size_t sweep_locked(struct tree *t, struct folder **gone)
 	for (size_t i = t->n; i-- > 0;) {
 		struct folder *f = t->all[i];
 
-		if (f->gone || f->listed || f->n_children > 0)
+		if (f->gone || f->listed)
 			continue;
+		if (f->n_children > 0) {
+			/* No mailbox any more, but the way to some. */
+			f->attrs = FOLDER_NOSELECT | FOLDER_IMPLIED;
+			continue;
+		}
 		f->gone = true;
 		tree_unlink_locked(t, f);
 		gone[n++] = f;
@@ -68,6 +79,12 @@ static void tell_gone(struct tree *t, struct folder *f)
 	notify_removed(t->fs->notify, tree_ino(t, f->parent), f->id, f->name);
 
 	folder_drop(t->fs, f);
+}
+
+static void tell_fresh(struct tree *t, struct folder *f)
+{
+	notify_added(t->fs->notify, tree_ino(t, f->parent), f->name);
+	notify_listing(t->fs->notify, tree_ino(t, f));
 }
 
 int tree_apply(struct tree *t, const struct mail_folder *v, size_t n)
@@ -97,8 +114,7 @@ int tree_apply(struct tree *t, const struct mail_folder *v, size_t n)
 	lock_drop(&t->lock);
 
 	for (size_t i = 0; i < n_fresh; i++)
-		notify_added(t->fs->notify, tree_ino(t, fresh[i]->parent),
-			     fresh[i]->name);
+		tell_fresh(t, fresh[i]);
 	for (size_t i = 0; i < n_gone; i++)
 		tell_gone(t, gone[i]);
 	free(fresh);

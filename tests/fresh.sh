@@ -8,7 +8,8 @@
 # FRESH_BASE=FOLDER keeps the bare system there for the next time.
 
 tree=$(cd "$(dirname "$0")/.." && pwd) || exit 1
-mirror=${1:-http://deb.debian.org/debian}
+# The mirror that this machine itself uses, unless another one is named.
+mirror=${1:-$(apt-get indextargets --format '$(SITE)' 2>/dev/null | head -n 1)}
 
 fail() {
 	printf '%s\n' "$*" >&2

@@ -157,6 +157,37 @@ static void folders_whose_names_would_be_equal_are_both_there(void **state)
 	assert_string_not_equal(children[0]->name, children[1]->name);
 }
 
+static void a_mailbox_cannot_take_the_name_of_a_message(void **state)
+{
+	static const char name[] = "2026-11-21T1430Z_Alice_Hello_k3f9q7.eml";
+	struct mail_folder v[] = {FOLDER(name)};
+	struct folder *children[2];
+	struct world *w = *state;
+
+	assert_int_equal(tree_apply(w->fs.tree, v, 1), 0);
+	assert_null(walk(w, name, NULL));
+	assert_int_equal(tree_children(w->fs.tree, tree_root(w->fs.tree), 0,
+				       children, 2),
+			 1);
+	assert_non_null(strstr(children[0]->name, "%~"));
+}
+
+static void a_parent_that_is_no_mailbox_any_more_has_no_messages(void **state)
+{
+	struct mail_folder before[] = {FOLDER("x"), FOLDER("x/y")};
+	struct mail_folder after[] = {FOLDER("x/y")};
+	struct world *w = *state;
+	struct folder *f;
+
+	assert_int_equal(tree_apply(w->fs.tree, before, 2), 0);
+	assert_int_equal(tree_apply(w->fs.tree, after, 1), 0);
+	f = walk(w, "x", NULL);
+	assert_non_null(f);
+	assert_true(f->attrs & FOLDER_NOSELECT);
+	assert_int_equal(tree_apply(w->fs.tree, before, 2), 0);
+	assert_false(f->attrs & FOLDER_NOSELECT);
+}
+
 static void ids_are_the_same_after_a_remount(void **state)
 {
 	struct mail_folder v[] = {FOLDER("INBOX"), FOLDER("a/b"),
@@ -245,6 +276,8 @@ int main(void)
 		TEST(a_parent_listed_after_its_child_is_the_same_folder),
 		TEST(names_that_differ_in_case_only_are_two),
 		TEST(folders_whose_names_would_be_equal_are_both_there),
+		TEST(a_mailbox_cannot_take_the_name_of_a_message),
+		TEST(a_parent_that_is_no_mailbox_any_more_has_no_messages),
 		TEST(ids_are_the_same_after_a_remount),
 		TEST(what_the_server_lists_no_more_goes),
 		TEST(a_parent_stays_while_a_child_is_listed),
