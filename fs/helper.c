@@ -209,7 +209,7 @@ static void watch_parent(pid_t parent)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	orphaned_fd = signalfd(-1, &set, SFD_CLOEXEC);
 	if (orphaned_fd < 0)
 		_exit(1);

@@ -47,6 +47,7 @@ mount -t proc proc "$new/proc" || exit 1
 [ -e "$new/dev/fuse" ] || mknod -m 666 "$new/dev/fuse" c 10 229 || exit 1
 mount -t devpts -o newinstance,ptmxmode=666 devpts "$new/dev/pts"
 ln -sf pts/ptmx "$new/dev/ptmx"
+ln -sf ../proc/self/mounts "$new/etc/mtab"
 cp /etc/resolv.conf "$new/etc/resolv.conf"
 echo '127.0.0.1 localhost' >"$new/etc/hosts"
 grep -lE 'Acquire::' /etc/apt/apt.conf.d/* /etc/apt/apt.conf 2>/dev/null |

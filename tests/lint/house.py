@@ -18,17 +18,28 @@ MAX_FILE, MAX_FUNCTION = 450, 70
 HEAD_COMMENT_MIN, HEAD_COMMENT_MAX = 3, 80
 
 
+def listed_by_git(tree):
+    """Names, or None: no git here, or this is no checkout."""
+    try:
+        text = subprocess.run(
+            ["git", "-c", "safe.directory=*", "-C", str(tree), "ls-files",
+             "-z", "--cached", "--others", "--exclude-standard"],
+            capture_output=True)
+    except OSError:
+        return None
+    if text.returncode != 0:
+        return None
+    return [n for n in text.stdout.decode().split("\0") if n]
+
+
 def tracked(tree):
     """Files of the project: tracked or new, not ignored."""
-    text = subprocess.run(
-        ["git", "-c", "safe.directory=*", "-C", str(tree), "ls-files", "-z",
-         "--cached", "--others", "--exclude-standard"], capture_output=True)
-    if text.returncode == 0:
-        names = [n for n in text.stdout.decode().split("\0") if n]
-    else:
+    names = listed_by_git(tree)
+    if names is None:
         names = []
         for top, dirs, files in os.walk(tree):
-            dirs[:] = [d for d in dirs if d not in (".git", "__pycache__")]
+            dirs[:] = [d for d in dirs if d not in (".git", "__pycache__")
+                       and not (top == str(tree) and d.startswith("build"))]
             names += [os.path.relpath(os.path.join(top, f), tree)
                       for f in files if f != ".git"]
     return sorted(n for n in set(names) if (tree / n).is_file())
