@@ -21,6 +21,7 @@
 #include "fs/store.h"
 #include "fs/tree.h"
 #include "imap/log.h"
+#include "imap/secret.h"
 
 /*
  * The order of things. Up: helper process (before any thread), cache, engine,
@@ -415,6 +416,7 @@ int start_and_serve(const struct options *opt, const struct account *account,
 	fs->timeout_ms = (int64_t)opt->timeout_s * 1000;
 	fs->mounted_at = time(NULL);
 
+	secret_stay(secret); /* the helper needs no password */
 	if (helper_start(report_fd, &s.helper_fd, &s.helper_pid) != 0) {
 		complain("cannot start the helper process");
 		return EXIT_SYSTEM;

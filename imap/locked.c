@@ -9,9 +9,9 @@
 /*
  * Whole pages from mmap(2), so that locking and hiding them touches nothing
  * else. They live on in a child of fork(2), since the program goes to the
- * background with its password: MADV_WIPEONFORK would be wrong here. A lock
- * that RLIMIT_MEMLOCK does not allow is no error: swap is a smaller risk than
- * a mount that does not work.
+ * background with its password; once it is there, locked_stay() keeps them
+ * from further children. A lock that RLIMIT_MEMLOCK does not allow is no error:
+ * swap is a smaller risk than a mount that does not work.
  */
 
 void locked_again(void *p, size_t n)
@@ -19,6 +19,12 @@ void locked_again(void *p, size_t n)
 	if (mlock(p, n) < 0)
 		log_debug("secret: memory cannot be locked: %s",
 			  strerrordesc_np(errno));
+}
+
+void locked_stay(void *p, size_t n)
+{
+	/* A kernel before 4.14 cannot: the child is ours all the same. */
+	(void)madvise(p, n, MADV_WIPEONFORK);
 }
 
 void *locked_alloc(size_t n)

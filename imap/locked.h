@@ -20,4 +20,7 @@ void locked_free(void *p, size_t n);
  */
 void locked_again(void *p, size_t n);
 
+/* Children of fork(2) from now on find zeroes there. */
+void locked_stay(void *p, size_t n);
+
 #endif

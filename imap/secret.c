@@ -70,6 +70,11 @@ static struct secret *make(enum secret_kind kind)
 	return s;
 }
 
+void secret_stay(struct secret *s)
+{
+	locked_stay(s, sizeof(*s));
+}
+
 void secret_free(struct secret *s)
 {
 	if (!s)

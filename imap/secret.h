@@ -49,6 +49,9 @@ MUST_CHECK int secret_new(enum secret_kind kind, const char *bytes, size_t n,
 
 void secret_free(struct secret *s);
 
+/* The program is where it stays: later children do not get a copy. */
+void secret_stay(struct secret *s);
+
 enum secret_kind secret_kind(const struct secret *s);
 
 /*

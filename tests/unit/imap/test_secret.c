@@ -344,11 +344,39 @@ static void a_secret_survives_a_fork(void **state)
 	secret_free(s);
 }
 
+static void later_children_do_not_get_a_copy(void **state)
+{
+	char buf[SECRET_MAX + 1];
+	struct secret *s = NULL;
+	int status = 0;
+	pid_t pid;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(secret_new(SECRET_PASSWORD, "hunter2", 7, &s), 0);
+	secret_stay(s);
+	pid = fork();
+	if (pid == 0) {
+		const char *at = (const char *)s;
+
+		for (size_t i = 0; i < 4096; i++)
+			if (at[i] != 0)
+				_exit(1);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	secret_get(s, buf, &n);
+	assert_string_equal(buf, "hunter2");
+	secret_free(s);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_home, remove_home)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(later_children_do_not_get_a_copy),
 		TEST(a_command_gives_one_line),
 		TEST(a_child_left_behind_does_not_hold_us),
 		TEST(a_failed_command_says_why_but_never_the_secret),
