@@ -47,7 +47,7 @@ void fetch_row(struct job *job, struct session *s, struct fetch *f);
 
 /*
  * May bodies come that a cancelled job asked for? They could be other parts of
- * the messages that are to be asked for now, and be taken for those.
+ * the messages that this job is about to ask for, and be taken for those.
  */
 bool fetch_has_forgotten(const struct session *s);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "imap/frame.h"
+#include "imap/frame_body.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -164,89 +164,6 @@ static int find_marker(struct frame *f, size_t end, struct marker *ret)
 	return 1;
 }
 
-static const char *skip_blanks(const char *p, const char *end)
-{
-	while (p < end && *p == ' ')
-		p++;
-	return p;
-}
-
-/* Is this `* n FETCH (`? */
-static bool is_fetch(const char *p, const char *end)
-{
-	size_t digits;
-
-	if (p == end || *p != '*')
-		return false;
-	p = skip_blanks(p + 1, end);
-	digits = strspn(p, "0123456789");
-	if (digits == 0)
-		return false;
-	p = skip_blanks(p + digits, end);
-	if (end - p < 5 || strncasecmp(p, "FETCH", 5) != 0)
-		return false;
-	p = skip_blanks(p + 5, end);
-	return p < end && *p == '(';
-}
-
-/* Does [start, end) end in `word`, at the beginning of an item? */
-static bool ends_in_item(const char *start, const char *end, const char *word)
-{
-	size_t n = strlen(word);
-
-	if ((size_t)(end - start) <= n)
-		return false;
-	if (strncasecmp(end - n, word, n) != 0)
-		return false;
-	return end[-(long)n - 1] == ' ' || end[-(long)n - 1] == '(';
-}
-
-/* Step back over `<123>`, the origin of a partial body. */
-static const char *before_origin(const char *start, const char *end)
-{
-	const char *p = end;
-
-	if (p == start || p[-1] != '>')
-		return end;
-	p--;
-	while (p > start && p[-1] >= '0' && p[-1] <= '9')
-		p--;
-	return p > start && p[-1] == '<' ? p - 1 : end;
-}
-
-/*
- * Is the literal behind [p, end) the body of a message? Only in a FETCH, only
- * as one of its own items (depth 1; a label or a flag may be called RFC822
- * too), and not a header, which is small and wanted inside the response.
- */
-static bool is_body(const struct frame *f, const char *p, const char *end)
-{
-	const char *line = f->text + f->line;
-	const char *open;
-
-	if (f->depth != 1 || !is_fetch(p, end))
-		return false;
-	while (end > line && end[-1] == ' ')
-		end--;
-	if (ends_in_item(p, end, "RFC822") ||
-	    ends_in_item(p, end, "RFC822.TEXT"))
-		return true;
-
-	end = before_origin(line, end);
-	if (end == line || end[-1] != ']')
-		return false;
-	/*
-	 * In this line only, or a response of many literals would be looked
-	 * through from its beginning for each of them.
-	 */
-	open = memrchr(line, '[', (size_t)(end - line));
-	if (!open)
-		return false;
-	if (end - open > 6 && strncasecmp(open + 1, "HEADER", 6) == 0)
-		return false;
-	return ends_in_item(p, open, "BODY") || ends_in_item(p, open, "BINARY");
-}
-
 /* --- the machine --- */
 
 static void start_response(struct frame *f)
@@ -285,7 +202,9 @@ static int rewrite_marker(struct frame *f, size_t at, uint64_t size)
 
 static int begin_literal(struct frame *f, const struct marker *m)
 {
-	bool body = m->size > 0 && is_body(f, f->text, f->text + m->at);
+	/* As an item of the FETCH itself (a label may be called RFC822). */
+	bool body = m->size > 0 && f->depth == 1 &&
+		    frame_is_body(f->text, f->text + f->line, f->text + m->at);
 	int r;
 
 	if (m->size > (body ? FRAME_BODY_MAX : FRAME_LITERAL_MAX))
