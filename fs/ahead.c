@@ -50,6 +50,11 @@ static int way(const struct stream *s, uint64_t id)
 	uint64_t back = s->near.back < s->front && s->near.back ? s->near.back
 								: s->front;
 
+	/* How far it has been looked is not known at this moment. */
+	if (s->looking && s->dir > 0 && id > s->last && id - s->last <= RING)
+		return 1;
+	if (s->looking && s->dir < 0 && id < s->last && s->last - id <= RING)
+		return -1;
 	if (s->dir >= 0 && id > s->last && id <= (s->dir ? on : s->near.on))
 		return 1;
 	if (s->dir <= 0 && id < s->last &&
@@ -96,17 +101,30 @@ static struct stream *recycle_locked(struct ahead *a) REQUIRES(a->lock)
 	return oldest;
 }
 
-/* The reader has passed these. */
+/*
+ * The reader has passed these. One that was to be stored, and was asked for
+ * all the same, says that it has caught up with the storing: it then reads the
+ * next few by itself, while those behind them are stored, or both would do the
+ * same work.
+ */
 static void pass_locked(struct stream *s, uint64_t id)
 {
+	bool caught_up = false;
+	unsigned i;
+
 	while (s->n_ring > 0) {
 		struct ahead_item *first = &s->ring[s->ring_at];
 
 		if (s->dir > 0 ? first->id > id : first->id < id)
-			return;
+			break;
+		caught_up = first->id == id && first->stored;
 		s->bytes -= first->bytes;
 		s->ring_at = (s->ring_at + 1) % RING;
 		s->n_ring--;
+	}
+	if (caught_up && s->n_ring > 0) {
+		i = s->n_ring < LEFT_ALONE ? s->n_ring : LEFT_ALONE;
+		s->left = s->ring[(s->ring_at + i - 1) % RING].id;
 	}
 }
 
@@ -140,7 +158,7 @@ struct walk {
 	size_t room; /* messages that may still be looked at */
 	uint64_t bytes_room;
 	struct ahead_set *set;
-	struct ahead_item seen[RING];
+	struct ahead_item seen[WINDOW_MAX];
 	size_t n_seen;
 };
 
@@ -159,7 +177,8 @@ static void take(struct walk *w, const struct cache_msg *m,
 	w->bytes_room -= m->size < w->bytes_room ? m->size : w->bytes_room;
 	if (cached) {
 		/* The first of a walk tells that the reader has got there. */
-		if (m->held > 0 && w->n_seen > 1)
+		item->stored = m->held > 0 && w->n_seen > 1;
+		if (item->stored)
 			store_push(w->fs->store, w->f, cached);
 	} else if (m->size <= CACHE_CHUNK ||
 		   !cache_has_body(w->fs->cache, m->id)) {
@@ -233,6 +252,8 @@ static void looked_locked(struct stream *s, const struct walk *w,
 		s->bytes += w->seen[i].bytes;
 	}
 	s->front = w->at;
+	if (s->dir > 0 ? s->front < s->last : s->front > s->last)
+		s->front = s->last; /* the reader was faster */
 	s->near = near;
 	pass_locked(s, s->last);
 }
@@ -254,48 +275,67 @@ static void look(struct fs *fs, struct stream *s, struct walk *w)
 	lock_drop(&a->lock);
 }
 
-void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m)
+/* The reader is here now. May be looked ahead of it? Then `w` says how far. */
+static bool advance_locked(struct ahead *a, struct stream *s, uint64_t id,
+			   int dir, struct walk *w) REQUIRES(a->lock)
+{
+	s->dir = dir;
+	s->last = id;
+	s->recent[s->n_recent++ % RECENT] = id;
+	s->used = ++a->clock;
+	if (s->n_ring == 0 && !s->looking)
+		s->front = id;
+	if (s->window < WINDOW_MAX)
+		s->window *= 2;
+	pass_locked(s, id);
+	return may_look_locked(a, s, w);
+}
+
+/* Nobody is followed here yet: this may be the first of many reads. */
+static void begin(struct fs *fs, struct folder *f, uint64_t id)
 {
 	struct ahead *a = fs->ahead;
-	struct walk *w = calloc(1, sizeof(*w));
 	struct near near;
+	struct box *box;
+	int dir;
+
+	if (folder_get(fs, f, &box) != 0)
+		return;
+	near = find_near(box, id, id);
+	folder_put(fs, f);
+
+	lock_take(&a->lock);
+	if (!match_locked(a, f, id, &dir))
+		start_locked(a, f, id, near);
+	lock_drop(&a->lock);
+}
+
+void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m)
+{
+	struct walk w = {.fs = fs, .f = f};
+	struct ahead *a = fs->ahead;
 	struct stream *s;
 	bool more = false;
 	int dir = 0;
 
-	if (!w)
-		return; /* a reader without read-ahead is only slower */
-	if (folder_get(fs, f, &w->box) != 0) {
-		free(w);
-		return;
-	}
-	w->fs = fs;
-	w->f = f;
-	near = find_near(w->box, m->id, m->id);
-
 	lock_take(&a->lock);
 	s = match_locked(a, f, m->id, &dir);
-	if (!s) {
-		start_locked(a, f, m->id, near);
-	} else if (dir != 0) {
-		s->dir = dir;
-		s->last = m->id;
-		s->recent[s->n_recent++ % RECENT] = m->id;
-		s->used = ++a->clock;
-		if (s->n_ring == 0 && !s->looking)
-			s->front = m->id;
-		if (s->window < WINDOW_MAX)
-			s->window *= 2;
-		pass_locked(s, m->id);
-		more = may_look_locked(a, s, w);
-		if (!more && !s->looking && s->n_ring == 0)
-			s->near = near;
-	}
+	if (s && dir != 0)
+		more = advance_locked(a, s, m->id, dir, &w);
 	lock_drop(&a->lock);
-	if (more)
-		look(fs, s, w);
-	folder_put(fs, f);
-	free(w);
+	if (!s)
+		begin(fs, f, m->id);
+	if (!more)
+		return;
+
+	if (folder_get(fs, f, &w.box) == 0) {
+		look(fs, s, &w);
+		folder_put(fs, f);
+	} else {
+		lock_take(&a->lock);
+		s->looking = false;
+		lock_drop(&a->lock);
+	}
 }
 
 bool ahead_is_wanted(struct fs *fs, struct folder *f, uint64_t id)

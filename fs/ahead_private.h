@@ -8,9 +8,10 @@
 #include "fs/ahead.h"
 
 #define STREAMS 16
-#define RECENT 8                     /* messages that a stream has just read */
-#define RING 512                     /* messages looked at, not read yet */
-#define WINDOW_MAX 256               /* messages */
+#define RECENT 8       /* messages that a stream has just read */
+#define RING 512       /* messages looked at, not read yet */
+#define LEFT_ALONE 12  /* messages that a reader who caught up reads itself */
+#define WINDOW_MAX 256 /* messages */
 #define AHEAD_MESSAGE_MAX (2u << 20) /* larger ones are not fetched ahead */
 #define FRESH 4096
 #define SET_MESSAGES 32
@@ -21,6 +22,7 @@
 struct ahead_item {
 	uint64_t id;
 	uint64_t bytes;
+	bool stored; /* the kernel was to be given it */
 };
 
 /* The neighbours of a message: as far as a reader may jump; 0: none. */
@@ -36,7 +38,8 @@ struct stream {
 	uint64_t last;  /* the message read last */
 	uint64_t front; /* all from there to here has been looked at */
 	struct near near;
-	int dir; /* 1: ascending ids, -1: descending, 0: not known */
+	int dir;       /* 1: ascending ids, -1: descending, 0: not known */
+	uint64_t left; /* up to here the reader is left to itself; 0: nowhere */
 	unsigned window;
 	bool looking;   /* a thread walks ahead of it at this moment */
 	uint64_t used;  /* by the table's clock */
