@@ -9,6 +9,7 @@
 
 tree=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 # The mirror that this machine itself uses, unless another one is named.
+# shellcheck disable=SC2016
 mirror=${1:-$(apt-get indextargets --format '$(SITE)' 2>/dev/null | head -n 1)}
 
 fail() {
@@ -27,7 +28,7 @@ fi
 
 new=$(mktemp -d "${TMPDIR:-/tmp}/imapfs-fresh-XXXXXX") || exit 1
 cleanup() {
-	umount -l "$new/proc" "$new/dev/fuse" "$new/dev/pts" 2>/dev/null
+	umount -l "$new/proc" "$new/sys" "$new/dev/fuse" "$new/dev/pts" 2>/dev/null
 	rm -rf --one-file-system "$new"
 }
 trap cleanup EXIT
@@ -44,6 +45,7 @@ fi
 # the way to the packages.
 mkdir -p "$new/proc" "$new/dev/pts"
 mount -t proc proc "$new/proc" || exit 1
+mount -t sysfs sysfs "$new/sys" || exit 1
 [ -e "$new/dev/fuse" ] || mknod -m 666 "$new/dev/fuse" c 10 229 || exit 1
 mount -t devpts -o newinstance,ptmxmode=666 devpts "$new/dev/pts"
 ln -sf pts/ptmx "$new/dev/ptmx"

@@ -365,14 +365,17 @@ def readable_python():
 
 
 def own_namespace():
-    """Root only: a private mount namespace with /dev/fuse for everybody."""
+    """Root only: a private mount namespace with what every Debian has and a
+    sandbox may not: /dev/fuse for everybody, and fusectl."""
     if os.geteuid() != 0 or os.environ.get(NAMESPACE):
         return
     os.environ[NAMESPACE] = "1"
     script = ('d=$(mktemp -d) && mount -t tmpfs none "$d" && '
               'mknod -m 666 "$d/fuse" c 10 229 && '
               'mount --bind "$d/fuse" /dev/fuse && umount -l "$d" && '
-              'rmdir "$d"; exec "$@"')
+              'rmdir "$d"; c=/sys/fs/fuse/connections; '
+              '[ ! -d $c ] || mountpoint -q $c || '
+              'mount -t fusectl none $c; exec "$@"')
     inner = ["sh", "-c", script, "sh", sys.executable, "-B", *sys.argv]
     probe = subprocess.run(["unshare", "-m", "true"], capture_output=True)
     if probe.returncode == 0 and os.path.exists("/dev/fuse"):

@@ -196,7 +196,9 @@ def test_replays_that_wait_cost_little_memory(env):
     m.wait_status(lambda s: s["jobs"]["running"] == 0)
     grown = m.rss_anon() - before
     os.kill(helper, signal.SIGCONT)
-    assert grown < 24 << 20, grown
+    # The allocator of a sanitizer keeps what was freed.
+    limit = 24 if slowdown() == 1 else 192
+    assert grown < limit << 20, grown
 
 
 def test_new_uidvalidity_while_replays_wait(env):
