@@ -2,6 +2,7 @@
 #include "fs/arrive.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -159,5 +160,7 @@ static void list_done(void *ctx, int result, const struct imap_error *why)
 			  why ? why->text : "");
 	}
 	folder_job_done(j->fs, j->f, result);
+	/* A large listing leaves much behind that nothing else will need. */
+	(void)malloc_trim(0);
 	free(j);
 }
