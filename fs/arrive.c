@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "fs/notify.h"
+#include "imap/log.h"
 
 /*
  * What listing.c and sync.c share: the way of a row from the server into the
@@ -57,7 +58,7 @@ int arrive_add_rows(struct fs *fs, struct box *box, const struct mail_row *rows,
  * Every row of the box goes: the mailbox is another one (UIDVALIDITY). Also
  * those that were not shown yet: their UIDs mean other messages now.
  */
-int arrive_forget_all(struct fs *fs, struct folder *f, struct box *box)
+static int forget_all(struct fs *fs, struct folder *f, struct box *box)
 {
 	struct cache_state none = {.changed_at_ns = arrive_now_ns()};
 	uint64_t dir = tree_ino(fs->tree, f);
@@ -80,6 +81,17 @@ int arrive_forget_all(struct fs *fs, struct folder *f, struct box *box)
 	/* The kernel may have kept the listing and none of its messages. */
 	notify_listing(fs->notify, dir);
 	return r;
+}
+
+int arrive_made_anew(struct fs *fs, struct folder *f, struct box *box)
+{
+	int r;
+
+	log_warn("sync: folder '%s' was made anew on the server: it is listed "
+		 "again",
+		 f->path);
+	r = forget_all(fs, f, box);
+	return r == 0 ? -ESTALE : r;
 }
 
 struct arrive_job *arrive_job_new(struct fs *fs, struct folder *f)

@@ -31,9 +31,10 @@ MUST_CHECK int arrive_add_rows(struct fs *fs, struct box *box,
 
 /*
  * The mailbox is another one than it was (UIDVALIDITY, RFC 9051 section
- * 2.3.1.1): every row goes, the kernel is told, the state is empty.
+ * 2.3.1.1): every row goes, the kernel is told, the state is empty. -ESTALE if
+ * that was done: the folder is to be listed from the start.
  */
-MUST_CHECK int arrive_forget_all(struct fs *fs, struct folder *f,
-				 struct box *box);
+MUST_CHECK int arrive_made_anew(struct fs *fs, struct folder *f,
+				struct box *box);
 
 #endif

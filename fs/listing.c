@@ -71,12 +71,7 @@ static int list_opened(void *ctx, const struct imap_mailbox *now)
 		s.changed_at_ns = arrive_now_ns();
 		r = box_set_state(box, &s);
 	} else if (s.uidvalidity != now->uidvalidity) {
-		log_warn("sync: folder '%s' was made anew on the server: it is "
-			 "listed again",
-			 j->f->path);
-		r = arrive_forget_all(j->fs, j->f, box);
-		if (r == 0)
-			r = -ESTALE;
+		r = arrive_made_anew(j->fs, j->f, box);
 	}
 	folder_put(j->fs, j->f);
 

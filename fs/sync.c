@@ -100,12 +100,7 @@ static int sync_opened(void *ctx, const struct imap_mailbox *now)
 		y->new_uidnext = now->uidnext;
 	box_state(box, &s);
 	if (s.uidvalidity != now->uidvalidity) {
-		log_warn("sync: folder '%s' was made anew on the server: it is "
-			 "listed again",
-			 j->f->path);
-		r = arrive_forget_all(j->fs, j->f, box);
-		if (r == 0)
-			r = -ESTALE;
+		r = arrive_made_anew(j->fs, j->f, box);
 	}
 	folder_put(j->fs, j->f);
 	return r;
