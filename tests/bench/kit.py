@@ -88,6 +88,8 @@ def options(parser, rounds=5, rtt=50, mbit=100, limit=3000):
     add("--mbit", type=float, default=mbit, help="Mbit/s, each way")
     add("--tmp", help="where the data goes; should be ext4")
     add("--limit", type=int, default=limit, help="seconds for all of it")
+    add("--plain", action="store_true",
+        help="the server does not offer COMPRESS")
     add("--small", action="store_true",
         help=f"sizes divided by {SMALL}, to try whether all of it runs")
     o = parser.parse_args()
@@ -144,7 +146,8 @@ class Bench:
             self.certs = Certs(self.tmp / "certs")
             self.server = Dovecot(
                 self.tmp / "server", self.certs.valid, format="maildir",
-                special=(), start=False, extra=SERVER_EXTRA,
+                special=(), start=False, extra=SERVER_EXTRA.replace(
+                    " imap_zlib", "" if self.o.plain else " imap_zlib"),
                 **self.server_options)
             # Without its folder the server writes no raw logs.
             shutil.rmtree(self.server.dir / "rawlog" / USER)

@@ -68,7 +68,8 @@ def compare(b, count):
     found = alternate(o.rounds, {
         "ours": lambda: ours(b, count),
         "plain": lambda: b.raw(port, BOX, command),
-        "deflate": lambda: b.raw(port, BOX, command, compress=True)})
+        "deflate": lambda: b.raw(port, BOX, command,
+                                 compress=not o.plain)})
 
     def middle(name, key="seconds"):
         return median(x[key] for x in found[name])
