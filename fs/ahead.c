@@ -51,9 +51,11 @@ static int way(const struct stream *s, uint64_t id)
 								: s->front;
 
 	/* How far it has been looked is not known at this moment. */
-	if (s->looking && s->dir > 0 && id > s->last && id - s->last <= RING)
+	if (s->looking && s->dir > 0 && id > s->last &&
+	    id - s->last <= s->window)
 		return 1;
-	if (s->looking && s->dir < 0 && id < s->last && s->last - id <= RING)
+	if (s->looking && s->dir < 0 && id < s->last &&
+	    s->last - id <= s->window)
 		return -1;
 	if (s->dir >= 0 && id > s->last && id <= (s->dir ? on : s->near.on))
 		return 1;

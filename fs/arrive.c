@@ -71,7 +71,7 @@ static int forget_all(struct fs *fs, struct folder *f, struct box *box)
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (box_find_uid(box, uids[i], &m) != 0)
 			continue;
-		r = box_remove(box, &m.id, 1);
+		r = folder_remove(fs, f, box, &m);
 		if (r == 0 && m.held > 0)
 			notify_removed(fs->notify, dir, m.id, m.name);
 	}

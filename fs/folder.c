@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #include "fs/notify.h"
 #include "fs/park.h"
@@ -304,36 +305,94 @@ bool folder_is_held(struct folder *f)
 	return held;
 }
 
+/* The body of a message that is gone, while the kernel holds its inode. */
+struct ghost {
+	struct ghost *next;
+	uint64_t id;
+	struct body *body;
+};
+
+int folder_remove(struct fs *fs, struct folder *f, struct box *box,
+		  const struct cache_msg *m)
+{
+	struct ghost *g = NULL;
+
+	/* Without memory for it a reader gets ENOENT: better than staying. */
+	if (m->held > 0 && cache_has_body(fs->cache, m->id))
+		g = calloc(1, sizeof(*g));
+	if (g) {
+		g->id = m->id;
+		if (body_open(fs->cache, m->id, m->size, &g->body) != 0) {
+			free(g);
+			g = NULL;
+		}
+	}
+	if (g) {
+		lock_take(&f->lock);
+		g->next = f->ghosts;
+		f->ghosts = g;
+		lock_drop(&f->lock);
+	}
+	return box_remove(box, &m->id, 1);
+}
+
+static void drop_ghost(struct folder *f, uint64_t id)
+{
+	struct ghost *gone = NULL;
+
+	lock_take(&f->lock);
+	for (struct ghost **at = &f->ghosts; *at; at = &(*at)->next) {
+		if ((*at)->id != id)
+			continue;
+		gone = *at;
+		*at = gone->next;
+		break;
+	}
+	lock_drop(&f->lock);
+	if (!gone)
+		return;
+	body_put(gone->body);
+	free(gone);
+}
+
+void folder_drop_ghosts(struct folder *f)
+{
+	while (f->ghosts)
+		drop_ghost(f, f->ghosts->id);
+}
+
 void folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 			   uint64_t n)
 {
+	struct cache_msg m;
 	struct box *box;
+	bool gone;
 
 	if (folder_get(fs, f, &box) != 0)
 		return;
 
 	box_release(box, id, n);
+	gone = box_find_id(box, id, &m) != 0;
 	folder_put(fs, f);
+	if (gone)
+		drop_ghost(f, id);
 }
 
 /* The row as the replay would have left it; true: the kernel must be told. */
-static bool settle(struct box *box, enum replay_op op, uint64_t id, int error,
-		   struct cache_msg *m)
+static bool settle(struct fs *fs, struct folder *f, struct box *box,
+		   enum replay_op op, int error, struct cache_msg *m)
 {
-	if (box_find_id(box, id, m) != 0 || m->dead)
-		return false;
-
 	switch (op) {
 	case REPLAY_CREATE:
 		/* Announced, but the call failed: the kernel may not know. */
 		if (m->announced)
 			return error != 0;
-		box_announce(box, id);
+		box_announce(box, m->id);
 		return true;
 	case REPLAY_UNLINK:
 		if (!m->doomed)
 			return false;
-		if (box_remove(box, &id, 1) != 0)
+		if (folder_remove(fs, f, box, m) != 0)
 			log_warn("folder: cannot forget '%s'", m->name);
 		return true;
 	case REPLAY_ATTRIB:
@@ -351,9 +410,11 @@ void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
 	bool last;
 
 	if (folder_get(fs, f, &box) == 0) {
-		if (op == REPLAY_ATTRIB && error == 0)
-			; /* the reply to utimensat told the kernel */
-		else if (settle(box, op, id, error, &m)) {
+		/* The reply to utimensat told the kernel. */
+		bool told = op == REPLAY_ATTRIB && error == 0;
+
+		if (!told && box_find_id(box, id, &m) == 0 && !m.dead &&
+		    settle(fs, f, box, op, error, &m)) {
 			if (op == REPLAY_CREATE)
 				notify_added(fs->notify, dir, m.name);
 			else if (op == REPLAY_UNLINK)

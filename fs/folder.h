@@ -69,6 +69,16 @@ void folder_release(struct fs *fs, struct folder *f, uint64_t n);
 /* Does the kernel know the directory, so that it must be told of changes? */
 bool folder_is_held(struct folder *f);
 
+/*
+ * A message leaves the box. If the kernel holds it, somebody may have it open:
+ * its body, if it is here, stays readable until the kernel forgets it.
+ */
+MUST_CHECK int folder_remove(struct fs *fs, struct folder *f, struct box *box,
+			     const struct cache_msg *m);
+
+/* Give back the bodies kept so; before the cache is closed. */
+void folder_drop_ghosts(struct folder *f);
+
 /* References by the kernel to a message in it were given back. */
 void folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 			   uint64_t n);

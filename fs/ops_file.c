@@ -231,7 +231,7 @@ void ops_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 	if (error == 0 && !m.doomed)
 		error = -ENOENT;
 	if (error == 0)
-		error = box_remove(box, &m.id, 1);
+		error = folder_remove(fs, f, box, &m);
 	folder_put(fs, f);
 	ops_reply_err(req, error);
 }

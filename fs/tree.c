@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/folder.h"
 #include "imap/names.h"
 
 /*
@@ -41,6 +42,7 @@ static void folder_destroy(struct folder *f)
 	if (!f)
 		return;
 
+	folder_drop_ghosts(f);
 	if (f->box)
 		box_close(f->box);
 	lock_finish(&f->lock);

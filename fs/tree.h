@@ -47,6 +47,7 @@ struct folder {
 	int64_t synced_ms;   /* monotonic; 0: not in this mount */
 	int64_t failed_ms;   /* when the last job failed; 0: it did not */
 	int error;           /* of that job */
+	struct ghost *ghosts; /* bodies of removed messages that are open */
 	unsigned replays;    /* not yet answered by the helper */
 	struct sync *sync;   /* what the running sync has collected */
 	bool doubted;        /* the last one missed some; the job's own */
