@@ -35,24 +35,24 @@ struct folder {
 	/* The kernel keeps that some name is not in it; never unset. */
 	_Atomic bool told_missing;
 
-	struct lock lock;   /* RANK_FOLDER; guards the rest (folder.c) */
-	int64_t mtime_ns;   /* as stored, while there is no box; 0: none */
-	struct box *box;    /* NULL: not entered yet, or dropped */
-	unsigned box_users; /* who may be using `box` at this moment */
-	uint64_t held;      /* references by the kernel to the directory */
-	enum folder_busy { FOLDER_IDLE, FOLDER_LISTING, FOLDER_SYNCING } busy;
+	struct lock lock; /* RANK_FOLDER; guards the rest (folder.c) */
+	int64_t mtime_ns; /* as stored, while there is no box; 0: none */
+	struct box *box;  /* NULL: not entered yet, or dropped */
+	uint64_t held;    /* references by the kernel to the directory */
 	imap_job job;
-	uint64_t gen;        /* moves with every row, end and error */
-	int64_t progress_ms; /* of the running listing */
-	int64_t synced_ms;   /* monotonic; 0: not in this mount */
-	int64_t failed_ms;   /* when the last job failed; 0: it did not */
-	int error;           /* of that job */
+	uint64_t gen;         /* moves with every row, end and error */
+	int64_t progress_ms;  /* of the running listing */
+	int64_t synced_ms;    /* monotonic; 0: not in this mount */
+	int64_t failed_ms;    /* when the last job failed; 0: it did not */
 	struct ghost *ghosts; /* bodies of removed messages that are open */
-	unsigned replays;    /* not yet answered by the helper */
-	struct sync *sync;   /* what the running sync has collected */
-	bool doubted;        /* the last one missed some; the job's own */
-	uint64_t n_listed;   /* rows of the running listing */
-	uint64_t n_expected; /* messages, as EXAMINE said */
+	struct sync *sync;    /* what the running sync has collected */
+	uint64_t n_listed;    /* rows of the running listing */
+	uint64_t n_expected;  /* messages, as EXAMINE said */
+	unsigned box_users;   /* who may be using `box` at this moment */
+	enum folder_busy { FOLDER_IDLE, FOLDER_LISTING, FOLDER_SYNCING } busy;
+	int error;        /* of that job */
+	unsigned replays; /* not yet answered by the helper */
+	bool doubted;     /* the last one missed some; the job's own */
 };
 
 /* The tree as the cache has it. -ENOMEM, or cache errors. */
