@@ -28,7 +28,7 @@ fi
 
 new=$(mktemp -d "${TMPDIR:-/tmp}/imapfs-fresh-XXXXXX") || exit 1
 cleanup() {
-	umount -l "$new/proc" "$new/sys" "$new/dev/fuse" "$new/dev/pts" 2>/dev/null
+	umount -l "$new/proc" "$new/sys/fs/fuse/connections" "$new/sys" "$new/dev/fuse" "$new/dev/pts" "$new" 2>/dev/null
 	rm -rf --one-file-system "$new"
 }
 trap cleanup EXIT
@@ -44,8 +44,10 @@ fi
 # What a machine has that a chroot has not: processes, devices, names, and
 # the way to the packages.
 mkdir -p "$new/proc" "$new/dev/pts"
+mount --bind "$new" "$new" || exit 1 # or unshare(1) cannot work in it
 mount -t proc proc "$new/proc" || exit 1
 mount -t sysfs sysfs "$new/sys" || exit 1
+mount -t fusectl fusectl "$new/sys/fs/fuse/connections" || exit 1
 [ -e "$new/dev/fuse" ] || mknod -m 666 "$new/dev/fuse" c 10 229 || exit 1
 mount -t devpts -o newinstance,ptmxmode=666 devpts "$new/dev/pts"
 ln -sf pts/ptmx "$new/dev/ptmx"
