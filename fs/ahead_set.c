@@ -97,10 +97,11 @@ static void keep(struct ahead_set *set)
 	struct ahead *a = set->fs->ahead;
 	uint64_t id = set->current->id;
 
+	/* Before a reader can find it whole: see load_part.c. */
+	load_correct_size(set->fs, set->f, id, set->at);
 	if (body_end(set->body, set->at) != 0)
 		return; /* its reader will ask again, and be told why */
 
-	load_correct_size(set->fs, set->f, id, set->at);
 	ahead_remember(set->fs, id);
 	lock_take(&a->lock);
 	a->stats.fetched++;

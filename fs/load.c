@@ -14,6 +14,11 @@
  * For a large message a reader's position is followed: `ahead` doubles from
  * LOAD_WHOLE while reads go straight on, and falls back when they jump. At
  * most LOAD_JOBS parts of one message are asked for at a time.
+ *
+ * What the server said of the size may be wrong either way. So the last part
+ * asks beyond it, and a read that touches the end waits until an answer has
+ * shown where that is: all that is longer comes first, and the kernel is told
+ * before the read is answered.
  */
 
 /* Where what has been asked for ends, as seen from `from`. */
@@ -25,6 +30,51 @@ static uint64_t asked_to_locked(const struct fetch *t, uint64_t from)
 			    from < t->parts[i].end)
 				from = t->parts[i].end;
 	return from;
+}
+
+/*
+ * It may have more, or fewer, bytes than is known. An empty answer only shows
+ * that the end is not behind it: the end is known with the byte before it.
+ */
+static bool is_open_locked(const struct fetch *t)
+{
+	uint64_t at, n;
+
+	if (body_is_whole(t->body) || t->end_at == 0)
+		return false;
+	return t->end_at == LOAD_END_UNKNOWN ||
+	       body_gap(t->body, t->end_at - 1, &at, &n);
+}
+
+/* Where parts that bring what `offset` waits for end, at most. */
+static uint64_t limit_locked(const struct fetch *t, const struct cache_msg *m,
+			     uint64_t offset)
+{
+	uint64_t limit = offset + t->ahead, size = body_size(t->body);
+
+	if (t->end_at != LOAD_END_UNKNOWN || limit < m->size)
+		return limit;
+	/* Beyond the end that was listed: that is how the real one shows. */
+	return size > m->size ? size + LOAD_AHEAD_MAX : size + LOAD_WHOLE;
+}
+
+/* The first byte from `offset` on that is to be asked for; none: UINT64_MAX. */
+static uint64_t missing_locked(const struct fetch *t, uint64_t offset)
+{
+	uint64_t size = body_size(t->body), from, n;
+
+	from = asked_to_locked(t, offset);
+	if (body_gap(t->body, from, &from, &n))
+		return asked_to_locked(t, from);
+	if (!is_open_locked(t))
+		return UINT64_MAX;
+	/* Beyond the end one question at a time is enough. */
+	if (t->end_at == LOAD_END_UNKNOWN)
+		return asked_to_locked(t, size) == size ? size : UINT64_MAX;
+	/* Nothing is there: look for the end before it. */
+	from = size > LOAD_AHEAD_MAX ? size - LOAD_AHEAD_MAX : 0;
+	return body_gap(t->body, from, &from, &n) ? asked_to_locked(t, from)
+						  : UINT64_MAX;
 }
 
 /*
@@ -48,20 +98,9 @@ static bool next_part_locked(struct fetch *t, const struct cache_msg *m,
 		return true;
 	}
 
-	if (t->is_longer && offset >= size) {
-		if (t->n_parts > 0)
-			return false;
-		*ret = (struct part){.offset = size, .end = UINT64_MAX};
-		return true;
-	}
-
-	from = asked_to_locked(t, offset);
-	limit = offset + t->ahead;
-	if (from >= limit || from >= size ||
-	    !body_gap(t->body, from, &from, &gap))
-		return false;
-	from = asked_to_locked(t, from);
-	if (from >= limit || from >= size)
+	limit = limit_locked(t, m, offset);
+	from = missing_locked(t, offset);
+	if (from >= limit)
 		return false;
 	/* Not in drops: half a window at least is worth a question. */
 	if (from > offset && limit - from < t->ahead / 2 && limit < size)
@@ -159,15 +198,17 @@ static int look(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 		uint64_t offset, size_t n)
 {
 	uint64_t size = body_size(t->body);
+	bool open;
 	int r;
 
-	/* At the end, as far as that is known (and 0 is no size). */
-	if (offset >= size && size > 0 && !t->is_longer)
+	lock_take(&fs->load->lock);
+	open = is_open_locked(t);
+	lock_drop(&fs->load->lock);
+	if (open && offset + n >= (size < m->size ? size : m->size))
+		return -ENODATA;
+	if (!open && offset >= size)
 		return 0;
 	r = body_check(t->body, offset, n);
-	if (r == 0 && t->is_longer && offset + n > size &&
-	    !body_is_whole(t->body))
-		return -ENODATA;
 	if (r != -EBADMSG)
 		return r;
 

@@ -23,6 +23,7 @@ struct part_job {
 	struct fetch *t;
 	uint64_t offset;
 	uint64_t length; /* 0: to the end */
+	uint64_t listed; /* what the body has, as the server said */
 	uint64_t at;     /* where the next bytes go */
 	uint64_t size;   /* announced for this literal */
 	bool began;
@@ -105,47 +106,67 @@ void load_correct_size(struct fs *fs, struct folder *f, uint64_t id,
 
 /*
  * Does this answer show where the body ends? It does if all was asked for, if
- * nothing came (then at most here: servers that list too large a size), or if
- * less came than was asked for and the listed size is reached. Less than that,
- * short of the listed size, may be a server that sends small pieces: the next
- * question will tell.
+ * nothing came (then at most here), or if less came than was asked for and the
+ * listed size is reached. Less than that, short of the listed size, may be a
+ * server that sends small pieces: the next question will tell.
  */
-static bool shows_end(const struct part_job *j, uint64_t size)
+static bool shows_end(const struct part_job *j)
 {
-	if (j->length == 0 || j->at == size)
+	if (j->length == 0 || j->size == 0)
 		return true;
-	if (j->size == 0)
-		return j->offset < size;
-	return j->size < j->length && j->at > size;
+	return j->size < j->length && j->at >= j->listed;
+}
+
+/*
+ * Parts may be answered in any order: whichever comes last completes a body
+ * whose end some answer has shown. What has gaps only gets its size.
+ *
+ * Order matters: a reader may be answered as soon as the end is known, and
+ * must find the kernel told of the right size by then. What is shorter than
+ * listed needs no telling: there a short answer does it.
+ */
+static int end_if_known(const struct part_job *j)
+{
+	struct load *l = j->fs->load;
+	struct fetch *t = j->t;
+	bool shown = shows_end(j);
+	uint64_t end;
+	int r;
+
+	if (shown && j->size > 0 && j->at > j->listed)
+		load_correct_size(j->fs, t->f, t->id, j->at);
+	lock_take(&l->lock);
+	if (shown && j->at < t->end_at)
+		t->end_at = j->at;
+	end = t->end_at;
+	lock_drop(&l->lock);
+	if (end == LOAD_END_UNKNOWN)
+		return 0;
+
+	r = body_end(t->body, end);
+	if (r != 0) {
+		log_warn("load: a body cannot be kept: %s",
+			 strerrordesc_np(-r));
+		return r;
+	}
+	if (!body_is_whole(t->body))
+		return 0;
+	load_correct_size(j->fs, t->f, t->id, end);
+	ahead_remember(j->fs, t->id);
+	return 0;
 }
 
 static void part_end(void *ctx, uint32_t uid, int result)
 {
 	struct part_job *j = ctx;
-	struct fetch *t = j->t;
-	uint64_t size = body_size(t->body);
-	int r = 0;
 
 	(void)uid;
-	if (result == 0 && shows_end(j, size)) {
-		r = body_end(t->body, j->at);
-		if (r != 0)
-			log_warn("load: a body cannot be kept: %s",
-				 strerrordesc_np(-r));
-		else {
-			load_correct_size(j->fs, t->f, t->id, j->at);
-			ahead_remember(j->fs, t->id);
-		}
-	} else if (result == 0 && j->at > size) {
-		t->is_longer = true;
-		load_correct_size(j->fs, t->f, t->id, j->at);
-	}
-
+	if (result == 0)
+		result = end_if_known(j);
+	if (result == 0)
+		return;
 	lock_take(&j->fs->load->lock);
-	if (result != 0)
-		t->error = result;
-	else if (r != 0)
-		t->error = r;
+	j->t->error = result;
 	lock_drop(&j->fs->load->lock);
 }
 
@@ -166,10 +187,17 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 	struct fetch *t = j->t;
 
 	(void)why;
+	/* NIL, or no answer: the message is gone, or has no such bytes. */
+	if (result == 0 && !j->began && j->offset > 0 &&
+	    j->offset >= j->listed) {
+		j->at = j->offset;
+		result = end_if_known(j);
+		j->began = true;
+	}
 	lock_take(&l->lock);
 	load_drop_part_locked(t, j->offset);
 	if (result == 0 && !j->began && t->error == 0)
-		result = -ENOENT; /* no such message any more */
+		result = -ENOENT;
 	if (result != 0)
 		t->error = result;
 	if (t->error != 0)
@@ -209,6 +237,7 @@ int load_ask(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 	j->fs = fs;
 	j->t = t;
 	j->offset = p->offset;
+	j->listed = m->size;
 	j->length = p->end == UINT64_MAX ? 0 : p->end - p->offset;
 	req.uidvalidity = s.uidvalidity;
 	req.offset = j->offset;

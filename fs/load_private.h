@@ -12,6 +12,7 @@
 #define LOAD_KEEP 4
 #define LOAD_JOBS 2
 #define LOAD_WAKE_BYTES (128u << 10)
+#define LOAD_END_UNKNOWN UINT64_MAX
 
 struct part {
 	uint64_t offset;
@@ -30,7 +31,7 @@ struct fetch {
 	uint64_t ahead;       /* how far beyond it is asked for */
 	uint64_t woken_at;    /* bytes arrived when readers were woken last */
 	uint64_t arrived;
-	_Atomic bool is_longer; /* than the server said: fetch to the end */
+	uint64_t end_at; /* the least end that an answer has shown */
 	bool damaged;           /* our copy was bad: EBADMSG if it stays away */
 	int error;              /* of the last fetch */
 	int64_t failed_ms;

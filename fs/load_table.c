@@ -88,6 +88,7 @@ int load_fetch_get(struct fs *fs, struct folder *f, const struct cache_msg *m,
 	made->id = m->id;
 	made->f = f;
 	made->ahead = LOAD_WHOLE;
+	made->end_at = LOAD_END_UNKNOWN;
 	r = body_open(fs->cache, m->id, m->size, &made->body);
 	if (r != 0) {
 		free(made);

@@ -250,11 +250,20 @@ bool park_claim(struct park *p, uint64_t ticket, struct request *ret)
 	return true;
 }
 
+/* Those of one offset stay in the order in which they came. */
+static void insert_by_offset(struct slot **list, struct slot *s)
+{
+	while (*list && (*list)->r.off <= s->r.off)
+		list = &(*list)->next;
+	s->next = *list;
+	*list = s;
+}
+
 /* Off the list of those that wait, on that of those being resumed. */
 static struct slot *take_waiting_locked(struct park *p, uint64_t key)
 	REQUIRES(p->lock)
 {
-	struct slot *mine = NULL, **end = &mine, *s;
+	struct slot *mine = NULL, *s;
 
 	for (struct slot **at = &p->head; *at;) {
 		if (!(*at)->waiting || (*at)->how.key != key) {
@@ -262,9 +271,7 @@ static struct slot *take_waiting_locked(struct park *p, uint64_t key)
 			continue;
 		}
 		s = take_locked(p, at);
-		s->next = NULL;
-		*end = s;
-		end = &s->next;
+		insert_by_offset(&mine, s);
 		s->next_resuming = p->resuming;
 		p->resuming = s;
 	}

@@ -64,7 +64,11 @@ MUST_CHECK uint64_t park_put(struct park *p, const struct request *r,
 MUST_CHECK bool park_claim(struct park *p, uint64_t ticket,
 			   struct request *ret);
 
-/* Resume, one after the other, every request that is parked on `key` now. */
+/*
+ * Resume, one after the other, every request that is parked on `key` now, in
+ * order of their offsets: where a file turns out to be shorter, the kernel
+ * takes the first short answer for the end, and fills up later ones.
+ */
 void park_wake(struct park *p, uint64_t key);
 
 /* Give all that wait on `key` until `deadline_ms`. */

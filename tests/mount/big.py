@@ -197,3 +197,30 @@ def test_message_larger_than_the_cache(env):
     m = env.mount(server, options=["cache_size=1M"])
     path = m.path / "INBOX" / m.messages()[0]
     assert m.run(["cat", str(path)]).out == data
+
+
+def test_parts_that_come_in_another_order_are_kept(env):
+    """A server may answer what is in flight in any order."""
+    data = letter(1, size=MB)
+    server = env.script({b"INBOX": Box([Msg(1, data)])})
+    kept = []
+
+    def swap(session, tag, command):
+        answer = session.default(tag, command)
+        if b"<0." in command or kept == [None]:
+            return answer
+        if not kept:
+            kept.append(answer)
+            return b""
+        first, kept[0] = kept[0], None
+        return [answer, first]
+
+    server.on(rb"UID FETCH .*BODY\.PEEK\[\]<", swap)
+    m = env.mount(server)
+    path, = [m.path / "INBOX" / name for name in m.messages()]
+    assert path.read_bytes() == data
+    assert kept == [None], "no two parts were in flight"
+    m.unmount()
+    server.stop()
+    m.start()
+    assert path.read_bytes() == data

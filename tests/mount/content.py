@@ -9,6 +9,8 @@ import unicodedata
 from imapfstest import *
 from imapfstest.letters import letter
 
+MB = 1 << 20
+
 TWIN = re.compile(r"\.\d+(?=\.eml$)")
 
 
@@ -176,18 +178,19 @@ def test_missing_and_hostile_headers_have_names(env):
                for p in paths.values()), [p.name for p in paths.values()]
 
 
-def check_lie(env, said):
-    """A server that says `said` for the size of a message of 5,000 bytes."""
-    real = letter(1, size=5000)
-    server = env.script({b"INBOX": Box([Msg(1, real, size=said)])})
+def check_lie(env, said, real=5000):
+    """A server that says `said` for the size of a message of `real` bytes."""
+    data = letter(1, size=real)
+    server = env.script({b"INBOX": Box([Msg(1, data, size=said)])})
     m = env.mount(server)
     path = m.path / "INBOX" / m.messages()[0]
-    assert m.run(["cat", str(path)]).out == real, f"size said: {said}"
-    assert os.stat(path).st_size == len(real)
+    assert path.read_bytes() == data, f"size said: {said}"
+    assert os.stat(path).st_size == len(data)
     m.unmount()
     m.start()
-    assert os.stat(path).st_size == len(real), "forgotten at the remount"
-    assert path.read_bytes() == real
+    assert os.stat(path).st_size == len(data), "forgotten at the remount"
+    assert m.run(["cat", str(path)]).out == data
+    assert server.count(rb"UID FETCH .*BODY") <= 12, "fetched again"
 
 
 def test_size_too_small_is_corrected(env):
@@ -200,6 +203,33 @@ def test_size_too_large_is_corrected(env):
 
 def test_size_nothing_is_corrected(env):
     check_lie(env, 0)
+
+
+def test_size_too_small_of_a_large_message_is_corrected(env):
+    """One that comes in parts: all that is longer must come too."""
+    for said, real in ((100, MB), (280_000, 300_000), (300_000, 1_200_000),
+                       (300_000, 3 * MB), (MB, 3 * MB), (MB, MB + 1)):
+        check_lie(env, said, real)
+
+
+def test_size_too_large_of_a_large_message_is_corrected(env):
+    for said, real in ((MB, 300_000), (3 * MB, MB), (20 * MB, 100_000),
+                       (MB + 1, MB)):
+        check_lie(env, said, real)
+
+
+def test_the_end_alone_of_a_message_of_another_size(env):
+    """Who reads only the last bytes finds the true end, and no zeros."""
+    for said, real in ((300_000, 3 * MB), (3 * MB, MB)):
+        data = letter(1, size=real)
+        server = env.script({b"INBOX": Box([Msg(1, data, size=said)])})
+        m = env.mount(server)
+        path = m.path / "INBOX" / m.messages()[0]
+        with open(path, "rb", buffering=0) as f:
+            f.seek(said - 1000)
+            got = b"".join(iter(lambda: f.read(4096), b""))
+        assert got == data[said - 1000:], (said, real, len(got))
+        assert os.stat(path).st_size == len(data)
 
 
 def test_listing_fetches_no_body(env):
