@@ -32,8 +32,8 @@ struct fetch {
 	uint64_t woken_at;    /* bytes arrived when readers were woken last */
 	uint64_t arrived;
 	uint64_t end_at; /* the least end that an answer has shown */
-	bool damaged;           /* our copy was bad: EBADMSG if it stays away */
-	int error;              /* of the last fetch */
+	bool damaged;    /* our copy was bad: EBADMSG if it stays away */
+	int error;       /* of the last fetch */
 	int64_t failed_ms;
 	unsigned users; /* callers and jobs that hold a pointer */
 };
