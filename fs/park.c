@@ -6,6 +6,8 @@
 #include <fuse_lowlevel.h>
 #include <stdlib.h>
 
+#include "fs/letgo.h"
+
 /*
  * A list of waiting requests and the keeper, the one thread that owns every
  * time-out.
@@ -18,14 +20,19 @@
  * list is cheap, and it keeps the requests in the order in which they came.
  */
 
+#define PARK_LOOK_MS 300 /* between two looks at who was interrupted */
+
 struct slot {
 	struct slot *next;
 	struct slot *next_resuming;
 	uint64_t ticket;
 	struct request r;
 	struct parking how;
-	bool waiting;     /* registered: may be claimed */
-	bool interrupted; /* the keeper is to answer EINTR */
+	pid_t tid;           /* who waits; 0: unknown here */
+	bool waiting;        /* registered: may be claimed */
+	bool interrupted;    /* by some signal: is it one to be let go for? */
+	int64_t look_at_ms;  /* when the keeper looks for that again */
+	bool is_to_be_freed; /* it is: the keeper answers EINTR */
 };
 
 struct park {
@@ -98,7 +105,7 @@ static void answer(struct slot *s, int error)
 static bool is_over(const struct slot *s, int64_t now, bool closed,
 		    int *ret_error)
 {
-	if (s->interrupted)
+	if (s->is_to_be_freed)
 		*ret_error = -EINTR;
 	else if (closed)
 		*ret_error = -ENOTCONN;
@@ -123,8 +130,40 @@ static struct slot *overdue_locked(struct park *p, int *ret_error,
 			return take_locked(p, at);
 		if ((*at)->how.deadline_ms < *ret_wake_ms)
 			*ret_wake_ms = (*at)->how.deadline_ms;
+		if ((*at)->interrupted && (*at)->look_at_ms < *ret_wake_ms)
+			*ret_wake_ms = (*at)->look_at_ms;
 	}
 	return NULL;
+}
+
+/*
+ * Look once at the first interrupted slot that is due. The kernel tells of the
+ * first signal only, and another may follow: so it is looked at again and
+ * again. False: none is due. The lock is dropped meanwhile.
+ */
+static bool look_at_one_locked(struct park *p) REQUIRES(p->lock)
+{
+	int64_t now = clock_now_ms();
+	struct slot *s = p->head;
+	uint64_t ticket;
+	pid_t tid;
+	bool asked;
+
+	while (s && !(s->waiting && s->interrupted && !s->is_to_be_freed &&
+		      now >= s->look_at_ms))
+		s = s->next;
+	if (!s)
+		return false;
+	ticket = s->ticket;
+	tid = s->tid;
+	s->look_at_ms = now + PARK_LOOK_MS;
+	lock_drop(&p->lock);
+	asked = letgo_is_asked(tid);
+	lock_take(&p->lock);
+	s = find_locked(p, ticket);
+	if (s)
+		s->is_to_be_freed = asked;
+	return true;
 }
 
 static void *keeper_thread(void *arg)
@@ -144,6 +183,8 @@ static void *keeper_thread(void *arg)
 			lock_take(&p->lock);
 			continue;
 		}
+		if (look_at_one_locked(p))
+			continue;
 		if (p->closed && p->n == 0)
 			break;
 		(void)lock_cond_wait(&p->cond, &p->lock, wake_ms);
@@ -206,6 +247,7 @@ uint64_t park_put(struct park *p, const struct request *r,
 
 	s->r = *r;
 	s->how = *how;
+	s->tid = fuse_req_ctx(req)->pid;
 	lock_take(&p->lock);
 	if (p->closed) {
 		lock_drop(&p->lock);

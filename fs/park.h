@@ -6,7 +6,8 @@
  * pointer; whoever claims the ticket owns the request and replies. Claimants
  * are: park_wake() for its key (runs the request's `resume`, which replies or
  * parks again), the keeper thread when the deadline is over (replies
- * `late_error`) or the kernel interrupted it (EINTR), and park_close().
+ * `late_error`) or its thread was interrupted and is to be let go (EINTR,
+ * letgo.h), and park_close().
  *
  * The interrupt function is registered before the ticket can be claimed, and
  * unregistered with no lock held before any reply: libfuse calls it with the

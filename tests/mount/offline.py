@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 from imapfstest import *
@@ -237,6 +238,57 @@ def test_hanging_listing_ends_with_ctrl_c(env):
     os.kill(lister.pid, signal.SIGINT)
     lister.wait(10)
     assert time.monotonic() - start < 1.0 * slowdown()
+
+
+WAITER = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, lambda *a: None)
+signal.signal(signal.SIGALRM, lambda *a: None)
+signal.siginterrupt(signal.SIGALRM, False)
+signal.signal(signal.SIGTERM, lambda *a: sys.exit(3))
+print("ready", flush=True)
+print(len(os.listdir(sys.argv[1])), flush=True)
+"""
+
+
+def hanging_waiter(env):
+    """A program with signal handlers that waits for a listing."""
+    server = env.script({b"INBOX": mail(5)})
+    server.on(rb"EXAMINE|SELECT", lambda session, tag, command:
+              session.hang() or session.default(tag, command))
+    m = env.mount(server)
+    waiter = popen([sys.executable, "-c", WAITER, str(m.path / "INBOX")],
+                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert waiter.stdout.readline() == b"ready\n"
+    server.wait_for_command(rb"EXAMINE|SELECT")
+    return server, waiter
+
+
+def pending(process):
+    """Signals that wait for this process, as the kernel counts them."""
+    text = open(f"/proc/{process.pid}/status").read()
+    return {s + 1 for s in range(64)
+            for line in re.findall(r"(?:Sig|Shd)Pnd:\s+(\w+)", text)
+            if int(line, 16) >> s & 1}
+
+
+def test_a_harmless_signal_interrupts_nothing(env):
+    server, waiter = hanging_waiter(env)
+    for signo in (signal.SIGCHLD, signal.SIGALRM):
+        os.kill(waiter.pid, signo)
+        wait_for(lambda s=signo: s in pending(waiter), 10)
+    server.release()
+    out, _ = waiter.communicate(timeout=20)
+    assert out == b"5\n" and waiter.returncode == 0, out
+
+
+def test_a_deadly_signal_ends_the_wait_behind_a_harmless_one(env):
+    """The kernel tells of the first signal only."""
+    _, waiter = hanging_waiter(env)
+    os.kill(waiter.pid, signal.SIGCHLD)
+    wait_for(lambda: signal.SIGCHLD in pending(waiter), 10)
+    os.kill(waiter.pid, signal.SIGTERM)
+    assert waiter.wait(10) == 3, "its handler did not run"
 
 
 def test_black_hole_under_the_mount(env):
