@@ -198,21 +198,79 @@ MUST_CHECK int imap_list(struct imap *im, const char *wire,
 			 const struct imap_list_ops *ops, void *ctx,
 			 imap_job *ret);
 
+/* How a sync asks; the server's abilities and the quirk table decide. */
+enum imap_sync_method {
+	IMAP_SYNC_FLAGS,     /* the flags of all messages (RFC 4549) */
+	IMAP_SYNC_CONDSTORE, /* CHANGEDSINCE, and a search for what is there */
+	IMAP_SYNC_QRESYNC,   /* the server names what changed and vanished */
+};
+
+/* Of a sync that succeeded. */
+struct imap_sync_end {
+	enum imap_sync_method method;
+	uint64_t highestmodseq; /* all up to it was handed out; 0: unknown */
+};
+
+struct imap_sync_ops {
+	/* As in struct imap_list_ops. */
+	int (*opened)(void *ctx, const struct imap_mailbox *box);
+	/*
+	 * Rows with ROW_UID and ROW_FLAGS only, of known messages (UID <
+	 * `uidnext` of the request) whose flags are, or may be, others; and
+	 * full rows of new ones, in ascending order of UID within a call.
+	 * Never both kinds in one call. Negative: stop.
+	 */
+	int (*rows)(void *ctx, const struct mail_row *rows, size_t n);
+	/*
+	 * These UIDs are in the mailbox (not IMAP_SYNC_QRESYNC). At done(0) a
+	 * known message that no call has named is gone. A message that had a
+	 * row counts as named.
+	 */
+	int (*present)(void *ctx, const struct mail_range *v, size_t n);
+	/* These are gone; some may never have been here (RFC 7162). */
+	int (*vanished)(void *ctx, const struct mail_range *v, size_t n);
+	/* `end` is NULL unless the result is 0. */
+	void (*done)(void *ctx, int result, const struct imap_error *why,
+		     const struct imap_sync_end *end);
+};
+
 /*
- * What changed since: `opened`; then, unless it returned a negative value,
- * a row with ROW_UID and ROW_FLAGS (only) for every message with
- * UID < uidnext that is still there; then full rows, as imap_list() gives
- * them but in ascending order of UID, for every message with UID >= uidnext.
- * At done(0) a UID below `uidnext` that had no row is gone.
+ * What changed in a mailbox since it was listed or synced last.
+ * -ESTALE: it has another UIDVALIDITY (`opened` was called with it).
  */
 struct imap_sync_request {
-	uint32_t uidnext; /* at least 1 */
+	uint32_t uidvalidity;
+	uint32_t uidnext;       /* messages below are known; at least 1 */
+	uint64_t highestmodseq; /* changes up to it are known; 0: none are */
+	bool plain; /* IMAP_SYNC_FLAGS in any case: an answer is doubted */
 };
 MUST_CHECK int imap_sync(struct imap *im, const char *wire,
 			 enum imap_priority prio,
 			 const struct imap_sync_request *req,
-			 const struct imap_list_ops *ops, void *ctx,
+			 const struct imap_sync_ops *ops, void *ctx,
 			 imap_job *ret);
+
+/* --- being told --- */
+
+struct imap_watch_ops {
+	/*
+	 * Something moved in this mailbox, or may have while nobody watched:
+	 * ask with imap_sync(). `wire` is valid during the call.
+	 */
+	void (*moved)(void *ctx, const char *wire);
+	/* Mailboxes came, went or were renamed: ask imap_list_folders(). */
+	void (*folders)(void *ctx);
+};
+
+/*
+ * Watch a mailbox (IDLE, RFC 2177), and all others too where the server can
+ * (NOTIFY, RFC 5465), from the next connection on and until imap_free(). One
+ * connection is used for it while no waiting job needs it. Call once, before
+ * imap_connect(); the callbacks come from connection threads, with no lock
+ * held. -EINVAL, -ENOMEM.
+ */
+MUST_CHECK int imap_watch(struct imap *im, const char *wire,
+			  const struct imap_watch_ops *ops, void *ctx);
 
 struct imap_body_ops {
 	/*
