@@ -39,10 +39,13 @@ static void sync_free(struct sync *s)
 
 static int sync_opened(void *ctx, const struct imap_mailbox *now);
 static int sync_rows(void *ctx, const struct mail_row *rows, size_t n);
-static void sync_done(void *ctx, int result, const struct imap_error *why);
+static int sync_present(void *ctx, const struct mail_range *v, size_t n);
+static int sync_vanished(void *ctx, const struct mail_range *v, size_t n);
+static void sync_done(void *ctx, int result, const struct imap_error *why,
+		      const struct imap_sync_end *end);
 
-static const struct imap_list_ops sync_ops = {sync_opened, sync_rows,
-					      sync_done};
+static const struct imap_sync_ops sync_ops = {
+	sync_opened, sync_rows, sync_present, sync_vanished, sync_done};
 
 int sync_start_locked(struct fs *fs, struct folder *f)
 {
@@ -61,7 +64,9 @@ int sync_start_locked(struct fs *fs, struct folder *f)
 		goto fail;
 	}
 
+	req.uidvalidity = s.uidvalidity;
 	req.uidnext = s.uidnext;
+	req.plain = true;
 	f->sync->uidnext = s.uidnext;
 	f->sync->new_uidnext = s.uidnext;
 	f->busy = FOLDER_SYNCING;
@@ -213,6 +218,24 @@ static int sync_rows(void *ctx, const struct mail_row *rows, size_t n)
 	return r;
 }
 
+/* The flags of every message are asked for: each that is there has a row. */
+static int sync_present(void *ctx, const struct mail_range *v, size_t n)
+{
+	(void)ctx;
+	(void)v;
+	(void)n;
+	return 0;
+}
+
+/* What goes while the answers come has no row next time. */
+static int sync_vanished(void *ctx, const struct mail_range *v, size_t n)
+{
+	(void)ctx;
+	(void)v;
+	(void)n;
+	return 0;
+}
+
 static int by_value(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -321,11 +344,13 @@ static int sync_finish(struct arrive_job *j)
 	return r;
 }
 
-static void sync_done(void *ctx, int result, const struct imap_error *why)
+static void sync_done(void *ctx, int result, const struct imap_error *why,
+		      const struct imap_sync_end *end)
 {
 	struct arrive_job *j = ctx;
 	struct sync *y = j->f->sync;
 
+	(void)end;
 	if (result == 0)
 		result = sync_finish(j);
 	else if (result != -ECANCELED)

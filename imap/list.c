@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/lock.h"
 #include "imap/log.h"
 
 /*
@@ -46,6 +47,7 @@ struct window {
 
 struct list_job {
 	struct listing l;
+	void (*done)(void *ctx, int result, const struct imap_error *why);
 	uint32_t below_uid; /* 0: from the top */
 	uint32_t lowest;    /* UID that was handed out; 0: none */
 	uint32_t top;       /* the greatest number not asked for; 0: none */
@@ -359,6 +361,14 @@ static bool list_pause(struct job *job)
 	return true;
 }
 
+static void list_done(struct job *job)
+{
+	struct list_job *j = (struct list_job *)job;
+
+	lock_assert_none();
+	j->done(j->l.ctx, job->result, &job->why);
+}
+
 static void list_free(struct job *job)
 {
 	drop_windows((struct list_job *)job);
@@ -375,7 +385,7 @@ static const struct job_class list_class = {
 	.data = data,
 	.repeat = repeat,
 	.pause = list_pause,
-	.done = listing_done,
+	.done = list_done,
 	.free = list_free,
 };
 
@@ -384,14 +394,16 @@ int imap_list(struct imap *im, const char *wire, enum imap_priority prio,
 	      const struct imap_list_request *req,
 	      const struct imap_list_ops *ops, void *ctx, imap_job *ret)
 {
+	const struct listing_ops heard = {ops->opened, ops->rows};
 	struct list_job *j = calloc(1, sizeof(*j));
 	int r;
 
 	if (!j)
 		return -ENOMEM;
+	j->done = ops->done;
 	j->below_uid = req->below_uid;
 	j->l.newest_first = true;
-	r = listing_init(&j->l, &list_class, wire, ops, ctx);
+	r = listing_init(&j->l, &list_class, wire, &heard, ctx);
 	if (r < 0) {
 		list_free(&j->l.job);
 		return r;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "imap/lock.h"
+
 /*
  * imap_sync(): what changed in a mailbox since a UIDNEXT, by comparing: the
  * flags of every old message that is still there, then everything new. Both
@@ -20,7 +22,9 @@ enum { CALL_FLAGS = CALL_OWN, CALL_NEW };
 
 struct sync_job {
 	struct listing l;
-	uint32_t uidnext;
+	struct imap_sync_ops ops;
+	struct imap_sync_request req;
+	struct imap_mailbox box; /* as EXAMINE said */
 	bool flags_due;
 	bool new_due;
 	bool unsure; /* a message came whose UID or flags cannot be told */
@@ -32,7 +36,12 @@ static void start(struct job *job, struct session *s)
 
 	if (!listing_opened(&j->l, s))
 		return;
-	j->flags_due = s->box.messages > 0 && j->uidnext > 1;
+	if (s->box.uidvalidity != j->req.uidvalidity) {
+		job_finish(job, -ESTALE, NULL);
+		return;
+	}
+	j->box = s->box;
+	j->flags_due = s->box.messages > 0 && j->req.uidnext > 1;
 	j->new_due = s->box.messages > 0;
 }
 
@@ -43,7 +52,7 @@ static void send_flags(struct sync_job *j, struct session *s)
 	int r;
 
 	session_begin(s, &c);
-	command_text(&c, "UID FETCH 1:%u (UID FLAGS)", j->uidnext - 1);
+	command_text(&c, "UID FETCH 1:%u (UID FLAGS)", j->req.uidnext - 1);
 	r = session_send(s, &c, &call);
 	if (r < 0) {
 		job_finish(&j->l.job, r, NULL);
@@ -62,7 +71,7 @@ static void pump(struct job *job, struct session *s)
 	}
 	if (j->new_due && !j->flags_due && session_has_room(s)) {
 		j->new_due = false;
-		(void)listing_send(&j->l, s, "UID FETCH", j->uidnext,
+		(void)listing_send(&j->l, s, "UID FETCH", j->req.uidnext,
 				   UINT32_MAX, CALL_NEW);
 	}
 	if (!j->new_due && !j->flags_due)
@@ -79,7 +88,8 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 		   const struct status *st)
 {
 	struct sync_job *j = (struct sync_job *)job;
-	bool nothing_new = s->box.uidnext > 0 && s->box.uidnext <= j->uidnext;
+	bool nothing_new =
+		s->box.uidnext > 0 && s->box.uidnext <= j->req.uidnext;
 
 	j->l.in_flight--;
 	if (call->kind == CALL_AGAIN)
@@ -95,7 +105,7 @@ static void fetch(struct job *job, struct session *s, struct fetch *f)
 {
 	struct sync_job *j = (struct sync_job *)job;
 	struct mail_row *row = &f->row;
-	bool old = (row->has & ROW_UID) && row->uid < j->uidnext;
+	bool old = (row->has & ROW_UID) && row->uid < j->req.uidnext;
 
 	(void)s;
 	if (!(row->has & ROW_UID) && f->damaged)
@@ -121,6 +131,19 @@ static void fetch(struct job *job, struct session *s, struct fetch *f)
 	listing_add(&j->l, &j->l.rows, row);
 }
 
+static void done(struct job *job)
+{
+	struct sync_job *j = (struct sync_job *)job;
+	const struct imap_sync_end end = {
+		.method = IMAP_SYNC_FLAGS,
+		.highestmodseq = j->box.highestmodseq,
+	};
+
+	lock_assert_none();
+	j->ops.done(j->l.ctx, job->result, &job->why,
+		    job->result == 0 ? &end : NULL);
+}
+
 static const struct job_class sync_class = {
 	.name = "sync",
 	.fresh = true,
@@ -129,15 +152,16 @@ static const struct job_class sync_class = {
 	.answer = answer,
 	.fetch = fetch,
 	.repeat = listing_repeat,
-	.done = listing_done,
+	.done = done,
 	.free = listing_free,
 };
 
 /* NOLINTNEXTLINE(readability-function-size): the contract has seven. */
 int imap_sync(struct imap *im, const char *wire, enum imap_priority prio,
 	      const struct imap_sync_request *req,
-	      const struct imap_list_ops *ops, void *ctx, imap_job *ret)
+	      const struct imap_sync_ops *ops, void *ctx, imap_job *ret)
 {
+	const struct listing_ops heard = {ops->opened, ops->rows};
 	struct sync_job *j;
 	int r;
 
@@ -146,8 +170,9 @@ int imap_sync(struct imap *im, const char *wire, enum imap_priority prio,
 	j = calloc(1, sizeof(*j));
 	if (!j)
 		return -ENOMEM;
-	j->uidnext = req->uidnext;
-	r = listing_init(&j->l, &sync_class, wire, ops, ctx);
+	j->ops = *ops;
+	j->req = *req;
+	r = listing_init(&j->l, &sync_class, wire, &heard, ctx);
 	if (r < 0) {
 		listing_free(&j->l.job);
 		return r;

@@ -89,6 +89,7 @@ struct seen {
 };
 
 extern const struct imap_list_ops seen_list_ops;
+extern const struct imap_sync_ops seen_sync_ops;
 extern const struct imap_body_ops seen_body_ops;
 extern const struct imap_folders_ops seen_folders_ops;
 

@@ -66,6 +66,21 @@ static void on_done(void *ctx, int result, const struct imap_error *why)
 	finish(ctx, result, why);
 }
 
+static int on_ranges(void *ctx, const struct mail_range *v, size_t n)
+{
+	(void)ctx;
+	(void)v;
+	(void)n;
+	return 0;
+}
+
+static void on_synced(void *ctx, int result, const struct imap_error *why,
+		      const struct imap_sync_end *end)
+{
+	(void)end;
+	finish(ctx, result, why);
+}
+
 static int on_begin(void *ctx, uint32_t uid, uint64_t offset, uint64_t size)
 {
 	struct seen *s = ctx;
@@ -128,6 +143,8 @@ static void on_folders(void *ctx, int result, const struct mail_folder *folders,
 }
 
 const struct imap_list_ops seen_list_ops = {on_opened, on_rows, on_done};
+const struct imap_sync_ops seen_sync_ops = {on_opened, on_rows, on_ranges,
+					    on_ranges, on_synced};
 const struct imap_body_ops seen_body_ops = {on_begin, on_data, on_end, on_done};
 const struct imap_folders_ops seen_folders_ops = {on_folders};
 
@@ -269,11 +286,12 @@ void seen_list(struct imap *im, struct seen *seen, uint32_t below)
 
 void seen_sync(struct imap *im, struct seen *seen, uint32_t uidnext)
 {
-	const struct imap_sync_request req = {.uidnext = uidnext};
+	const struct imap_sync_request req = {.uidvalidity = 7,
+					      .uidnext = uidnext};
 	imap_job job;
 
 	assert_int_equal(imap_sync(im, "INBOX", IMAP_PRIO_SYNC, &req,
-				   &seen_list_ops, seen, &job),
+				   &seen_sync_ops, seen, &job),
 			 0);
 }
 

@@ -278,14 +278,14 @@ static void a_mailbox_of_billions_is_not_believed(void **state)
 
 static struct seen sync_on(script steps)
 {
-	const struct imap_sync_request req = {.uidnext = 100};
+	const struct imap_sync_request req = {.uidvalidity = 7, .uidnext = 100};
 	struct server *s = SERVER(steps);
 	struct imap *im = connected(s, 10000);
 	struct seen seen = {0};
 	imap_job job;
 
 	assert_int_equal(imap_sync(im, "INBOX", IMAP_PRIO_SYNC, &req,
-				   &seen_list_ops, &seen, &job),
+				   &seen_sync_ops, &seen, &job),
 			 0);
 	seen_wait(&seen);
 	end(im, s);
