@@ -105,14 +105,14 @@ MUST_CHECK int cache_set_value(struct cache *c, const char *key,
 /* How far a folder is known. Zeroes: nothing is. */
 struct cache_state {
 	uint32_t uidvalidity;
-	uint32_t uidnext; /* rows with smaller UIDs are known ... */
-	uint32_t low_uid; /* ... down to this one: the listing goes on
-			   * below it; 0: nothing listed yet */
-	bool complete;    /* ... down to the oldest */
+	uint32_t uidnext;       /* rows with smaller UIDs are known ... */
+	uint32_t low_uid;       /* ... down to this one: the listing goes on
+				 * below it; 0: nothing listed yet */
+	bool complete;          /* ... down to the oldest */
 	uint64_t highestmodseq; /* changes up to it are known; 0: none are */
 	uint32_t messages;      /* as the server counted them then */
-	int64_t synced_at;     /* time(2) of the last answer of the server */
-	int64_t changed_at_ns; /* mtime of the directory, ns since the epoch */
+	int64_t synced_at;      /* time(2) of the last answer of the server */
+	int64_t changed_at_ns;  /* mtime of the directory, ns since the epoch */
 };
 
 struct cache_folder {

@@ -176,7 +176,8 @@ static int prepare(struct db *db)
 {
 	const struct sql *const all[] = {transactions_sql, db_values_sql,
 					 db_folders_sql,   db_messages_sql,
-					 db_blob_sql,      db_parts_sql};
+					 db_blob_sql,      db_parts_sql,
+					 db_moor_sql};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(all) / sizeof(all[0]); i++)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <errno.h>
 #include <string.h>
 
 #include "cache/blob.h"
@@ -72,7 +71,13 @@ static int is_kept(struct cache *c, const struct candidate *what)
 	return r;
 }
 
-static int evict_one(struct cache *c, const struct candidate *what)
+struct evict_op {
+	struct op op;
+	bool met_kept; /* in the last attempt to run it */
+};
+
+static int evict_one(struct cache *c, const struct candidate *what,
+		     struct evict_op *op)
 {
 	bool is_open = what->is_part ? body_is_open(c, what->id)
 				     : body_has_key_open(c, what->key);
@@ -81,6 +86,7 @@ static int evict_one(struct cache *c, const struct candidate *what)
 	if (is_open)
 		return 0;
 	r = is_kept(c, what);
+	op->met_kept |= r > 0;
 	if (r != 0)
 		return r < 0 ? r : 0;
 	c->bodies.add_evicted++;
@@ -97,18 +103,19 @@ static uint64_t goal(const struct cache *c)
 static int run_evict(struct cache *c, struct op *op)
 {
 	struct candidate lot[LOT];
+	struct evict_op *e = (struct evict_op *)op;
 	int64_t at = INT64_MIN;
 	size_t n = LOT;
 	int r;
 
-	(void)op;
+	e->met_kept = false;
 	r = touches_write(c); /* who was read last is known only now */
 	while (r == 0 && n == LOT && bytes_now(c) > goal(c)) {
 		r = read_lot(c, &at, lot, &n);
 		for (size_t i = 0; r == 0 && i < n; i++) {
 			if (bytes_now(c) <= goal(c))
 				break;
-			r = evict_one(c, &lot[i]);
+			r = evict_one(c, &lot[i], e);
 		}
 	}
 	return r;
@@ -123,11 +130,10 @@ static void evict_done(struct cache *c, struct op *op, int err)
 	all->evicting = false;
 	if (err == 0) {
 		all->stats.full = all->stats.body_bytes > all->stats.max_bytes;
-		all->evict_above =
-			all->stats.body_bytes > goal(c)
-				? all->stats.body_bytes +
-					  all->stats.max_bytes / 100
-				: 0;
+		all->evict_above = all->stats.body_bytes > goal(c)
+					   ? all->stats.body_bytes +
+						     all->stats.max_bytes / 100
+					   : 0;
 	}
 	lock_drop(&all->lock);
 }
@@ -149,17 +155,19 @@ static bool note_eviction(struct bodies *all)
 
 void evict_if_over(struct cache *c)
 {
-	struct op *op;
+	struct evict_op *op;
 
 	if (!note_eviction(&c->bodies))
 		return;
 	op = op_new(sizeof(*op), run_evict, 0);
-	if (!op) {
-		evict_done(c, NULL, -ENOMEM); /* the next body tries again */
+	if (op) {
+		op->op.done = evict_done;
+		writer_push(c, &op->op);
 		return;
 	}
-	op->done = evict_done;
-	writer_push(c, op);
+	lock_take(&c->bodies.lock);
+	c->bodies.evicting = false; /* the next body tries again */
+	lock_drop(&c->bodies.lock);
 }
 
 void evict_again(struct cache *c)
