@@ -266,3 +266,20 @@ void imap_get_state(struct imap *im, struct imap_state *ret)
 	}
 	lock_drop(&im->lock);
 }
+
+int imap_watch(struct imap *im, const char *wire,
+	       const struct imap_watch_ops *ops, void *ctx)
+{
+	(void)im;
+	(void)wire;
+	(void)ops;
+	(void)ctx;
+	return 0;
+}
+
+enum imap_watched imap_watched(struct imap *im, const char *wire)
+{
+	(void)im;
+	(void)wire;
+	return IMAP_WATCHED_NOT;
+}

@@ -272,6 +272,13 @@ struct imap_watch_ops {
 MUST_CHECK int imap_watch(struct imap *im, const char *wire,
 			  const struct imap_watch_ops *ops, void *ctx);
 
+enum imap_watched { IMAP_WATCHED_NOT, IMAP_WATCHED_IDLE, IMAP_WATCHED_NOTIFY };
+/*
+ * Would `moved` be called at once if this mailbox moved now? Whenever that
+ * begins to be so, it is called for what may have moved before.
+ */
+enum imap_watched imap_watched(struct imap *im, const char *wire);
+
 struct imap_body_ops {
 	/*
 	 * The server begins to send `size` bytes of the body of `uid`, from
