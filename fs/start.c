@@ -161,10 +161,11 @@ static const struct imap_folders_ops folders_ops = {folders_done};
 
 static int ask_for_folders(struct start *s)
 {
+	const struct imap_folders_request req = {0};
 	imap_job job;
 
-	return imap_list_folders(s->fs.imap, IMAP_PRIO_LISTING, &folders_ops, s,
-				 &job);
+	return imap_list_folders(s->fs.imap, IMAP_PRIO_LISTING, &req,
+				 &folders_ops, s, &job);
 }
 
 static void on_online(void *ctx)
