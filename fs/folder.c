@@ -124,13 +124,15 @@ static int need_listing_locked(struct fs *fs, struct folder *f)
 
 static bool must_ask_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock)
 {
+	int64_t since_ms = 0;
+	bool watched = keep_watched(fs, f, &since_ms) != IMAP_WATCHED_NOT;
 	const struct rules_enter e = {
 		.now_ms = clock_now_ms(),
 		.known_ms = f->known_ms,
 		.moved_ms = f->doubted ? 0 : f->moved_ms,
 		.interval_ms = keep_interval_ms(fs),
-		.watched =
-			!f->doubted && keep_watched(fs, f) != IMAP_WATCHED_NOT,
+		.watched = watched && since_ms != 0 &&
+			   f->known_ms >= since_ms && !f->doubted,
 	};
 
 	return box_unmoored(f->box) > 0 || rules_must_ask(&e);
@@ -292,6 +294,16 @@ bool folder_is_used(struct folder *f)
 	used = is_used_locked(f);
 	lock_drop(&f->lock);
 	return used;
+}
+
+bool folder_is_entered(struct folder *f)
+{
+	bool entered;
+
+	lock_take(&f->lock);
+	entered = is_used_locked(f) && (f->box || f->kept);
+	lock_drop(&f->lock);
+	return entered;
 }
 
 static int64_t due_locked(const struct folder *f) REQUIRES(f->lock)

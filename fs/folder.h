@@ -80,6 +80,8 @@ MUST_CHECK int folder_catch_up(struct fs *fs, struct folder *f);
  * are synced when they are entered.
  */
 bool folder_is_used(struct folder *f);
+/* The same, and its messages are known and looked at. */
+bool folder_is_entered(struct folder *f);
 
 /*
  * A message has no UID at the moment: start what finds it out. -EAGAIN: it is

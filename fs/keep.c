@@ -183,9 +183,30 @@ static void list_done(void *ctx, int result, const struct mail_folder *v,
 
 static const struct imap_folders_ops list_ops = {list_done};
 
+/* Folders that somebody has entered, or that are kept: their wire names. */
+static const char **entered_wires(struct fs *fs, size_t *ret_n)
+{
+	const char **wires = NULL;
+	struct folder **v;
+	size_t n, used = 0;
+
+	*ret_n = 0;
+	if (!fs->serving || tree_all(fs->tree, &v, &n) != 0)
+		return NULL;
+	wires = calloc(n + 1, sizeof(*wires));
+	for (size_t i = 0; wires && i < n; i++)
+		if (folder_is_entered(v[i]))
+			wires[used++] = v[i]->wire;
+	free(v);
+	*ret_n = wires ? used : 0;
+	return wires;
+}
+
 int keep_ask_folders(struct fs *fs, enum imap_priority prio)
 {
 	struct keep *k = fs->keep;
+	struct imap_folders_request req = {0};
+	const char **wires;
 	bool running;
 	imap_job job;
 	int r;
@@ -204,7 +225,11 @@ int keep_ask_folders(struct fs *fs, enum imap_priority prio)
 	if (running)
 		return 0;
 
-	r = imap_list_folders(fs->imap, prio, &list_ops, k, &job);
+	/* Without memory for it: without their STATUS. */
+	wires = entered_wires(fs, &req.n_status_of);
+	req.status_of = wires;
+	r = imap_list_folders(fs->imap, prio, &req, &list_ops, k, &job);
+	free(wires);
 	if (r != 0) {
 		lock_take(&k->lock);
 		k->list_running = false;
@@ -296,9 +321,10 @@ bool keep_is_inbox(const struct fs *fs, const struct folder *f)
 	return fs->keep->watched && strcmp(f->wire, fs->keep->watched) == 0;
 }
 
-enum imap_watched keep_watched(const struct fs *fs, const struct folder *f)
+enum imap_watched keep_watched(const struct fs *fs, const struct folder *f,
+			       int64_t *ret_since_ms)
 {
-	return imap_watched(fs->imap, f->wire);
+	return imap_watched(fs->imap, f->wire, ret_since_ms);
 }
 
 int64_t keep_interval_ms(const struct fs *fs)

@@ -70,8 +70,9 @@ void keep_offline_due(struct fs *fs);
 /* --- asked under a folder's lock, too --- */
 
 int64_t keep_interval_ms(const struct fs *fs);
-/* Would we be told if this folder moved now? */
-enum imap_watched keep_watched(const struct fs *fs, const struct folder *f);
+/* How would we be told if this folder moved; and from when on would we? */
+enum imap_watched keep_watched(const struct fs *fs, const struct folder *f,
+			       int64_t *ret_since_ms);
 /* Is it the mailbox that is watched above all? */
 bool keep_is_inbox(const struct fs *fs, const struct folder *f);
 

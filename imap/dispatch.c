@@ -42,6 +42,8 @@ static const struct {
 	{"QRESYNC", CAP_CONDSTORE},
 	{"X-GM-EXT-1", CAP_GMAIL},
 	{"COMPRESS=DEFLATE", CAP_COMPRESS},
+	{"IDLE", CAP_IDLE},
+	{"NOTIFY", CAP_NOTIFY},
 };
 
 static unsigned capability_of(const char *word, size_t n)
@@ -164,6 +166,17 @@ static void tagged(struct session *s, const struct status *st)
 	log_debug("imap: an answer with the unknown tag '%s'", st->tag);
 }
 
+/*
+ * RFC 5465 section 5.8 has a code for it; Dovecot says `* NO NOTIFY error, some
+ * events may have got lost`.
+ */
+static bool is_notify_lost(const struct status *st)
+{
+	return st->code == CODE_NOTIFICATIONOVERFLOW ||
+	       (st->kind == STATUS_NO &&
+		memmem(st->text, st->n_text, "NOTIFY", 6) != NULL);
+}
+
 static void status_line(struct session *s, const struct status *st)
 {
 	take_code(s, st);
@@ -177,6 +190,8 @@ static void status_line(struct session *s, const struct status *st)
 		copy_text(s->server, sizeof(s->server), st->text, st->n_text);
 		quirks_apply(&s->quirks, st->text, st->n_text);
 	}
+	if (is_notify_lost(st))
+		s->notify_lost = true;
 	if (st->kind == STATUS_BYE) {
 		keep_answer(&s->greeting, st);
 		s->ended = true;
@@ -238,10 +253,12 @@ static void untagged(struct session *s, struct response *r)
 		break;
 	case RESPONSE_EXISTS:
 		s->box.messages = r->number;
+		s->ops->data(s->ctx, r);
 		break;
 	case RESPONSE_EXPUNGE:
 		if (s->box.messages > 0)
 			s->box.messages--;
+		s->ops->data(s->ctx, r);
 		break;
 	case RESPONSE_ID:
 		take_id(s, &r->rest);
@@ -254,6 +271,7 @@ static void untagged(struct session *s, struct response *r)
 	case RESPONSE_STATUS:
 	case RESPONSE_SEARCH:
 	case RESPONSE_ESEARCH:
+	case RESPONSE_VANISHED:
 		s->ops->data(s->ctx, r);
 		break;
 	default: /* NAMESPACE is not needed: LIST "" "*" has it all */

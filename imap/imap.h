@@ -147,15 +147,23 @@ void imap_hurry(struct imap *im, imap_job job, enum imap_priority prio);
 /*
  * All mailboxes of the personal namespace, in the server's order, each once:
  * LIST "" "*" with SPECIAL-USE, SUBSCRIBED and STATUS where the server can
- * (RFC 5258, 5819, 6154), by plain LIST otherwise, without STATUS.
+ * (RFC 5258, 5819, 6154), by plain LIST otherwise.
  * `done` gets an array that is valid during the call; names that cannot be a
  * mailbox (NUL, over MAIL_WIRE_NAME_MAX) are left out, and logged.
+ *
+ * Where LIST gives no STATUS, those of `status_of` are asked for theirs one by
+ * one, as far as they are listed and can be opened. The names are copied.
  */
+struct imap_folders_request {
+	const char *const *status_of;
+	size_t n_status_of;
+};
 struct imap_folders_ops {
 	void (*done)(void *ctx, int result, const struct mail_folder *folders,
 		     size_t n);
 };
 MUST_CHECK int imap_list_folders(struct imap *im, enum imap_priority prio,
+				 const struct imap_folders_request *req,
 				 const struct imap_folders_ops *ops, void *ctx,
 				 imap_job *ret);
 
@@ -274,10 +282,11 @@ MUST_CHECK int imap_watch(struct imap *im, const char *wire,
 
 enum imap_watched { IMAP_WATCHED_NOT, IMAP_WATCHED_IDLE, IMAP_WATCHED_NOTIFY };
 /*
- * Would `moved` be called at once if this mailbox moved now? Whenever that
- * begins to be so, it is called for what may have moved before.
+ * Is this mailbox watched at this moment? Then whatever moved in it from
+ * `*ret_since_ms` on (clock_now_ms()) has been told, or will be at once.
  */
-enum imap_watched imap_watched(struct imap *im, const char *wire);
+enum imap_watched imap_watched(struct imap *im, const char *wire,
+			       int64_t *ret_since_ms);
 
 struct imap_body_ops {
 	/*
@@ -320,7 +329,12 @@ MUST_CHECK int imap_fetch(struct imap *im, const char *wire,
 /* --- state, for people --- */
 
 struct imap_connection_state {
-	const char *state; /* a word: "closed", "connecting", "ready", "busy" */
+	/*
+	 * A word: "closed", "connecting", "ready", "busy"; of the connection
+	 * that watches: "idle" (its mailbox), "notify" (all mailboxes), "poll"
+	 * (its mailbox, every two minutes, since the server cannot IDLE).
+	 */
+	const char *state;
 	char mailbox[128]; /* selected, in wire form, cut; "" if none */
 	uint64_t bytes_in; /* since the program was started, on the wire */
 	uint64_t bytes_out;

@@ -89,4 +89,9 @@ bool lock_cond_wait(struct lock_cond *c, struct lock *l, int64_t deadline_ms)
 /* Milliseconds of CLOCK_MONOTONIC. */
 int64_t clock_now_ms(void);
 
+static inline int64_t clock_earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 #endif

@@ -92,6 +92,7 @@ extern const struct imap_list_ops seen_list_ops;
 extern const struct imap_sync_ops seen_sync_ops;
 extern const struct imap_body_ops seen_body_ops;
 extern const struct imap_folders_ops seen_folders_ops;
+extern const struct imap_folders_request seen_no_status;
 
 /* Wait until the job is done, or fail the test. */
 void seen_wait(struct seen *s);

@@ -147,6 +147,7 @@ const struct imap_sync_ops seen_sync_ops = {on_opened, on_rows, on_ranges,
 					    on_ranges, on_synced};
 const struct imap_body_ops seen_body_ops = {on_begin, on_data, on_end, on_done};
 const struct imap_folders_ops seen_folders_ops = {on_folders};
+const struct imap_folders_request seen_no_status = {0};
 
 static void wait_for(struct seen *s, bool begun)
 {

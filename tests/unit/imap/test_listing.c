@@ -270,7 +270,8 @@ static void folders_come_with_status_or_plain(void **state)
 
 	(void)state;
 	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
-					   &seen_folders_ops, &seen, &job),
+					   &seen_no_status, &seen_folders_ops,
+					   &seen, &job),
 			 0);
 	seen_wait(&seen);
 	account_end(im, s);
