@@ -117,7 +117,7 @@ static bool help_is_near(struct imap *im) REQUIRES(im->lock)
 
 int64_t pool_watch_at_locked(struct imap *im, const struct conn *c)
 {
-	int64_t at_ms = c->job_ms + im->quiet_ms;
+	int64_t at_ms = c->job_ms > 0 ? c->job_ms + im->quiet_ms : 0;
 
 	if (!im->watcher)
 		return CLOCK_NEVER;

@@ -68,7 +68,7 @@ struct conn {
 	bool compressed;
 	bool watching;  /* it runs the watcher, and takes nothing else */
 	bool doubted;   /* a probe is out: it takes nothing */
-	int64_t job_ms; /* a job ended here last */
+	int64_t job_ms; /* a job ended here last; 0: none did */
 	const char *word;
 	imap_job running_id[POOL_RUNNING_MAX];
 	struct job *running_job[POOL_RUNNING_MAX];
