@@ -55,9 +55,9 @@ static bool is_background(const struct job *j)
 	return j->prio >= IMAP_PRIO_SYNC;
 }
 
-/* Commands whose meaning, or answer, depends on the mailbox. */
-static unsigned count_in_flight(const struct session *s)
+unsigned conn_in_flight(const struct conn *c)
 {
+	const struct session *s = &c->session;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < s->n_slots; i++)
@@ -78,7 +78,7 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 		c->n_background += is_background(j);
 	}
 	c->n_running = n;
-	c->in_flight = count_in_flight(s);
+	c->in_flight = conn_in_flight(c);
 	c->expected = session_expected(s);
 	c->bytes_in = net_bytes_in(s->net);
 	c->bytes_out = net_bytes_out(s->net);
@@ -90,10 +90,10 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 		free(c->mailbox);
 		c->mailbox = s->mailbox ? strdup(s->mailbox) : NULL;
 	}
+	c->writable = s->writable;
 }
 
-/* Nobody waits any more for the commands of this job; they still run. */
-static void forget_calls(struct conn *c, const struct job *j)
+void conn_forget_calls(struct conn *c, const struct job *j)
 {
 	struct session *s = &c->session;
 
@@ -164,7 +164,7 @@ static void put_back(struct conn *c)
 /* Everything that runs makes room, if nothing of it is out any more. */
 static bool make_room(struct conn *c)
 {
-	if (!c->running.first || c->opening || count_in_flight(&c->session) > 0)
+	if (!c->running.first || c->reopen || conn_in_flight(c) > 0)
 		return false;
 	for (struct job *j = c->running.first; j; j = j->next) {
 		if (!j->yield || !j->started || !j->class->pause(j) ||
@@ -187,7 +187,7 @@ static void reap_jobs(struct conn *c)
 			job_finish(j, -ECANCELED, NULL);
 		if (!j->finished)
 			continue;
-		forget_calls(c, j);
+		conn_forget_calls(c, j);
 		if (c->body_job == j)
 			c->body_job = NULL;
 		lock_take(&im->lock);
@@ -203,8 +203,8 @@ static void pump_jobs(struct conn *c)
 {
 	for (unsigned p = 0; p < N_IMAP_PRIO; p++) {
 		for (struct job *j = c->running.first; j; j = j->next) {
-			if (j->prio == p && j->started && !j->finished)
-				j->class->pump(j, &c->session);
+			if (j->prio == p && !j->finished)
+				route_pump(c, j);
 		}
 	}
 }
@@ -258,6 +258,7 @@ static int serve(struct conn *c)
 		if (atomic_load(&c->im->stop))
 			return 0;
 		take_jobs(c);
+		route_reopen(c);
 		pump_jobs(c);
 		reap_jobs(c);
 		if (make_room(c))
@@ -280,7 +281,7 @@ static int serve(struct conn *c)
 static void drop_jobs(struct conn *c, int result)
 {
 	c->body_job = NULL;
-	c->opening = false;
+	c->reopen = false;
 	/* Without the lock: a body that was coming is ended here. */
 	for (struct job *j = c->running.first; j; j = j->next) {
 		if (atomic_load(&j->cancelled))

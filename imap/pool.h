@@ -46,7 +46,7 @@ struct conn {
 	struct job_list running; /* of its thread */
 	struct job *body_job;    /* of its thread: takes the body that comes */
 	struct job opener;       /* of its thread: stands for EXAMINE */
-	bool opening;
+	bool reopen; /* of its thread: EXAMINE once more, without parameters */
 	bool useful; /* of its thread: a job's command was answered OK */
 
 	/* im->lock: */
@@ -56,6 +56,7 @@ struct conn {
 	enum conn_state state;
 	bool wanted;
 	char *mailbox; /* open, or being opened; NULL: none */
+	bool writable; /* ... by SELECT */
 	unsigned n_running;
 	unsigned n_background;
 	unsigned in_flight; /* commands, also of jobs that were cancelled */
@@ -158,7 +159,19 @@ extern const struct session_ops route_ops;
 /* Make a job that was just taken ready to run. No lock held. */
 void route_begin(struct conn *c, struct job *j);
 
+/* Open the mailbox once more if that is due and nothing is in flight. */
+void route_reopen(struct conn *c);
+
+/* Send what a job has to send, if it may by now. */
+void route_pump(struct conn *c, struct job *j);
+
 /* --- conn.c --- */
+
+/* Nobody waits any more for the commands of this job; they still run. */
+void conn_forget_calls(struct conn *c, const struct job *j);
+
+/* Commands in flight whose meaning, or answer, depends on the mailbox. */
+unsigned conn_in_flight(const struct conn *c);
 
 MUST_CHECK int conn_init(struct conn *c, struct imap *im, unsigned index);
 void conn_finish(struct conn *c);

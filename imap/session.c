@@ -11,6 +11,7 @@
 #include "imap/lock.h"
 #include "imap/log.h"
 #include "imap/secret.h"
+#include "imap/select.h"
 
 /*
  * The connection's machine: commands go out, answers come in.
@@ -78,8 +79,9 @@ void session_close(struct session *s)
 	s->body_sunk = false;
 	s->body_skip = false;
 	s->ended = false;
-	free(s->mailbox);
-	s->mailbox = NULL;
+	select_forget(s);
+	s->settled_modseq = 0;
+	s->seen_modseq = 0;
 }
 
 int session_fail(struct session *s, int code, enum imap_fault fault,
