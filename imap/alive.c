@@ -124,7 +124,7 @@ int alive_check(struct session *s, int64_t until_ms, bool nothing)
 
 	if (s->probe_ms > 0)
 		return nothing ? begin_probe(s) : 0;
-	if (until_ms < now_ms && now_ms - until_ms >= s->late_ms) {
+	if (now_ms - until_ms >= s->late_ms) {
 		stood_still(s);
 		return 0;
 	}

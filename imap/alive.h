@@ -24,10 +24,12 @@
 
 #include "imap/session.h"
 
-#define ALIVE_PROBE_MS 5000 /* after the process, or the machine, was stopped  \
-			     */
-#define ALIVE_LATE_MS 5000  /* a wait so much longer than asked for tells that \
-			     */
+#define ALIVE_PROBE_MS                                                         \
+	5000 /* after the process, or the machine, was stopped                 \
+	      */
+#define ALIVE_LATE_MS                                                          \
+	5000 /* a wait so much longer than asked for tells that                \
+	      */
 
 /*
  * Begin to idle; nothing may be in flight, and nothing else may be sent until

@@ -52,9 +52,9 @@ void conn_wake_locked(struct conn *c)
 	lock_cond_wake(&c->wake);
 }
 
-/* Commands whose meaning, or answer, depends on the mailbox. */
-static unsigned count_in_flight(const struct session *s)
+unsigned conn_in_flight(const struct conn *c)
 {
+	const struct session *s = &c->session;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < s->n_slots; i++)
@@ -79,7 +79,7 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 	c->n_running = n;
 	c->word = c->running.first ? c->running.first->word : NULL;
 	c->doubted = session_is_probed(s);
-	c->in_flight = count_in_flight(s);
+	c->in_flight = conn_in_flight(c);
 	c->expected = session_expected(s);
 	c->bytes_in = net_bytes_in(s->net);
 	c->bytes_out = net_bytes_out(s->net);
@@ -91,10 +91,10 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 		free(c->mailbox);
 		c->mailbox = s->mailbox ? strdup(s->mailbox) : NULL;
 	}
+	c->writable = s->writable;
 }
 
-/* Nobody waits any more for the commands of this job; they still run. */
-static void forget_calls(struct conn *c, const struct job *j)
+void conn_forget_calls(struct conn *c, const struct job *j)
 {
 	struct session *s = &c->session;
 
@@ -176,7 +176,7 @@ static void put_back(struct conn *c)
 /* Everything that runs makes room, if nothing of it is out any more. */
 static bool make_room(struct conn *c)
 {
-	if (!c->running.first || c->opening || count_in_flight(&c->session) > 0)
+	if (!c->running.first || c->reopen || conn_in_flight(c) > 0)
 		return false;
 	for (struct job *j = c->running.first; j; j = j->next) {
 		if (!j->yield || !j->started || !j->class->pause(j) ||
@@ -215,7 +215,7 @@ static void reap_jobs(struct conn *c)
 			job_finish(j, -ECANCELED, NULL);
 		if (!j->finished)
 			continue;
-		forget_calls(c, j);
+		conn_forget_calls(c, j);
 		if (c->body_job == j)
 			c->body_job = NULL;
 		if (j->class->lasting) {
@@ -236,8 +236,8 @@ static void pump_jobs(struct conn *c)
 {
 	for (unsigned p = 0; p <= JOB_PRIO_LASTING; p++) {
 		for (struct job *j = c->running.first; j; j = j->next) {
-			if (j->prio == p && j->started && !j->finished)
-				j->class->pump(j, &c->session);
+			if (j->prio == p && !j->finished)
+				route_pump(c, j);
 		}
 	}
 }
@@ -320,6 +320,7 @@ static int serve(struct conn *c)
 		if (atomic_load(&c->im->stop))
 			return 0;
 		take_jobs(c);
+		route_reopen(c);
 		pump_jobs(c);
 		reap_jobs(c);
 		if (make_room(c))
@@ -343,7 +344,7 @@ static int serve(struct conn *c)
 static void drop_jobs(struct conn *c, int result)
 {
 	c->body_job = NULL;
-	c->opening = false;
+	c->reopen = false;
 	/* Without the lock: a body that was coming is ended here. */
 	for (struct job *j = c->running.first; j; j = j->next) {
 		if (atomic_load(&j->cancelled))

@@ -167,13 +167,21 @@ MUST_CHECK int imap_list_folders(struct imap *im, enum imap_priority prio,
 				 const struct imap_folders_ops *ops, void *ctx,
 				 imap_job *ret);
 
-/* What EXAMINE said (RFC 9051 section 6.3.3). 0: it did not say. */
+/*
+ * What EXAMINE or SELECT said (RFC 9051 section 6.3.2). 0: it did not say. The
+ * last four say what a mailbox that was opened by SELECT can keep.
+ */
 struct imap_mailbox {
 	uint32_t uidvalidity;
 	uint32_t uidnext;
 	uint32_t messages;
 	uint64_t highestmodseq;
+	bool no_modseq;       /* NOMODSEQ (RFC 7162): there never is one */
 	bool uids_not_sticky; /* UIDNOTSTICKY (RFC 4315) */
+	bool read_only;
+	bool has_permanent_flags; /* else all of its flags are */
+	bool new_keywords;        /* any keyword may be made up */
+	uint32_t permanent_flags; /* enum mail_flag */
 };
 
 struct imap_list_ops {

@@ -18,7 +18,7 @@
 
 #include <stdatomic.h>
 
-#include "imap/session.h"
+#include "imap/select.h"
 
 struct job;
 
@@ -32,7 +32,22 @@ struct job_class {
 	bool lasting;
 	/* EXAMINE even if the mailbox is open: the job wants fresh numbers. */
 	bool fresh;
+	/* SELECT in place of EXAMINE: the job changes the mailbox. */
+	bool writes;
+	/*
+	 * Its commands name UIDs only, and start() compares UIDVALIDITY. So
+	 * they go out right behind EXAMINE: pump() is called before start(),
+	 * and what comes of it after that, or is thrown away.
+	 */
+	bool eager;
 
+	/*
+	 * The mailbox is about to be opened for this job: with which
+	 * parameters? NULL: with none. A job that has this gets rows and data
+	 * from when the mailbox has told its numbers on, which is before
+	 * start().
+	 */
+	void (*open)(struct job *j, struct session *s, struct select_how *how);
 	/* The mailbox (if any) is open; s->box is what EXAMINE said. */
 	void (*start)(struct job *j, struct session *s);
 	/* Send what there is to send, as long as session_has_room(). */

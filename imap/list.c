@@ -15,7 +15,8 @@
  * screenful is what somebody waits for), a few in flight so that a long pipe
  * stays full. Messages that are expunged meanwhile shift what is above them
  * down: into a window that is still to come, or has come already. So a row may
- * come twice, but none is missed; and a window never has to know of EXPUNGE.
+ * come twice, but none is missed; and a window never has to know of EXPUNGE, or
+ * of VANISHED.
  *
  * Servers answer what is in flight in any order, even mixed (Dovecot does):
  * each window gathers its own rows, and is handed on when it is complete and
@@ -23,8 +24,9 @@
  * UID that was handed out, so nothing above that may be missing. For the same
  * reason windows wait while a message of theirs is asked for once more.
  *
- * A window that the server refuses is asked for in halves, the upper one
- * first, until the message that it cannot describe is alone.
+ * A window that the server refuses, or answers in part (MESSAGELIMIT, RFC
+ * 9738), is asked for in halves, the upper one first, until the message that it
+ * cannot describe is alone.
  *
  * A listing makes room for a reader of another mailbox between two windows,
  * and goes on below what was handed out.
@@ -251,7 +253,7 @@ static void answer_window(struct list_job *j, struct session *s,
 		j->window[i].last != call->last))
 		i++;
 	j->first_window = false;
-	if (st->kind != STATUS_OK) {
+	if (st->kind != STATUS_OK || st->code == CODE_MESSAGELIMIT) {
 		/* What came of it comes once more, with its half. */
 		if (i < j->n_windows)
 			remove_window(j, i);

@@ -37,6 +37,14 @@ static bool background_allowed(struct imap *im, const struct conn *c)
 	return busy + 1 < im->limit;
 }
 
+/* Is the mailbox of this job open there, in the way in which it needs it? */
+static bool has_open(const struct conn *c, const struct job *j)
+{
+	return j->mailbox && c->mailbox &&
+	       strcmp(c->mailbox, j->mailbox) == 0 &&
+	       (c->writable || !j->class->writes);
+}
+
 /* Can this connection run this job right now? */
 static bool fits(struct imap *im, const struct conn *c, const struct job *j)
 	REQUIRES(im->lock)
@@ -50,19 +58,13 @@ static bool fits(struct imap *im, const struct conn *c, const struct job *j)
 		return false;
 	if (idle || !j->mailbox)
 		return true;
-	if (j->class->fresh || !c->mailbox ||
-	    strcmp(c->mailbox, j->mailbox) != 0)
+	if (j->class->fresh || !has_open(c, j))
 		return false;
 	/* A reader may wait behind a little more: it is near, and it is next.
 	 */
 	return c->expected < (j->prio == IMAP_PRIO_READER
 				      ? 2 * POOL_EXPECTED_MAX
 				      : POOL_EXPECTED_MAX);
-}
-
-static bool has_open(const struct conn *c, const struct job *j)
-{
-	return j->mailbox && c->mailbox && strcmp(c->mailbox, j->mailbox) == 0;
 }
 
 /* The connection that should run it now; NULL: none can. */
@@ -117,7 +119,7 @@ static bool help_is_near(struct imap *im) REQUIRES(im->lock)
 
 int64_t pool_watch_at_locked(struct imap *im, const struct conn *c)
 {
-	int64_t at_ms = c->job_ms + im->quiet_ms;
+	int64_t at_ms = c->job_ms > 0 ? c->job_ms + im->quiet_ms : 0;
 
 	if (!im->watcher)
 		return CLOCK_NEVER;

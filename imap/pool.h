@@ -30,15 +30,14 @@
 #define POOL_EXPECTED_MAX (2u << 20)   /* body bytes; above, no more prefetch */
 #define POOL_TICK_MS 5000              /* the keeper compares the clocks */
 #define POOL_QUIET_MS 1000             /* the watcher waits behind a job */
-#define POOL_RENEW_MS                                                          \
-	540000 /* IDLE begins anew, for the same reason as NOOP                \
-		*/
-/* What it says of itself (job.word) while it is told what moves. */
-#define WORD_IDLE "idle"
-#define WORD_NOTIFY "notify"
+#define POOL_RENEW_MS 540000  /* IDLE begins anew, for the reason of NOOP */
 #define POOL_NOOP_MS 120000   /* the watcher asks, where there is no IDLE */
 #define POOL_BURST_MS 300     /* news of one mailbox are told together */
 #define POOL_STACK (4u << 20) /* libetpan wants 1 MiB of it */
+
+/* What the watcher says of itself (job.word) while it is told what moves. */
+#define WORD_IDLE "idle"
+#define WORD_NOTIFY "notify"
 
 enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_READY };
 
@@ -50,8 +49,8 @@ struct conn {
 	struct job_list running; /* of its thread */
 	struct job *body_job;    /* of its thread: takes the body that comes */
 	struct job opener;       /* of its thread: stands for EXAMINE */
-	bool opening;
-	bool useful;        /* of its thread: a job's command was answered OK */
+	bool reopen; /* of its thread: EXAMINE once more, without parameters */
+	bool useful; /* of its thread: a job's command was answered OK */
 	unsigned probes;    /* of its thread: how many it has heard of */
 	int64_t look_at_ms; /* of its thread: the watcher may come then */
 
@@ -62,6 +61,7 @@ struct conn {
 	enum conn_state state;
 	bool wanted;
 	char *mailbox; /* open, or being opened; NULL: none */
+	bool writable; /* ... by SELECT */
 	unsigned n_running;
 	unsigned n_background;
 	unsigned in_flight; /* commands, also of jobs that were cancelled */
@@ -72,7 +72,7 @@ struct conn {
 	bool compressed;
 	bool watching;  /* it runs the watcher, and takes nothing else */
 	bool doubted;   /* a probe is out: it takes nothing */
-	int64_t job_ms; /* a job ended here last */
+	int64_t job_ms; /* a job ended here last; 0: none did */
 	const char *word;
 	imap_job running_id[POOL_RUNNING_MAX];
 	struct job *running_job[POOL_RUNNING_MAX];
@@ -193,7 +193,19 @@ extern const struct session_ops route_ops;
 /* Make a job that was just taken ready to run. No lock held. */
 void route_begin(struct conn *c, struct job *j);
 
+/* Open the mailbox once more if that is due and nothing is in flight. */
+void route_reopen(struct conn *c);
+
+/* Send what a job has to send, if it may by now. */
+void route_pump(struct conn *c, struct job *j);
+
 /* --- conn.c --- */
+
+/* Nobody waits any more for the commands of this job; they still run. */
+void conn_forget_calls(struct conn *c, const struct job *j);
+
+/* Commands in flight whose meaning, or answer, depends on the mailbox. */
+unsigned conn_in_flight(const struct conn *c);
 
 MUST_CHECK int conn_init(struct conn *c, struct imap *im, unsigned index);
 void conn_finish(struct conn *c);

@@ -12,6 +12,7 @@
 #include "imap/lock.h"
 #include "imap/log.h"
 #include "imap/secret.h"
+#include "imap/select.h"
 
 /*
  * The connection's machine: commands go out, answers come in.
@@ -85,8 +86,9 @@ void session_close(struct session *s)
 	s->probe_ms = 0;
 	s->probe_at_ms = CLOCK_NEVER;
 	s->notify_lost = false;
-	free(s->mailbox);
-	s->mailbox = NULL;
+	select_forget(s);
+	s->settled_modseq = 0;
+	s->seen_modseq = 0;
 }
 
 int session_fail(struct session *s, int code, enum imap_fault fault,

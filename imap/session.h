@@ -48,9 +48,14 @@ enum capability {
 	CAP_CONDSTORE = 1 << 15,
 	CAP_GMAIL = 1 << 16,
 	CAP_COMPRESS = 1 << 17, /* DEFLATE */
+	CAP_ENABLE = 1 << 18,
+	CAP_QRESYNC = 1 << 19,
 	CAP_IDLE = 1 << 20,
 	CAP_NOTIFY = 1 << 21,
 };
+
+/* What a mailbox is opened with, see imap/select.h. */
+enum select_with { SELECT_PLAIN, SELECT_CONDSTORE, SELECT_QRESYNC };
 
 /* A command in flight; the fields but `job` are its owner's business. */
 struct call {
@@ -115,9 +120,17 @@ struct session {
 	struct quirks quirks;
 	char server[128];
 
-	/* The mailbox that is open, or being opened. */
+	/* The mailbox that is open, or being opened: select.c. */
 	char *mailbox;
+	bool writable; /* by SELECT */
+	bool opening;
+	enum select_with opening_with;
+	bool exists_said; /* box.messages counts, though it may be 0 */
+	bool strays;      /* while opening: rows before it was told */
 	struct imap_mailbox box;
+	uint64_t settled_modseq; /* it was HIGHESTMODSEQ for long; 0: none */
+	uint64_t seen_modseq;    /* it is to become that; 0: none */
+	int64_t seen_modseq_ms;
 	uint64_t body_size; /* about what a body has; 0: none has come yet */
 
 	struct slot slots[SESSION_SLOTS]; /* in the order of sending */

@@ -104,6 +104,18 @@ void told_wait_folders(unsigned n)
 	wait_for(&now.folders, n);
 }
 
+void wait_online(unsigned n)
+{
+	int64_t until_ms = clock_now_ms() + 20000;
+	const struct timespec a_bit = {.tv_nsec = 1000000};
+
+	while (account_online() < n) {
+		if (clock_now_ms() > until_ms)
+			fail_msg("the account does not go online");
+		nanosleep(&a_bit, NULL);
+	}
+}
+
 void wait_state(struct imap *im, const char *word)
 {
 	int64_t until_ms = clock_now_ms() + 20000;

@@ -43,6 +43,9 @@ void told_wait_folders(unsigned n);
 /* Wait until a connection is in this state, or fail the test. */
 void wait_state(struct imap *im, const char *word);
 
+/* Wait until it went online for the n-th time, or fail the test. */
+void wait_online(unsigned n);
+
 /* Login with these capabilities. */
 #define LOGIN_WITH(caps)                                                       \
 	GREETING, "C: AUTHENTICATE PLAIN",                                     \
