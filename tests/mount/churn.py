@@ -5,11 +5,10 @@ tree is what the server has, and nobody met anything but what was gone."""
 import os
 
 from imapfstest import *
-from imapfstest.churn import (Churn, Shown, differences, mail, plain_names,
-                              truth)
+from imapfstest.churn import Churn, mail
+from imapfstest.endstate import (check_mounts, check_names, truth,
+                                 wait_equal)
 from imapfstest.walker import Readers
-
-QUIET = 60
 
 
 def filled(env, count=150, **kw):
@@ -28,46 +27,6 @@ def touch_all(m):
     """Without a push: what `touch FOLDER` promises, for every folder."""
     for top, folders, _ in os.walk(m.path):
         os.utime(top)
-
-
-def wait_equal(m, expected, nudge=None):
-    """Until the tree is what the server has."""
-    found = []
-
-    def equal():
-        if nudge and found:
-            nudge(m)
-        found[:] = differences(m, expected)
-        return not found
-
-    try:
-        wait_for(equal, QUIET * slowdown(), "equal", step=0.5)
-    except Timeout:
-        raise AssertionError("the tree is not what the server has:\n  " +
-                             "\n  ".join(found[:30])) from None
-
-
-def check_names(m, seen):
-    """No name that is gone still opens; all others do."""
-    shown = Shown(m)
-    there = set(shown.files) | shown.folders
-    stale = [path for path in seen - there if (m.path / path).exists()]
-    assert not stale, f"gone, but still opens: {stale[:10]}"
-    missing = [path for path in there if not (m.path / path).exists()]
-    assert not missing, f"listed, but does not open: {missing[:10]}"
-    return shown
-
-
-def check_mounts(env, m, url, expected, shown):
-    """A fresh mount has the same names; a remount all the same."""
-    fresh = env.mount(url)
-    wait_equal(fresh, expected)
-    assert plain_names(Shown(fresh).files) == plain_names(shown.files)
-    fresh.unmount()
-    m.unmount()
-    m.start()
-    wait_equal(m, expected)
-    assert Shown(m).files == shown.files, "a remount shows something else"
 
 
 def churned(env, changes, seed, mask=(), nudge=None, **kw):

@@ -1,29 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A seeded stream of changes by another client, and what must come of it.
+"""A seeded stream of changes by another client.
 
     churn = Churn(server, seed=7)
     churn.run(1000)
     churn.gone(path)        # may this path have been missing meanwhile?
-    wait_for(lambda: not differences(m, truth(server)))
 
-The stream appends, flags, moves, copies and expunges messages, and makes,
-renames and deletes folders with mail in them; from a small pool of names, so
-that a name is soon used again by another folder. It keeps no model: it asks
-the server what is there before each change. The end state is asked from the
-server too, by truth(), with a client of its own.
+It appends, flags, moves, copies and expunges messages, and makes, renames and
+deletes folders with mail in them; from a small pool of names, so that a name
+is soon used again by another folder. It keeps no model: it asks the server
+what is there before each change, so the same seed makes the same changes. What
+must come of it is in endstate.py.
 """
 
-import hashlib
-import os
 import random
 import re
 import time
 from collections import Counter
 
-from .client import Client
+from .client import Client, quote
 from .letters import letter
 
-FIXED = ("INBOX", "Archive", "Sent")
 POOL = ("A", "B", "C & D", "Büro", "A/Deep", "B/Deep", "Büro/Straße",
         "A/Deep/Deeper")
 FLAGS = ("\\Seen", "\\Seen", "\\Flagged", "\\Answered", "\\Deleted",
@@ -31,7 +27,9 @@ FLAGS = ("\\Seen", "\\Seen", "\\Flagged", "\\Answered", "\\Deleted",
 SIZES = (None, 700, 1500, 9000, 40_000)
 WEIGHTS = {"append": 25, "flag": 20, "unflag": 12, "move": 10, "copy": 6,
            "expunge": 15, "create": 5, "rename": 3, "delete": 3}
-HIDDEN = {"\\Noselect", "\\NonExistent"}
+SOME = (1, 1, 1, 1, 2, 5, 30)  # messages of one change
+FULL = 300  # a box that gets no more of many at once
+DATE = 1_600_000_000
 
 
 def mail(n):
@@ -49,6 +47,7 @@ class Churn:
         """`pace`: seconds between two changes, on average. `first`: the
         number of the first message that is appended."""
         self.r = random.Random(seed)
+        self.server, self.user = server, user
         self.client = Client(server, user)
         self.pace, self.serial = pace, first
         self.counts, self.done = Counter(), 0
@@ -60,6 +59,11 @@ class Churn:
         self.client.close()
 
     remove = close
+
+    def reconnect(self):
+        """The server was restarted."""
+        self.close()
+        self.client = Client(self.server, self.user)
 
     def run(self, n, stop=lambda: False):
         """Make n changes, or fewer if stop() says so."""
@@ -99,19 +103,14 @@ class Churn:
 
     # Choosing.
 
-    def _boxes(self):
-        """All that can be selected."""
-        return sorted(name for name, attrs in self.client.list().items()
-                      if not attrs & HIDDEN)
-
     def _some(self, box=None, readonly=False):
         """(box, UIDs in it as a set of IMAP), the box selected."""
-        box = box or self.r.choice(self._boxes())
+        box = box or self.r.choice(self.client.selectable())
         self.client.select(box, readonly)
         uids = self.client._uid("SEARCH", "ALL")[0].split()
         if not uids:
             raise Refused
-        n = min(len(uids), self.r.choice((1, 1, 1, 1, 2, 5, 30)))
+        n = min(len(uids), self.r.choice(SOME))
         at = self.r.randrange(len(uids) - n + 1)
         return box, b",".join(uids[at:at + n]).decode()
 
@@ -125,11 +124,19 @@ class Churn:
     # Changes.
 
     def do_append(self):
-        box = self.r.choice(self._boxes())
-        flags = self.r.sample(sorted(set(FLAGS)), self.r.choice((0, 0, 1, 2)))
-        self.client.append(box, mail(self.serial), flags,
-                           1_600_000_000 + self.serial)
-        self.serial += 1
+        box = self.r.choice(self.client.selectable())
+        n = self.r.choice(SOME)
+        if n > 1 and self.client.status(box)["MESSAGES"] > FULL:
+            raise Refused
+        if n == 1:
+            flags = self.r.sample(sorted(set(FLAGS)), self.r.randrange(3))
+            self.client.append(box, mail(self.serial), flags,
+                               DATE + self.serial)
+        else:
+            self.client.append_many(
+                box, map(mail, range(self.serial, self.serial + n)),
+                DATE + self.serial)
+        self.serial += n
 
     def _store(self, sign):
         box, uids = self._some()
@@ -144,14 +151,14 @@ class Churn:
 
     def do_move(self):
         box, uids = self._some()
-        target = self.r.choice(self._boxes())
+        target = self.r.choice(self.client.selectable())
         self._leave(box, uids)
-        self._try(self.client._uid, "MOVE", uids, _quoted(target))
+        self._try(self.client._uid, "MOVE", uids, quote(target))
 
     def do_copy(self):
         box, uids = self._some(readonly=True)
         self._try(self.client._uid, "COPY", uids,
-                  _quoted(self.r.choice(self._boxes())))
+                  quote(self.r.choice(self.client.selectable())))
 
     def do_expunge(self):
         box, uids = self._some()
@@ -161,7 +168,7 @@ class Churn:
 
     def _pick(self, there):
         """A name of the pool that can (or cannot yet) be selected."""
-        have = set(self._boxes())
+        have = set(self.client.selectable())
         names = [n for n in POOL if (n in have) == there]
         if not names:
             raise Refused
@@ -181,6 +188,7 @@ class Churn:
         if new.startswith(old + "/"):
             raise Refused
         self._leave_folder(old)
+        self.client.select("INBOX")  # the server ends who stays in it
         self._try(self.client.rename_box, old, new)
 
     def do_delete(self):
@@ -188,106 +196,3 @@ class Churn:
         self._leave_folder(name)
         self.client.select("INBOX")
         self._try(self.client.delete_box, name)
-
-
-def _quoted(name):
-    from .client import quote
-    return quote(name)
-
-
-# The end state.
-
-class Message:
-    """One message as somebody sees it; equal if all of it is."""
-
-    FIELDS = ("flags", "size", "date", "digest")
-
-    def __init__(self, flags, size, date, data):
-        self.flags = frozenset(flags) - {"\\Recent"}
-        self.size, self.date = size, date
-        self.digest = hashlib.sha256(data).hexdigest()
-
-    def unlike(self, other):
-        return [f"{k}: {getattr(self, k)!r}, here {getattr(other, k)!r}"
-                for k in self.FIELDS if getattr(self, k) !=
-                getattr(other, k)]
-
-
-def truth(server, user="alice"):
-    """({mailbox: {uid: Message}}, names of all mailboxes) by the server."""
-    found = {}
-    with Client(server, user) as c:
-        everything = c.list()
-        for box, attrs in everything.items():
-            if attrs & HIDDEN:
-                continue
-            rows, bodies = c.attributes(box), c.fetch(box)
-            found[box] = {uid: Message(row["flags"], row["size"],
-                                       row["date"], bodies[uid])
-                          for uid, row in rows.items()}
-    return found, set(everything)
-
-
-class Shown:
-    """What a mount shows: paths, and what the kernel says of each."""
-
-    def __init__(self, m):
-        self.folders, self.messages, self.files = {""}, {}, {}
-        self.problems = []
-        self._walk(m.path, "")
-
-    def _walk(self, top, folder):
-        with os.scandir(top / folder) as entries:
-            names = [(e.name, e.is_dir(follow_symlinks=False))
-                     for e in entries]
-        for name, is_folder in names:
-            path = f"{folder}/{name}" if folder else name
-            if is_folder:
-                self.folders.add(path)
-                self._walk(top, path)
-            else:
-                self._look(top, folder, path)
-
-    def _look(self, top, folder, path):
-        s = os.stat(top / path)
-        data = (top / path).read_bytes()
-        uid = int(os.getxattr(top / path, "user.imap.uid"))
-        flags = os.getxattr(top / path, "user.imap.flags").decode().split()
-        mode = 0o600 | (0o044 if "\\Seen" in flags else 0) | \
-            (0o100 if "\\Flagged" in flags else 0)
-        if s.st_mode & 0o777 != mode:
-            self.problems.append(f"{path}: mode {s.st_mode & 0o777:o}, "
-                                 f"flags {flags}")
-        here = self.messages.setdefault(folder, {})
-        if uid in here:
-            self.problems.append(f"{path}: UID {uid} twice")
-        here[uid] = Message(flags, s.st_size, int(s.st_mtime), data)
-        self.files[path] = (s.st_ino, uid)
-
-
-def differences(m, expected):
-    """Lines that say how a mount differs from truth(); none: it does not."""
-    boxes, names = expected
-    try:
-        shown = Shown(m)
-    except OSError as error:
-        return [f"walking the mount: {error}"]
-    found = list(shown.problems)
-    parents = {"/".join(n.split("/")[:i]) for n in names
-               for i in range(n.count("/") + 1)}
-    found += [f"folder {n!r} is missing"
-              for n in (names | parents) - shown.folders]
-    found += [f"folder {n!r} is too much"
-              for n in shown.folders - names - parents]
-    for box, rows in boxes.items():
-        here = shown.messages.get(box, {})
-        found += [f"{box}: UID {u} is missing" for u in rows.keys() - here]
-        found += [f"{box}: UID {u} is too much" for u in here.keys() - rows]
-        found += [f"{box}: UID {u}: {line}" for u in rows.keys() & here
-                  for line in rows[u].unlike(here[u])]
-    return found
-
-
-def plain_names(files):
-    """Names without the number of a twin, which a new cache may change."""
-    return Counter(re.sub(r"\.\d+\.eml$", ".eml", path) for path in files)

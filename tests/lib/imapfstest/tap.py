@@ -67,10 +67,10 @@ class Line:
 
     def __init__(self, tap, number, near, far):
         self.tap, self.number = tap, number
-        self.near, self.far = near, far
+        self.near, self.far, self.mask = near, far, tap.mask
         self.due = {near: b"", far: b""}
         self.ended = {near: False, far: False}
-        self.hiding = bool(tap.mask)
+        self.hiding = bool(self.mask)
         self.lost = False
 
     def _hide(self, data):
@@ -78,7 +78,7 @@ class Line:
         def without(match):
             words = match.group(0).split(b" ")
             return b" ".join(w for w in words if w.strip(b"]\r\n").upper()
-                             not in self.tap.mask)
+                             not in self.mask)
         return re.sub(rb"CAPABILITY [^\]\r\n]*", without, data)
 
     def _read(self, source, target):
@@ -143,7 +143,7 @@ class Tap:
 
     def __init__(self, target, pair, mask=(), host="127.0.0.1"):
         self.target, self.host = target, host
-        self.mask = {w.encode().upper() for w in mask}
+        self.hide(mask)
         self.pieces, self.lines = [], []
         self.lock = threading.Lock()
         self._serial = 0
@@ -155,6 +155,10 @@ class Tap:
         self._listener = socket.create_server((host, 0), backlog=64)
         self.port = self.tls_port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def hide(self, capabilities):
+        """From connections that are made from now on."""
+        self.mask = {w.encode().upper() for w in capabilities}
 
     def note(self, piece):
         with self.lock:

@@ -31,7 +31,8 @@ else:
 AGAIN = 50
 SHELLS = ("ls -lR", "ls -lRU >/dev/null; find . -type f -exec cat {} +",
           "find . -newermt 2001-01-01 -printf '%p %m %s\\n'")
-FINE = re.compile(r": No such file or directory$")
+# While the link is down, what is not here cannot be read.
+OFFLINE = {"ENOTCONN": errno.ENOTCONN, "ETIMEDOUT": errno.ETIMEDOUT}
 
 
 class Walker:
@@ -101,8 +102,11 @@ class Walker:
 
 
 class Readers:
+    serial = 0
+
     def __init__(self, env, m, walkers=2, shells=SHELLS):
         self.m, self.seen, self.counts = m, set(), Counter()
+        Readers.serial += 1
         self._walkers = [self._start(
             [sys.executable, "-B", __file__, str(m.path), str(n)],
             env, f"walker{n}") for n in range(walkers)]
@@ -112,8 +116,8 @@ class Readers:
         env.keep(self)
 
     def _start(self, args, env, name, quiet=False):
-        folder = env.tmp / f"{self.m.name}-{name}"
-        folder.mkdir(exist_ok=True)
+        folder = env.tmp / f"{name}-{Readers.serial}"
+        folder.mkdir()
         if quiet:
             args = ["bash", "-c", args]
         out = subprocess.DEVNULL if quiet else (folder / "out").open("wb")
@@ -121,28 +125,33 @@ class Readers:
                      stdin=subprocess.PIPE, stdout=out,
                      stderr=(folder / "err").open("wb")), folder
 
-    def stop(self, churn, timeout=60):
-        """End them; every line that says what must not have been."""
+    def stop(self, churn, offline=False, timeout=60):
+        """End them; every line that says what must not have been. `offline`:
+        the link was down for a time."""
+        errors = {"ENOENT": errno.ENOENT, **(OFFLINE if offline else {})}
+        fine = re.compile(": (%s)$" % "|".join(
+            os.strerror(code) for code in errors.values()))
         for process, _ in self._walkers + self._shells:
             process.stdin.close()
         found = []
         for process, folder in self._walkers:
             code = process.wait(timeout)
-            errors = (folder / "err").read_text()
             if code != 0:
-                found.append(f"a walker ended with {code}: {errors}")
+                said = (folder / "err").read_text()
+                found.append(f"a walker ended with {code}: {said}")
                 continue
             report = json.loads((folder / "out").read_text())
             self.counts.update(report["counts"])
             self.seen.update(report["seen"])
             found += [f"{what} of {path}: {name} ({n} times)"
                       for path, what, name, n in report["failed"]
-                      if name != "ENOENT" or not churn.gone(path)]
+                      if name not in errors or
+                      (name == "ENOENT" and not churn.gone(path))]
         for process, folder in self._shells:
             process.wait(timeout)
             found += [line for line in set((folder / "err").read_text()
                                            .splitlines())
-                      if not FINE.search(line)]
+                      if not fine.search(line)]
         return found
 
     def remove(self):
