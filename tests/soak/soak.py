@@ -12,7 +12,6 @@ program are written down every few seconds.
 import argparse
 import os
 import random
-import signal
 import statistics
 import subprocess
 import sys
@@ -24,12 +23,12 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / "tests" / "lib"))
 
-from imapfstest import Certs, Client, Env  # noqa: E402
+from alone import alone  # noqa: E402
+from imapfstest import Client  # noqa: E402
 from imapfstest.churn import Churn, mail  # noqa: E402
 from imapfstest.endstate import (check_mounts, check_names,  # noqa: E402
                                  truth, wait_equal)
 from imapfstest.walker import Readers  # noqa: E402
-from runner import listen_to_signals, own_namespace  # noqa: E402
 
 TIMEOUT = 8  # seconds, the mount's
 SAMPLE_S = 5
@@ -248,37 +247,24 @@ def options():
 
 def main():
     o = options()
-    own_namespace()
-    listen_to_signals()
-    os.environ["IMAPFS_BINARY"] = str(o.binary.resolve())
-    os.environ["IMAPFS_TESTPROXY"] = str(o.testproxy.resolve())
-    out = Path(tempfile.mkdtemp(prefix="imapfs-soak-"))
-    print(f"seed {o.seed}; samples and logs go to {out}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="imapfs-soak-run-",
-                                     ignore_cleanup_errors=True) as tmp:
-        os.chmod(tmp, 0o755)
-        Certs(Path(tmp) / "certs")
-        env = Env(tmp, Path(tmp) / "certs", TREE / "tests/data")
-        soak, verdict = None, "FAILED"
+    with alone("imapfs-soak-run-", o.binary, o.testproxy) as env:
+        out = Path(tempfile.mkdtemp(prefix="imapfs-soak-"))
+        print(f"seed {o.seed}; samples and logs go to {out}", flush=True)
+        soak, verdict = Soak(o, env, out), "FAILED"
         try:
-            soak = Soak(o, env, out)
             soak.run()
             verdict = "fine"
         except KeyboardInterrupt:
             verdict = "interrupted"
-        except AssertionError as error:
-            print(error)
+            raise
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            if soak:
-                if verdict != "fine":
-                    keep_logs(soak, out)
-                soak.samples.end()
-                text = soak.summary(verdict)
-                (out / "summary").write_text(text + "\n")
-            env.finish(verdict == "fine")
-        print(text if soak else "it did not begin", flush=True)
-    sys.exit(verdict != "fine")
+            if verdict != "fine":
+                keep_logs(soak, out)
+            soak.samples.end()
+            text = soak.summary(verdict)
+            (out / "summary").write_text(text + "\n")
+    print(text, flush=True)
+    sys.exit(not env.well)
 
 
 if __name__ == "__main__":
