@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Does a file manager show new mail by itself? sh tests/desktop/run.sh [--out FOLDER]
+# Does a file manager show new mail by itself?
+# sh tests/desktop/run.sh [--out FOLDER]
 #
 # Installs what is missing (a file manager and an X server without a screen),
 # builds outside the tree, opens a folder of a mount in PCManFM, lets another
