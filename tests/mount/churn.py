@@ -3,11 +3,13 @@
 tree is what the server has, and nobody met anything but what was gone."""
 
 import os
+import random
+import threading
 
 from imapfstest import *
 from imapfstest.churn import Churn, mail
-from imapfstest.endstate import (check_mounts, check_names, truth,
-                                 wait_equal)
+from imapfstest.endstate import (Shown, check_inodes, check_mounts,
+                                 check_names, truth, wait_equal)
 from imapfstest.walker import Readers
 
 
@@ -63,6 +65,58 @@ def test_changes_by_comparing_flags_without_notify(env):
                                     "ESEARCH"], nudge=touch_all)
 
 
+@deadline(150)
+def test_killed_in_the_middle_it_catches_up(env):
+    """What was stored covers what it says; no inode number comes again."""
+    server, first = filled(env)
+    m = env.mount(server, options=["timeout=20"])
+    churn = env.keep(Churn(server, 5, first=first, pace=0.003))
+    r, known = random.Random(5), {}
+    for _ in range(5):
+        worker = threading.Thread(target=churn.run, args=(100,))
+        worker.start()
+        upto = churn.done + r.randrange(20, 90)
+        readers = Readers(env, m, walkers=1, shells=())
+        wait_for(lambda n=upto: churn.done >= n, 30 * slowdown())
+        m.kill9()
+        m.wait_end()
+        worker.join()
+        readers.remove()
+        m.start()
+        wait_equal(m, truth(server))
+        check_inodes(Shown(m), known)
+
+
 @deadline(120)
-def test_messages_that_change_in_folders_that_stay(env):
-    churned(env, 500, seed=4, folders=False, nudge=touch_all)
+def test_unmounted_in_the_middle_of_a_storm(env):
+    server, first = filled(env)
+    m = env.mount(server)
+    os.listdir(m.path / "INBOX")
+    watch = env.watch(m.path / "INBOX")
+    known = {}
+    check_inodes(Shown(m), known)
+    for n in range(3):
+        with Client(server) as c:
+            c.append_many("INBOX", map(mail, range(first, first + 1000)))
+        first += 1000
+        watch.wait("CREATE")
+        m.unmount()
+        m.start()
+        watch = env.watch(m.path / "INBOX")
+    wait_equal(m, truth(server))
+    check_inodes(Shown(m), known)
+
+
+def test_what_was_pushed_is_there_without_a_server(env):
+    server, first = filled(env)
+    m = env.mount(server, options=["timeout=5"])
+    churn = env.keep(Churn(server, 6, first=first))
+    wait_equal(m, truth(server))
+    churn.run(100)
+    wait_equal(m, truth(server))
+    before = Shown(m).files
+    m.unmount()
+    server.stop()
+    m.start()
+    m.wait_offline()
+    assert Shown(m).files == before

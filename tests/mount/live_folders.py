@@ -238,6 +238,18 @@ def test_folders_made_while_unmounted_are_there_and_make_no_events(env):
     assert {e.name for e in root.events() if e.name} == {"Later"}, root.found
 
 
+def test_folder_that_was_missing_opens_once_it_is_there(env):
+    """The kernel was told that there is no such name, and keeps that."""
+    server, m = started(env)
+    root = env.watch(m.path)
+    assert gone(m.path / "New")
+    with Client(server) as c:
+        c.create("New")
+        c.append("New", letter(1))
+    root.wait_any(CAME, "^New$")
+    env.wait_for(lambda: sorted(numbered(m, "New")) == [1], PUSHED)
+
+
 def test_hundred_folders_that_come_and_go(env):
     server, m = started(env)
     root = env.watch(m.path)

@@ -26,8 +26,8 @@ sys.path.insert(0, str(TREE / "tests" / "lib"))
 from alone import alone  # noqa: E402
 from imapfstest import Client  # noqa: E402
 from imapfstest.churn import Churn, mail  # noqa: E402
-from imapfstest.endstate import (check_mounts, check_names,  # noqa: E402
-                                 truth, wait_equal)
+from imapfstest.endstate import (check_inodes, check_mounts,  # noqa: E402
+                                 check_names, truth, wait_equal)
 from imapfstest.walker import Readers  # noqa: E402
 
 TIMEOUT = 8  # seconds, the mount's
@@ -124,7 +124,7 @@ class Soak:
         self.samples.pid = self.m.pid
         self.samples.start()
         self.phases, self.reads, self.remounts = 0, 0, 0
-        self.troubles = []
+        self.troubles, self.inodes = [], {}
 
     # What goes wrong, and how it is put right.
 
@@ -180,6 +180,7 @@ class Soak:
         expected = truth(self.server)
         wait_equal(self.m, expected)
         shown = check_names(self.m, readers.seen)
+        check_inodes(shown, self.inodes)
         self.phases += 1
         self.troubles.append(kind)
         print(f"phase {self.phases}, {kind}: {self.churn.done} changes, "

@@ -53,7 +53,7 @@ class Shown:
 
     def __init__(self, m):
         self.folders, self.messages, self.files = {""}, {}, {}
-        self.problems = []
+        self.inodes, self.problems = {}, []
         self._walk(m.path, "")
 
     def _walk(self, top, folder):
@@ -83,6 +83,7 @@ class Shown:
             self.problems.append(f"{path}: UID {uid} twice")
         here[uid] = Message(flags, s.st_size, int(s.st_mtime), data)
         self.files[path] = (s.st_ino, uid)
+        self.inodes[s.st_ino] = here[uid].digest
 
 
 def differences(m, expected):
@@ -139,6 +140,14 @@ def check_names(m, seen):
     missing = [path for path in there if not (m.path / path).exists()]
     assert not missing, f"listed, but does not open: {missing[:10]}"
     return shown
+
+
+def check_inodes(shown, known):
+    """No inode number is ever given to another message; `known`, {number:
+    digest}, is what was seen so far and takes in the new ones."""
+    again = [ino for ino, digest in shown.inodes.items()
+             if known.setdefault(ino, digest) != digest]
+    assert not again, f"inode numbers of other messages: {again[:10]}"
 
 
 def check_mounts(env, m, url, expected, shown):
