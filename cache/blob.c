@@ -30,9 +30,12 @@ const struct sql db_blob_sql[] = {
 	{S_BLOB_RANGE, "SELECT d.id, b.key, b.size FROM details d"
 		       " JOIN blobs b ON b.key = d.blob"
 		       " WHERE d.id BETWEEN ? AND ? ORDER BY d.id"},
-	{S_BLOB_OLDEST, "SELECT key, 0, read_at FROM blobs"
+	{S_BLOB_OLDEST, "SELECT key, 0, read_at FROM blobs WHERE read_at > ?1"
 			" UNION ALL SELECT NULL, id, read_at FROM parts"
-			" ORDER BY 3 LIMIT 256"},
+			" WHERE read_at > ?1 ORDER BY 3 LIMIT 256"},
+	{S_BLOB_KEPT, "SELECT 1 FROM details d CROSS JOIN folders f"
+		      " CROSS JOIN messages m WHERE d.blob = ? AND f.kept <> 0"
+		      " AND m.folder = f.id AND m.id = d.id LIMIT 1"},
 	{0, NULL},
 };
 
@@ -92,6 +95,8 @@ void blob_end_batch(struct cache *c)
 	all->stats.bodies += (uint64_t)all->add_bodies;
 	all->stats.body_bytes += (uint64_t)all->add_bytes;
 	all->stats.evicted += all->add_evicted;
+	if (all->stats.body_bytes <= all->stats.max_bytes)
+		all->stats.full = false;
 	lock_drop(&all->lock);
 	if (all->add_bytes > 0)
 		evict_if_over(c);

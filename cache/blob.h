@@ -106,6 +106,8 @@ void blob_end_batch(struct cache *c);
 
 /* Have the writer evict, if the bodies are over their bound. */
 void evict_if_over(struct cache *c);
+/* The same, though the last time nothing more could go. */
+void evict_again(struct cache *c);
 
 /* --- body.c --- */
 

@@ -143,6 +143,7 @@ static void fill_msg(const struct index *ix, const struct record *r,
 	ret->changed_at = r->changed_at;
 	ret->announced = r->state & RECORD_ANNOUNCED;
 	ret->doomed = r->state & RECORD_DOOMED;
+	ret->unmoored = r->state & RECORD_UNMOORED;
 	ret->dead = r->state & RECORD_DEAD;
 	ret->held = r->held;
 	memcpy(ret->name, index_name(ix, r), r->name_len);

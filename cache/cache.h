@@ -19,6 +19,9 @@
  *      database set aside under another name (never deleted) and begun anew.
  *  C5  Killing the program at any moment loses at most the rows of the last
  *      few milliseconds, never consistency.
+ *  C6  A row whose mailbox has other UIDs now (box_unmoor()) keeps its id, name
+ *      and body until it is moored to a UID that is certainly the same
+ *      message's, or is removed; a kill in between changes nothing of that.
  *
  * In memory. Each folder in use has a `struct box`: fixed records, an arena of
  * names, a hash of names; lookups, listings and attributes read memory, never
@@ -99,12 +102,28 @@ MUST_CHECK int cache_set_value(struct cache *c, const char *key,
 
 /* --- folders --- */
 
+/* How far a folder is known. Zeroes: nothing is. */
+struct cache_state {
+	uint32_t uidvalidity;
+	uint32_t uidnext;       /* rows with smaller UIDs are known ... */
+	uint32_t low_uid;       /* ... down to this one: the listing goes on
+				 * below it; 0: nothing listed yet */
+	bool complete;          /* ... down to the oldest */
+	uint64_t highestmodseq; /* changes up to it are known; 0: none are */
+	uint32_t messages;      /* as the server counted them then */
+	int64_t synced_at;      /* time(2) of the last answer of the server */
+	int64_t changed_at_ns;  /* mtime of the directory, ns since the epoch */
+};
+
 struct cache_folder {
 	uint64_t id;
 	char *wire; /* unique */
 	char delimiter;
-	uint32_t attrs;        /* enum mail_folder_attr */
-	int64_t changed_at_ns; /* of its state; loaded, never saved */
+	uint32_t attrs; /* enum mail_folder_attr */
+
+	/* Loaded, not saved by cache_save_folder(). */
+	struct cache_state state;
+	bool kept; /* cache_keep_folder() */
 };
 
 /* All folders, ascending by id: one block of memory, free() it. */
@@ -122,18 +141,6 @@ MUST_CHECK int cache_drop_folder(struct cache *c, uint64_t id);
 
 /* --- what is known of a folder's messages --- */
 
-/* How far a folder is known. Zeroes: nothing is. */
-struct cache_state {
-	uint32_t uidvalidity;
-	uint32_t uidnext; /* rows with smaller UIDs are known ... */
-	uint32_t low_uid; /* ... down to this one: the listing goes on
-			   * below it; 0: nothing listed yet */
-	bool complete;    /* ... down to the oldest */
-	uint64_t highestmodseq;
-	int64_t synced_at;     /* time(2) of the last answer of the server */
-	int64_t changed_at_ns; /* mtime of the directory, ns since the epoch */
-};
-
 struct cache_msg {
 	uint64_t id;
 	uint32_t uid;
@@ -143,6 +150,7 @@ struct cache_msg {
 	int64_t changed_at;   /* ctime, seconds since the epoch */
 	bool announced;       /* may be shown to the kernel */
 	bool doomed;          /* gone on the server, the kernel not yet told */
+	bool unmoored;        /* has no UID: the mailbox has other ones now */
 	bool dead;     /* removed; kept because the kernel holds its id */
 	uint32_t held; /* references by the kernel */
 	char name[CACHE_NAME_MAX + 1];
@@ -215,7 +223,14 @@ uint32_t cache_keywords_hash(const char *keywords);
 MUST_CHECK int box_set_size(struct box *b, uint64_t id, uint64_t size);
 
 void box_announce(struct box *b, uint64_t id);
-void box_doom(struct box *b, uint64_t id);
+
+/*
+ * Gone on the server: the rows leave the disk now, in one transaction with the
+ * state that says so (NULL: as it is), but are shown until box_remove(). Their
+ * bodies go, too, unless they are open.
+ */
+MUST_CHECK int box_doom(struct box *b, const uint64_t *ids, size_t n,
+			const struct cache_state *s);
 
 /* Gone: the row leaves the disk; memory keeps it, dead, while it is held. */
 MUST_CHECK int box_remove(struct box *b, const uint64_t *ids, size_t n);
@@ -237,6 +252,75 @@ MUST_CHECK int box_details(struct box *b, uint64_t id,
 
 /* The folder whose open box has this id; 0: none. Reads memory. */
 uint64_t cache_folder_of(struct cache *c, uint64_t id);
+
+/* --- a mailbox whose UIDs are others now (UIDVALIDITY) --- */
+
+/*
+ * Every row loses its UID and is unmoored (C6), with the state `s` in the same
+ * transaction. It is found, listed and read as before. How many rows are
+ * unmoored now is in `*ret_n`.
+ */
+MUST_CHECK int box_unmoor(struct box *b, const struct cache_state *s,
+			  size_t *ret_n);
+
+/* How many rows are unmoored. */
+size_t box_unmoored(struct box *b);
+
+/*
+ * What a message is known by when its UID is not: its X-GM-MSGID, else its
+ * Message-ID, RFC822.SIZE and INTERNALDATE together; a keyed hash of that, so
+ * that nobody who sends mail can make two of them meet.
+ */
+struct cache_key {
+	unsigned char hash[16];
+	uint64_t of; /* whose it is: an id, or a UID */
+};
+
+/* False: this message has nothing to be known by. `of` becomes the UID. */
+bool cache_key_of(struct cache *c, const struct mail_row *row,
+		  struct cache_key *ret);
+
+/* The keys of the unmoored rows that have one; free(). Asks SQL. */
+MUST_CHECK int box_unmoored_keys(struct box *b, struct cache_key **ret,
+				 size_t *ret_n);
+
+/* The row `id` is the message `uid` of the mailbox as it is now. */
+struct cache_moor {
+	uint64_t id;
+	uint32_t uid;
+};
+
+/*
+ * Which keys are in both lists, and once in each? Sorts both. `ret` has room
+ * for the shorter one. Returns how many.
+ */
+size_t cache_match(struct cache_key *ids, size_t n_ids, struct cache_key *uids,
+		   size_t n_uids, struct cache_moor *ret);
+
+/*
+ * Unmoored rows get these UIDs. One whose UID is taken, or that is not
+ * unmoored (any more), stays as it is.
+ */
+MUST_CHECK int box_moor(struct box *b, const struct cache_moor *v, size_t n);
+
+/* The ids of the rows that are unmoored, ascending; free(). -ENOMEM. */
+MUST_CHECK int box_unmoored_ids(struct box *b, uint64_t **ret, size_t *ret_n);
+
+/* --- folders whose bodies stay here --- */
+
+/*
+ * Bodies of messages of this folder are not evicted from now on, or may be
+ * again. Kept over restarts; may be called for a folder without a box. Queued.
+ * -ENOMEM.
+ */
+MUST_CHECK int cache_keep_folder(struct cache *c, uint64_t folder, bool keep);
+
+/*
+ * The messages whose bodies are not whole here, and are not stored for another
+ * message of the same X-GM-MSGID: their ids, by UID descending; free(). Those
+ * without a UID are left out. Asks SQL.
+ */
+MUST_CHECK int box_missing_bodies(struct box *b, uint64_t **ret, size_t *ret_n);
 
 /* --- bodies --- */
 
@@ -332,6 +416,7 @@ struct cache_stats {
 	uint64_t max_bytes;
 	uint64_t evicted; /* since the start */
 	uint64_t damaged; /* found damaged since the start */
+	bool full; /* over the bound, and what is left may not be evicted */
 };
 void cache_get_stats(struct cache *c, struct cache_stats *ret);
 

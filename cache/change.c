@@ -237,15 +237,34 @@ void box_announce(struct box *b, uint64_t id)
 	lock_drop(&b->lock);
 }
 
-void box_doom(struct box *b, uint64_t id)
+int box_doom(struct box *b, const uint64_t *ids, size_t n,
+	     const struct cache_state *s)
 {
-	struct record *r;
+	struct remove_op *op;
+	struct record *rec;
+	int r = writer_wait_room(b->c);
 
+	if (r != 0)
+		return r;
+	op = messages_remove_new(b->folder, ids, n);
+	if (!op)
+		return -ENOMEM;
+
+	if (s) {
+		op->has_state = true;
+		op->state = *s;
+	}
 	lock_take(&b->lock);
-	r = find_living(b, id);
-	if (r)
-		r->state |= RECORD_DOOMED;
+	for (size_t i = 0; i < n; i++) {
+		rec = find_living(b, ids[i]);
+		if (rec)
+			rec->state |= RECORD_DOOMED;
+	}
+	if (s)
+		b->state = *s;
+	writer_push(b->c, &op->op);
 	lock_drop(&b->lock);
+	return 0;
 }
 
 static void forget_id(struct box *b, uint64_t id) REQUIRES(b->lock)

@@ -38,6 +38,12 @@ static const char *const migrations[DB_VERSION] = {
 	" read_at INTEGER);"
 	"CREATE TABLE part_chunks (id INTEGER, chunk INTEGER, hash BLOB,"
 	" PRIMARY KEY (id, chunk)) WITHOUT ROWID;",
+
+	/* 2: keeping up, and folders whose bodies are kept. */
+	"ALTER TABLE folders ADD COLUMN messages INTEGER DEFAULT 0;"
+	"ALTER TABLE folders ADD COLUMN kept INTEGER DEFAULT 0;"
+	"CREATE INDEX folders_kept ON folders (id) WHERE kept <> 0;"
+	"CREATE INDEX blobs_read ON blobs (read_at);",
 };
 
 static const struct sql transactions_sql[] = {
@@ -170,7 +176,8 @@ static int prepare(struct db *db)
 {
 	const struct sql *const all[] = {transactions_sql, db_values_sql,
 					 db_folders_sql,   db_messages_sql,
-					 db_blob_sql,      db_parts_sql};
+					 db_blob_sql,      db_parts_sql,
+					 db_moor_sql};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(all) / sizeof(all[0]); i++)
@@ -227,7 +234,7 @@ static int open_file(struct db *db, const char *path, const char *pragmas)
 static int migrate(struct db *db, int64_t from)
 {
 	static const char *const stamp[DB_VERSION] = {
-		"PRAGMA user_version = 1"};
+		"PRAGMA user_version = 1", "PRAGMA user_version = 2"};
 	int r = exec(db, "BEGIN IMMEDIATE");
 
 	for (int64_t v = from; r == 0 && v < DB_VERSION; v++) {

@@ -6,7 +6,9 @@
 /*
  * Keeping the bodies below their bound: when a commit has brought them over
  * it, the writer removes the least recently read, whole or partial, until
- * 95 % are left. What is open stays. Runs in the writer thread only.
+ * 95 % are left. What is open stays, and what is of a folder whose bodies are
+ * kept; if these alone are more than that, the next attempt is made when
+ * another hundredth of the bound has come. Runs in the writer thread only.
  */
 
 #define LOT 256
@@ -15,23 +17,30 @@ struct candidate {
 	bool is_part;
 	blob_hash key;
 	uint64_t id;
+	int64_t read_at;
 };
 
-static int read_lot(struct cache *c, struct candidate *lot, size_t *ret_n)
+/* The next lot of those that were read after `*at`, which moves on. */
+static int read_lot(struct cache *c, int64_t *at, struct candidate *lot,
+		    size_t *ret_n)
 {
 	sqlite3_stmt *st = c->write.stmt[S_BLOB_OLDEST];
 	size_t n = 0;
 	int r = 0;
 
+	db_bind_int(&c->write, S_BLOB_OLDEST, 1, *at);
 	while (n < LOT && (r = db_step(&c->write, S_BLOB_OLDEST)) == 1) {
-		struct candidate *at = &lot[n++];
+		struct candidate *to = &lot[n++];
 
-		at->is_part = sqlite3_column_type(st, 0) == SQLITE_NULL;
-		at->id = (uint64_t)sqlite3_column_int64(st, 1);
+		to->is_part = sqlite3_column_type(st, 0) == SQLITE_NULL;
+		to->id = (uint64_t)sqlite3_column_int64(st, 1);
+		to->read_at = sqlite3_column_int64(st, 2);
 		if (sqlite3_column_bytes(st, 0) == KEY_BYTES)
-			memcpy(at->key, sqlite3_column_blob(st, 0), KEY_BYTES);
+			memcpy(to->key, sqlite3_column_blob(st, 0), KEY_BYTES);
 	}
 	db_reset(&c->write, S_BLOB_OLDEST);
+	if (n > 0)
+		*at = lot[n - 1].read_at;
 	*ret_n = n;
 	return r < 0 ? r : 0;
 }
@@ -47,41 +56,66 @@ static uint64_t bytes_now(struct cache *c)
 	return bytes;
 }
 
+/* 1: it is of a folder whose bodies are kept; 0: it is not; or an errno. */
+static int is_kept(struct cache *c, const struct candidate *what)
+{
+	enum stmt s = what->is_part ? S_PART_KEPT : S_BLOB_KEPT;
+	int r;
+
+	if (what->is_part)
+		db_bind_int(&c->write, s, 1, (int64_t)what->id);
+	else
+		db_bind_blob(&c->write, s, 1, what->key, KEY_BYTES);
+	r = db_step(&c->write, s);
+	db_reset(&c->write, s);
+	return r;
+}
+
+struct evict_op {
+	struct op op;
+	bool met_kept; /* in the last attempt to run it */
+};
+
 static int evict_one(struct cache *c, const struct candidate *what,
-		     bool *ret_gone)
+		     struct evict_op *op)
 {
 	bool is_open = what->is_part ? body_is_open(c, what->id)
 				     : body_has_key_open(c, what->key);
+	int r;
 
-	*ret_gone = !is_open;
 	if (is_open)
 		return 0;
+	r = is_kept(c, what);
+	op->met_kept |= r > 0;
+	if (r != 0)
+		return r < 0 ? r : 0;
 	c->bodies.add_evicted++;
 	if (what->is_part)
 		return parts_remove(c, what->id);
 	return blob_remove(c, what->key);
 }
 
+static uint64_t goal(const struct cache *c)
+{
+	return c->bodies.stats.max_bytes / 100 * 95;
+}
+
 static int run_evict(struct cache *c, struct op *op)
 {
-	uint64_t goal = c->bodies.stats.max_bytes / 100 * 95;
 	struct candidate lot[LOT];
-	bool progress = true;
-	size_t n;
-	int r = 0;
+	struct evict_op *e = (struct evict_op *)op;
+	int64_t at = INT64_MIN;
+	size_t n = LOT;
+	int r;
 
-	(void)op;
+	e->met_kept = false;
 	r = touches_write(c); /* who was read last is known only now */
-	while (r == 0 && progress && bytes_now(c) > goal) {
-		progress = false;
-		r = read_lot(c, lot, &n);
+	while (r == 0 && n == LOT && bytes_now(c) > goal(c)) {
+		r = read_lot(c, &at, lot, &n);
 		for (size_t i = 0; r == 0 && i < n; i++) {
-			bool gone;
-
-			if (bytes_now(c) <= goal)
+			if (bytes_now(c) <= goal(c))
 				break;
-			r = evict_one(c, &lot[i], &gone);
-			progress |= gone;
+			r = evict_one(c, &lot[i], e);
 		}
 	}
 	return r;
@@ -89,11 +123,19 @@ static int run_evict(struct cache *c, struct op *op)
 
 static void evict_done(struct cache *c, struct op *op, int err)
 {
+	struct bodies *all = &c->bodies;
+
 	(void)op;
-	(void)err;
-	lock_take(&c->bodies.lock);
-	c->bodies.evicting = false;
-	lock_drop(&c->bodies.lock);
+	lock_take(&all->lock);
+	all->evicting = false;
+	if (err == 0) {
+		all->stats.full = all->stats.body_bytes > all->stats.max_bytes;
+		all->evict_above = all->stats.body_bytes > goal(c)
+					   ? all->stats.body_bytes +
+						     all->stats.max_bytes / 100
+					   : 0;
+	}
+	lock_drop(&all->lock);
 }
 
 /* Note that an eviction is on its way; false: not needed, or there is one. */
@@ -103,7 +145,8 @@ static bool note_eviction(struct bodies *all)
 
 	lock_take(&all->lock);
 	due = all->stats.max_bytes > 0 && !all->evicting &&
-	      all->stats.body_bytes > all->stats.max_bytes;
+	      all->stats.body_bytes > all->stats.max_bytes &&
+	      all->stats.body_bytes > all->evict_above;
 	if (due)
 		all->evicting = true;
 	lock_drop(&all->lock);
@@ -112,15 +155,25 @@ static bool note_eviction(struct bodies *all)
 
 void evict_if_over(struct cache *c)
 {
-	struct op *op;
+	struct evict_op *op;
 
 	if (!note_eviction(&c->bodies))
 		return;
 	op = op_new(sizeof(*op), run_evict, 0);
-	if (!op) {
-		evict_done(c, NULL, 0); /* the next body tries again */
+	if (op) {
+		op->op.done = evict_done;
+		writer_push(c, &op->op);
 		return;
 	}
-	op->done = evict_done;
-	writer_push(c, op);
+	lock_take(&c->bodies.lock);
+	c->bodies.evicting = false; /* the next body tries again */
+	lock_drop(&c->bodies.lock);
+}
+
+void evict_again(struct cache *c)
+{
+	lock_take(&c->bodies.lock);
+	c->bodies.evict_above = 0;
+	lock_drop(&c->bodies.lock);
+	evict_if_over(c);
 }

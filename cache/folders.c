@@ -15,19 +15,22 @@
 
 const struct sql db_folders_sql[] = {
 	{S_FOLDER_LIST,
-	 "SELECT id, wire, delimiter, attrs, changed_at_ns FROM folders"
-	 " ORDER BY id"},
+	 "SELECT uidvalidity, uidnext, low_uid, complete, highestmodseq,"
+	 " messages, synced_at, changed_at_ns, id, wire, delimiter, attrs,"
+	 " kept FROM folders ORDER BY id"},
 	{S_FOLDER_SAVE, "INSERT INTO folders (id, wire, delimiter, attrs)"
 			" VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE"
 			" SET wire = ?2, delimiter = ?3, attrs = ?4"},
 	{S_FOLDER_DROP, "DELETE FROM folders WHERE id = ?"},
 	{S_FOLDER_MAX_ID, "SELECT max(id) FROM folders"},
+	{S_FOLDER_KEEP, "UPDATE folders SET kept = ? WHERE id = ?"},
 	{S_STATE_GET, "SELECT uidvalidity, uidnext, low_uid, complete,"
-		      " highestmodseq, synced_at, changed_at_ns FROM folders"
-		      " WHERE id = ?"},
+		      " highestmodseq, messages, synced_at, changed_at_ns"
+		      " FROM folders WHERE id = ?"},
 	{S_STATE_SET, "UPDATE folders SET uidvalidity = ?, uidnext = ?,"
 		      " low_uid = ?, complete = ?, highestmodseq = ?,"
-		      " synced_at = ?, changed_at_ns = ? WHERE id = ?"},
+		      " messages = ?, synced_at = ?, changed_at_ns = ?"
+		      " WHERE id = ?"},
 	{0, NULL},
 };
 
@@ -58,11 +61,27 @@ static int grow(void **at, size_t *room, size_t need, size_t size)
 	return 0;
 }
 
+/* Both statements that give a state begin with its columns. */
+static void read_state(sqlite3_stmt *st, struct cache_state *ret)
+{
+	*ret = (struct cache_state){
+		.uidvalidity = (uint32_t)sqlite3_column_int64(st, 0),
+		.uidnext = (uint32_t)sqlite3_column_int64(st, 1),
+		.low_uid = (uint32_t)sqlite3_column_int64(st, 2),
+		.complete = sqlite3_column_int(st, 3) != 0,
+		.highestmodseq = (uint64_t)sqlite3_column_int64(st, 4),
+		.messages = (uint32_t)sqlite3_column_int64(st, 5),
+		.synced_at = sqlite3_column_int64(st, 6),
+		.changed_at_ns = sqlite3_column_int64(st, 7),
+	};
+}
+
 static int list_add(struct list *l, sqlite3_stmt *st)
 {
-	int64_t id = sqlite3_column_int64(st, 0);
-	const char *wire = (const char *)sqlite3_column_text(st, 1);
-	size_t len = (size_t)sqlite3_column_bytes(st, 1);
+	int64_t id = sqlite3_column_int64(st, 8);
+	const char *wire = (const char *)sqlite3_column_text(st, 9);
+	size_t len = (size_t)sqlite3_column_bytes(st, 9);
+	struct cache_folder *f;
 	int r;
 
 	if (id < CACHE_ID_FIRST || id >= (int64_t)CACHE_ID_LIMIT || !wire ||
@@ -77,12 +96,14 @@ static int list_add(struct list *l, sqlite3_stmt *st)
 	if (r != 0)
 		return r;
 
-	l->row[l->n++] = (struct cache_folder){
+	f = &l->row[l->n++];
+	*f = (struct cache_folder){
 		.id = (uint64_t)id,
-		.delimiter = (char)sqlite3_column_int(st, 2),
-		.attrs = (uint32_t)sqlite3_column_int64(st, 3),
-		.changed_at_ns = sqlite3_column_int64(st, 4),
+		.delimiter = (char)sqlite3_column_int(st, 10),
+		.attrs = (uint32_t)sqlite3_column_int64(st, 11),
+		.kept = sqlite3_column_int(st, 12) != 0,
 	};
+	read_state(st, &f->state);
 	memcpy(l->names + l->used, wire, len + 1);
 	l->used += len + 1;
 	return 0;
@@ -146,19 +167,8 @@ int folders_read_state(struct cache *c, uint64_t folder,
 	lock_take(&c->read_lock);
 	db_bind_int(&c->read, S_STATE_GET, 1, (int64_t)folder);
 	r = db_step(&c->read, S_STATE_GET);
-	if (r == 1) {
-		sqlite3_stmt *st = c->read.stmt[S_STATE_GET];
-
-		*ret = (struct cache_state){
-			.uidvalidity = (uint32_t)sqlite3_column_int64(st, 0),
-			.uidnext = (uint32_t)sqlite3_column_int64(st, 1),
-			.low_uid = (uint32_t)sqlite3_column_int64(st, 2),
-			.complete = sqlite3_column_int(st, 3) != 0,
-			.highestmodseq = (uint64_t)sqlite3_column_int64(st, 4),
-			.synced_at = sqlite3_column_int64(st, 5),
-			.changed_at_ns = sqlite3_column_int64(st, 6),
-		};
-	}
+	if (r == 1)
+		read_state(c->read.stmt[S_STATE_GET], ret);
 	db_reset(&c->read, S_STATE_GET);
 	lock_drop(&c->read_lock);
 	if (r == -EBADMSG)
@@ -262,6 +272,42 @@ int cache_drop_folder(struct cache *c, uint64_t id)
 	return 0;
 }
 
+struct keep_op {
+	struct op op;
+	bool keep;
+};
+
+static int run_keep(struct cache *c, struct op *op)
+{
+	db_bind_int(&c->write, S_FOLDER_KEEP, 1, ((struct keep_op *)op)->keep);
+	db_bind_int(&c->write, S_FOLDER_KEEP, 2, (int64_t)op->folder);
+	return db_run(&c->write, S_FOLDER_KEEP);
+}
+
+static void keep_done(struct cache *c, struct op *op, int err)
+{
+	(void)op;
+	/* What was kept may have to go now. */
+	if (err == 0)
+		evict_again(c);
+}
+
+int cache_keep_folder(struct cache *c, uint64_t folder, bool keep)
+{
+	struct keep_op *op;
+	int r = writer_wait_room(c);
+
+	if (r != 0)
+		return r;
+	op = op_new(sizeof(*op), run_keep, folder);
+	if (!op)
+		return -ENOMEM;
+	op->op.done = keep_done;
+	op->keep = keep;
+	writer_push(c, &op->op);
+	return 0;
+}
+
 struct state_op {
 	struct op op;
 	struct cache_state state;
@@ -277,9 +323,10 @@ int folders_write_state(struct cache *c, uint64_t folder,
 	db_bind_int(db, S_STATE_SET, 3, s->low_uid);
 	db_bind_int(db, S_STATE_SET, 4, s->complete);
 	db_bind_int(db, S_STATE_SET, 5, (int64_t)s->highestmodseq);
-	db_bind_int(db, S_STATE_SET, 6, s->synced_at);
-	db_bind_int(db, S_STATE_SET, 7, s->changed_at_ns);
-	db_bind_int(db, S_STATE_SET, 8, (int64_t)folder);
+	db_bind_int(db, S_STATE_SET, 6, s->messages);
+	db_bind_int(db, S_STATE_SET, 7, s->synced_at);
+	db_bind_int(db, S_STATE_SET, 8, s->changed_at_ns);
+	db_bind_int(db, S_STATE_SET, 9, (int64_t)folder);
 	return db_run(db, S_STATE_SET);
 }
 

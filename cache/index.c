@@ -221,6 +221,8 @@ void index_append(struct index *ix, const struct record *r, const char *name,
 		table_put(&ix->by_uid, hash_uid(ix, r->uid), ix->n);
 	if (r->state & RECORD_ANNOUNCED)
 		ix->n_shown++;
+	if (r->state & RECORD_UNMOORED)
+		ix->n_unmoored++;
 	ix->n++;
 }
 
@@ -296,6 +298,43 @@ size_t index_find_uid(const struct index *ix, uint32_t uid)
 	return INDEX_NONE;
 }
 
+/* --- UIDs that change --- */
+
+void index_unmoor(struct index *ix)
+{
+	for (size_t pos = 0; pos < ix->n; pos++) {
+		struct record *r = index_at(ix, pos);
+
+		if (r->uid == 0)
+			continue;
+		r->uid = 0;
+		/* What is doomed has left the disk: it only waits to go. */
+		if (r->state & (RECORD_DEAD | RECORD_DOOMED))
+			continue;
+		r->state |= RECORD_UNMOORED;
+		ix->n_unmoored++;
+	}
+	if (ix->by_uid.area.at)
+		memset(ix->by_uid.area.at, 0, ix->by_uid.area.bytes);
+	ix->by_uid.used = 0;
+}
+
+int index_reserve_uids(struct index *ix, size_t n)
+{
+	return table_reserve(ix, &ix->by_uid, n);
+}
+
+void index_moor(struct index *ix, size_t pos, uint32_t uid)
+{
+	struct record *r = index_at(ix, pos);
+
+	assert((r->state & RECORD_UNMOORED) && uid != 0);
+	r->state &= ~(uint64_t)RECORD_UNMOORED;
+	r->uid = uid;
+	ix->n_unmoored--;
+	table_put(&ix->by_uid, hash_uid(ix, uid), pos);
+}
+
 /* --- forgetting --- */
 
 void index_kill(struct index *ix, size_t pos)
@@ -307,7 +346,9 @@ void index_kill(struct index *ix, size_t pos)
 		table_remove(ix, &ix->by_uid, pos);
 	if (r->state & RECORD_ANNOUNCED)
 		ix->n_shown--;
-	r->state |= RECORD_DEAD;
+	if (r->state & RECORD_UNMOORED)
+		ix->n_unmoored--;
+	r->state = (r->state & ~(uint64_t)RECORD_UNMOORED) | RECORD_DEAD;
 	if (r->held == 0)
 		index_note_gone(ix, pos);
 }

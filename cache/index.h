@@ -20,16 +20,17 @@ enum record_bit {
 	RECORD_ANNOUNCED = 1 << 5,
 	RECORD_DOOMED = 1 << 6,
 	RECORD_DEAD = 1 << 7,
+	RECORD_UNMOORED = 1 << 8,
 };
 #define RECORD_FLAGS 0x1fu
 
 struct record {
 	int64_t internaldate;
-	uint64_t size : 48;
-	uint64_t state : 8; /* enum mail_flag, enum record_bit */
+	uint64_t size : 44;
+	uint64_t state : 12; /* enum mail_flag, enum record_bit */
 	uint64_t name_len : 8;
 	uint32_t id;
-	uint32_t uid; /* 0: none yet */
+	uint32_t uid; /* 0: none */
 	uint32_t name_at;
 	uint32_t keywords; /* cache_keywords_hash() */
 	uint32_t changed_at;
@@ -60,6 +61,7 @@ struct index {
 	uint64_t seed;  /* senders choose names: the tables are keyed */
 	size_t n_shown; /* announced and living */
 	size_t n_gone;  /* dead and not held */
+	size_t n_unmoored;
 	uint64_t held;
 };
 
@@ -82,6 +84,13 @@ size_t index_find_name(const struct index *ix, const char *name, size_t len);
 size_t index_find_uid(const struct index *ix, uint32_t uid);
 /* The first record with an id above `after`, dead or not. */
 size_t index_first_after(const struct index *ix, uint64_t after);
+
+/* Every record that has a UID loses it, and the living ones are unmoored. */
+void index_unmoor(struct index *ix);
+/* Make room: after it, `n` unmoored records can be moored. */
+MUST_CHECK int index_reserve_uids(struct index *ix, size_t n);
+/* Of an unmoored record; no other has this UID. */
+void index_moor(struct index *ix, size_t pos, uint32_t uid);
 
 /* Of a living record. It leaves both tables. */
 void index_kill(struct index *ix, size_t pos);

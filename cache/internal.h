@@ -38,6 +38,7 @@ enum stmt {
 	S_FOLDER_SAVE,
 	S_FOLDER_DROP,
 	S_FOLDER_MAX_ID,
+	S_FOLDER_KEEP,
 	S_STATE_GET,
 	S_STATE_SET,
 	/* messages.c */
@@ -58,6 +59,10 @@ enum stmt {
 	S_DETAIL_CLEAR_BLOB,
 	S_DETAIL_USES_BLOB,
 	S_DETAIL_TWIN_BLOB,
+	/* moor.c */
+	S_MOOR_CUT,
+	S_MOOR_SET,
+	S_MOOR_WALK,
 	/* blob.c */
 	S_BLOB_GET,
 	S_BLOB_PUT,
@@ -65,6 +70,7 @@ enum stmt {
 	S_BLOB_TOUCH,
 	S_BLOB_SUM,
 	S_BLOB_OLDEST,
+	S_BLOB_KEPT,
 	S_BLOB_RANGE,
 	/* parts.c */
 	S_PART_PUT,
@@ -75,6 +81,7 @@ enum stmt {
 	S_PART_CHUNK_REMOVE,
 	S_PART_CHUNKS_REMOVE,
 	S_PART_SUM,
+	S_PART_KEPT,
 	N_STMTS
 };
 
@@ -89,11 +96,11 @@ struct db {
 };
 
 #define DB_APPLICATION_ID 0x494d4653 /* "IMFS" */
-#define DB_VERSION 1
+#define DB_VERSION 2
 
 /* Arrays of statements, each ended by a NULL text. */
 extern const struct sql db_values_sql[], db_folders_sql[], db_messages_sql[],
-	db_blob_sql[], db_parts_sql[];
+	db_blob_sql[], db_parts_sql[], db_moor_sql[];
 
 /*
  * Open `path`, made if missing. 0, or -EBADMSG: damaged; -ENOTSUP: written by
@@ -180,6 +187,7 @@ struct bodies {
 	struct cache_stats stats;
 	int64_t last_read;     /* the last blob_read_stamp() */
 	bool evicting;         /* an eviction is queued */
+	uint64_t evict_above;  /* bytes; the last one could not do better */
 	struct touch *touches; /* reads that no row knows of yet */
 	size_t n_touches;
 

@@ -289,6 +289,8 @@ static int run_remove(struct cache *c, struct op *op)
 		if (r == 0)
 			r = blob_forget_message(c, rm->id[i]);
 	}
+	if (r == 0 && rm->has_state)
+		r = folders_write_state(c, op->folder, &rm->state);
 	return r;
 }
 
@@ -319,6 +321,8 @@ static const char *read_row(sqlite3_stmt *st, uint64_t ids_end,
 	int64_t size = sqlite3_column_int64(st, 3);
 	const char *name = (const char *)sqlite3_column_text(st, 7);
 	int len = sqlite3_column_bytes(st, 7);
+	bool is_unmoored = sqlite3_column_type(st, 1) == SQLITE_INTEGER &&
+			   uid == UNMOORED_UID;
 
 	if (id < CACHE_ID_FIRST || (uint64_t)id >= ids_end)
 		return "id";
@@ -335,7 +339,8 @@ static const char *read_row(sqlite3_stmt *st, uint64_t ids_end,
 		.id = (uint32_t)id,
 		.uid = (uint32_t)uid,
 		.size = (uint64_t)size,
-		.state = ((uint64_t)flags & RECORD_FLAGS) | RECORD_ANNOUNCED,
+		.state = ((uint64_t)flags & RECORD_FLAGS) | RECORD_ANNOUNCED |
+			 (is_unmoored ? RECORD_UNMOORED : 0u),
 		.internaldate = sqlite3_column_int64(st, 4),
 		.changed_at = clamp_time(sqlite3_column_int64(st, 5)),
 		.keywords = (uint32_t)sqlite3_column_int64(st, 6),

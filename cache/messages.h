@@ -58,6 +58,8 @@ struct flags_op *messages_flags_new(uint64_t folder,
 
 struct remove_op {
 	struct op op;
+	bool has_state;
+	struct cache_state state;
 	size_t n;
 	uint64_t id[];
 };
@@ -65,6 +67,11 @@ struct remove_op {
 /* NULL: no memory. The bodies that nobody else has go too. */
 struct remove_op *messages_remove_new(uint64_t folder, const uint64_t *ids,
 				      size_t n);
+
+/* --- moor.c --- */
+
+/* The UID of a row on disk that is unmoored: no server gives it. */
+#define UNMOORED_UID 0
 
 struct op *messages_size_new(uint64_t folder, uint64_t id, uint64_t size);
 

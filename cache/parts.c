@@ -27,6 +27,9 @@ const struct sql db_parts_sql[] = {
 			      " AND chunk = ?"},
 	{S_PART_CHUNKS_REMOVE, "DELETE FROM part_chunks WHERE id = ?"},
 	{S_PART_SUM, "SELECT count(*) FROM part_chunks"},
+	{S_PART_KEPT, "SELECT 1 FROM folders f CROSS JOIN messages m"
+		      " WHERE f.kept <> 0 AND m.folder = f.id AND m.id = ?"
+		      " LIMIT 1"},
 	{0, NULL},
 };
 

@@ -60,10 +60,15 @@ struct ahead_set {
 		uint64_t id;
 		uint32_t uid;
 		bool held; /* the kernel knows the file */
+		bool here; /* it has come: the connection's thread */
 		bool done; /* here, or it will not come: ahead's lock */
 	} item[SET_MESSAGES];
 
+	/* Called at its end by whoever made it, if not NULL. */
+	void (*ended)(struct ahead_set *set, int result);
+
 	/* Of the connection's thread: the body that is coming. */
+	int error; /* the first of one body */
 	struct set_item *current;
 	struct body *body;
 	uint64_t at;

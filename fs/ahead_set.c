@@ -96,12 +96,17 @@ static void keep(struct ahead_set *set)
 {
 	struct ahead *a = set->fs->ahead;
 	uint64_t id = set->current->id;
+	int r;
 
 	/* Before a reader can find it whole: see load_part.c. */
 	load_correct_size(set->fs, set->f, id, set->at);
-	if (body_end(set->body, set->at) != 0)
-		return; /* its reader will ask again, and be told why */
-
+	r = body_end(set->body, set->at);
+	if (r != 0) {
+		/* Its reader will ask again, and be told why. */
+		set->error = set->error ? set->error : r;
+		return;
+	}
+	set->current->here = true;
 	ahead_remember(set->fs, id);
 	lock_take(&a->lock);
 	a->stats.fetched++;
@@ -120,6 +125,8 @@ static void set_end(void *ctx, uint32_t uid, int result)
 	if (set->body) {
 		if (result == 0)
 			keep(set);
+		else if (set->error == 0)
+			set->error = result;
 		body_put(set->body);
 		set->body = NULL;
 	}
@@ -146,7 +153,6 @@ static void set_done(void *ctx, int result, const struct imap_error *why)
 	struct ahead_set *set = ctx;
 	struct ahead *a = set->fs->ahead;
 
-	(void)result;
 	(void)why;
 	lock_take(&a->lock);
 	unlink_locked(a, set);
@@ -155,6 +161,8 @@ static void set_done(void *ctx, int result, const struct imap_error *why)
 	for (size_t i = 0; i < set->n; i++)
 		if (!set->item[i].done)
 			load_moved(set->fs, set->item[i].id);
+	if (set->ended)
+		set->ended(set, result ? result : set->error);
 	free(set);
 }
 

@@ -4,11 +4,14 @@
  *
  * A folder costs nothing until it is entered. Then its box is loaded from the
  * cache; if it was never listed to the end, a listing runs (newest first, in
- * windows that are shown as they come); else, at most once in
- * FS_ENTER_INTERVAL_MS, a sync asks what is new, gone and flagged.
+ * windows that are shown as they come); else, if the rules say so (rules.h), a
+ * sync asks what is new, gone and flagged. A mailbox whose UIDVALIDITY is
+ * another one than it was is moored: its rows stay as they are until a listing
+ * of the new UIDs has told which of them are which message.
  *
  *   IDLE --enter, not complete--> LISTING --rows*, done--> IDLE
- *   IDLE --enter, interval over--> SYNCING --rows*, done--> IDLE
+ *   IDLE --enter or keep.c, moved--> SYNCING --rows*, done--> IDLE
+ *   LISTING, SYNCING --other UIDVALIDITY--> MOORING --rows*, done--> SYNCING
  *
  * Whatever moves (rows, end, error) raises folder_gen() and wakes who is
  * parked on the directory's inode number.
@@ -48,8 +51,52 @@ MUST_CHECK int folder_more(struct fs *fs, struct folder *f);
 /* When somebody who waits for the next window must be told -ETIMEDOUT. */
 int64_t folder_deadline(struct folder *f);
 
-/* Ask the server now, whenever it was asked last (touch, reconnect). */
+/* Ask the server now, whenever it was asked last (touch). */
 void folder_resync(struct fs *fs, struct folder *f);
+
+/* Something moved in this mailbox, or may have. */
+void folder_note_moved(struct folder *f, int64_t at_ms);
+
+/* The same, by what LIST and STATUS say, which were asked for at `asked_ms`. */
+void folder_hear_status(struct folder *f, const struct mail_folder *m,
+			int64_t asked_ms);
+
+/*
+ * When it is to be caught up with: if it is in use, and was said to have moved
+ * since it was asked for, now; if the last answer was doubted, a while after
+ * that; else CLOCK_NEVER.
+ */
+int64_t folder_due_ms(struct folder *f);
+
+/*
+ * Ask in the background what moved, if it is due: 1, and keep_job_ended() will
+ * be called. 0: it is not. -EAGAIN: something else runs, at whose end it is to
+ * be looked at again. Errors of the job that could not be begun.
+ */
+MUST_CHECK int folder_catch_up(struct fs *fs, struct folder *f);
+
+/*
+ * Does anybody have it: the kernel, or the wish to keep its bodies? The others
+ * are synced when they are entered.
+ */
+bool folder_is_used(struct folder *f);
+/* The same, and its messages are known and looked at. */
+bool folder_is_entered(struct folder *f);
+
+/*
+ * A message has no UID at the moment: start what finds it out. -EAGAIN: it is
+ * on its way; or why it is not.
+ */
+MUST_CHECK int folder_need_uids(struct fs *fs, struct folder *f);
+
+/*
+ * All its messages are to be known: 0. -EAGAIN: they are being asked for in
+ * the background. -ENODATA: it has none, ever; or why they are not.
+ */
+MUST_CHECK int folder_need_list(struct fs *fs, struct folder *f);
+
+/* What is known of it, box or no box. */
+void folder_state(struct folder *f, struct cache_state *ret);
 
 uint64_t folder_gen(struct folder *f);
 
@@ -57,10 +104,19 @@ uint64_t folder_gen(struct folder *f);
 int64_t folder_mtime_ns(struct folder *f);
 
 /*
+ * The mailbox has another name: its job is ended, and its UIDs are not
+ * believed any more.
+ */
+void folder_renamed(struct fs *fs, struct folder *f);
+
+/*
  * The mailbox is gone: end its job, forget its rows, on disk now, in memory
  * once nobody uses them.
  */
 void folder_drop(struct fs *fs, struct folder *f);
+
+/* Give back its memory if nobody uses it. */
+void folder_close(struct folder *f);
 
 /* References by the kernel to the directory itself. */
 void folder_hold(struct folder *f);
@@ -69,40 +125,68 @@ void folder_release(struct fs *fs, struct folder *f, uint64_t n);
 /* Does the kernel know the directory, so that it must be told of changes? */
 bool folder_is_held(struct folder *f);
 
-/*
- * A message leaves the box. If the kernel holds it, somebody may have it open:
- * its body, if it is here, stays readable until the kernel forgets it.
- */
-MUST_CHECK int folder_remove(struct fs *fs, struct folder *f, struct box *box,
-			     const struct cache_msg *m);
-
-/* Give back the bodies kept so; before the cache is closed. */
-void folder_drop_ghosts(struct folder *f);
-
 /* References by the kernel to a message in it were given back. */
 void folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 			   uint64_t n);
 
-/*
- * What the helper did, or could not do (sync.c queued it): the row is made to
- * be as the replay would have left it, the kernel is told where it was not,
- * and who waits for the last replay is woken.
- */
+/* --- settle.c: how a change becomes visible --- */
+
 enum replay_op; /* replay.h */
+
+/*
+ * Hand a change that is in the box to the helper, or (`replay` is false, or
+ * the kernel does not know the folder) do without: then the row is made to be
+ * as the replay would have left it, and the kernel is told.
+ */
+void folder_change(struct fs *fs, struct folder *f, enum replay_op op,
+		   const struct cache_msg *m, bool replay);
+
+/*
+ * What the helper did, or could not do: the row is made to be as the replay
+ * would have left it, the kernel is told where it was not, and who waits for
+ * the last replay is woken.
+ */
 void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
 		     uint64_t id, int error);
 
 /*
- * For listing.c and sync.c: a job ended; wakes everybody. -ESTALE: the box was
- * emptied, since the mailbox is a new one, and is listed from the start.
+ * Messages that are gone on the server, with the state that says so: they
+ * leave the disk now, and the kernel when their replays come; `*budget` is how
+ * many of these may still be made. What somebody may have open of them stays
+ * readable until the kernel forgets it.
+ */
+MUST_CHECK int folder_doom(struct fs *fs, struct folder *f, struct box *box,
+			   const uint64_t *ids, size_t n,
+			   const struct cache_state *s, unsigned *budget);
+
+/* The body that was kept so of a message is not needed any more. */
+void folder_drop_ghost(struct folder *f, uint64_t id);
+/* All of them; before the cache is closed. */
+void folder_drop_ghosts(struct folder *f);
+
+/* --- the jobs: listing.c, sync.c, moor.c --- */
+
+/*
+ * A job ended; wakes everybody. -ESTALE: something else is to be asked first,
+ * and is asked now: the state of the box says what.
  */
 void folder_job_done(struct fs *fs, struct folder *f, int result);
-/* For them too: something moved; wakes everybody. */
+/* Something moved; wakes everybody. */
 void folder_moved(struct fs *fs, struct folder *f);
 
-/* listing.c, sync.c: the jobs. Called with the folder's lock held, state IDLE.
+/* Called with the folder's lock held, state IDLE. */
+MUST_CHECK int listing_start_locked(struct fs *fs, struct folder *f,
+				    enum imap_priority prio) REQUIRES(f->lock);
+MUST_CHECK int sync_start_locked(struct fs *fs, struct folder *f,
+				 enum imap_priority prio) REQUIRES(f->lock);
+MUST_CHECK int moor_start_locked(struct fs *fs, struct folder *f,
+				 enum imap_priority prio) REQUIRES(f->lock);
+
+/*
+ * The mailbox has another UIDVALIDITY than it had (RFC 9051 section 2.3.1.1):
+ * its rows are unmoored. -ESTALE if that was done.
  */
-int listing_start_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock);
-int sync_start_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock);
+MUST_CHECK int moor_begin(struct folder *f, struct box *box,
+			  const struct imap_mailbox *now);
 
 #endif

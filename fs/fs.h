@@ -35,13 +35,18 @@
 
 #define FS_ROOT_INO 1u
 
-/* What a directory needs at least between two questions to the server. */
-#define FS_ENTER_INTERVAL_MS 60000
 /* Longest wait for a window of a listing, without progress (DESIGN B8). */
 #define FS_LISTING_WAIT_MS 5000
 /* How long entering waits for what changed: the first time, and again. */
 #define FS_FIRST_SYNC_WAIT_MS 5000
 #define FS_SYNC_WAIT_MS 1000
+/*
+ * So many changes of one folder (or of the tree, by one LIST) are replayed by
+ * the helper, 54 microseconds each; beyond it the kernel is only told to look
+ * again, which takes a tenth of that, and inotify sees nothing. More come at
+ * once only after a long absence, when no program waits for each of them.
+ */
+#define FS_REPLAY_MAX 2000
 /* What just failed fails again at once for so long (the kernel asks twice). */
 #define FS_FAIL_AGAIN_MS 1000
 
@@ -53,6 +58,8 @@ struct park;
 struct notify;
 struct replay;
 struct control;
+struct keep;
+struct offline;
 
 struct fs {
 	/* Fixed before the first thread is started. */
@@ -68,6 +75,8 @@ struct fs {
 	struct notify *notify;
 	struct replay *replay;
 	struct control *control;
+	struct keep *keep;
+	struct offline *offline;
 	uid_t uid;
 	gid_t gid;
 	mode_t umask; /* of directories, with allow_other */
@@ -75,6 +84,7 @@ struct fs {
 	int64_t mounted_at; /* time(2) */
 
 	_Atomic bool online;   /* only told to people: no lock needed */
+	_Atomic bool serving;  /* the mount is there; set once */
 	_Atomic bool stopping; /* no new jobs; set once */
 };
 

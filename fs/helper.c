@@ -48,7 +48,11 @@ static int orphaned_fd = -1; /* readable once the program is dying */
 
 size_t helper_order_size(const struct helper_order *o)
 {
-	return offsetof(struct helper_order, path) + strlen(o->path) + 1;
+	size_t n = strlen(o->path) + 1;
+
+	if (o->op == HELPER_RENAME)
+		n += strlen(o->path + n) + 1;
+	return offsetof(struct helper_order, path) + n;
 }
 
 static void tell(uint64_t ticket, int error)
@@ -74,6 +78,14 @@ static int perform(const struct helper_order *o)
 	case HELPER_UTIMES:
 		return utimensat(AT_FDCWD, o->path, NULL,
 				 AT_SYMLINK_NOFOLLOW) == 0
+			       ? 0
+			       : errno;
+	case HELPER_MKDIR:
+		return mkdir(o->path, 0700) == 0 ? 0 : errno;
+	case HELPER_RMDIR:
+		return rmdir(o->path) == 0 ? 0 : errno;
+	case HELPER_RENAME:
+		return rename(o->path, o->path + strlen(o->path) + 1) == 0
 			       ? 0
 			       : errno;
 	case HELPER_OPEN:
@@ -142,10 +154,11 @@ static bool next_order(struct helper_order *o, size_t *ret_n)
 	if (p[0].revents == 0)
 		return false;
 
-	n = recv(sock, o, sizeof(*o), MSG_DONTWAIT);
+	/* Two NULs are behind whatever comes. */
+	memset(o, 0, sizeof(*o));
+	n = recv(sock, o, sizeof(*o) - 2, MSG_DONTWAIT);
 	if (n <= (ssize_t)offsetof(struct helper_order, path))
 		return false;
-	o->path[sizeof(o->path) - 1] = '\0';
 	*ret_n = (size_t)n;
 	return true;
 }

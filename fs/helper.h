@@ -25,6 +25,9 @@ enum helper_op {
 	HELPER_MKNOD,
 	HELPER_UNLINK,
 	HELPER_UTIMES,
+	HELPER_MKDIR,
+	HELPER_RMDIR,
+	HELPER_RENAME,  /* path is two of them, each with its NUL */
 	HELPER_OPEN,    /* open for reading, and close */
 	HELPER_MOUNTED, /* path is the mount point; remember its device */
 	HELPER_GOODBYE, /* the mount is gone by our will: just exit */
@@ -34,7 +37,7 @@ struct helper_order {
 	uint64_t ticket;
 	uint32_t op;
 	uint32_t lane; /* orders of one lane are done in order */
-	char path[PATH_MAX];
+	char path[2 * PATH_MAX];
 };
 
 struct helper_answer {

@@ -7,14 +7,31 @@
 #include <time.h>
 
 #include "fs/notify.h"
+#include "fs/offline.h"
+#include "fs/replay.h"
 #include "imap/log.h"
 
 /*
  * The first listing of a folder. Callbacks run on a connection's thread, one
  * at a time, since a folder has one job. Rows are shown as they come. The state
  * that is stored with each window says how far down the listing has got, so
- * that it goes on from there after a lost connection or a remount.
+ * that it goes on from there after a lost connection or a remount; what it says
+ * of changes (HIGHESTMODSEQ) is what the first EXAMINE said, for the flags of
+ * the first window are as old as that.
+ *
+ * Nothing is announced by replay, with one exception: a folder that is listed
+ * because of a message that has just come (keep.c) shows what came since the
+ * mount to who watches it.
  */
+
+/* The context of the job, whose thread it belongs to. */
+struct listing_job {
+	struct fs *fs;
+	struct folder *f;
+	bool again; /* rows that were found again are here already */
+	uint32_t heard_uidnext; /* messages from here on are news; or 0 */
+	unsigned budget;        /* replays that may still be made */
+};
 
 static int list_opened(void *ctx, const struct imap_mailbox *now);
 static int list_rows(void *ctx, const struct mail_row *rows, size_t n);
@@ -23,27 +40,37 @@ static void list_done(void *ctx, int result, const struct imap_error *why);
 static const struct imap_list_ops list_ops = {list_opened, list_rows,
 					      list_done};
 
-int listing_start_locked(struct fs *fs, struct folder *f)
+int listing_start_locked(struct fs *fs, struct folder *f,
+			 enum imap_priority prio)
 {
 	struct imap_list_request req = {0};
 	struct cache_state s;
-	struct arrive_job *j;
+	struct listing_job *j;
 	int r;
 
 	if (fs->stopping)
 		return -ENOTCONN;
-	j = arrive_job_new(fs, f);
+	j = calloc(1, sizeof(*j));
 	if (!j)
 		return -ENOMEM;
 
 	box_state(f->box, &s);
 	req.below_uid = s.low_uid;
+	*j = (struct listing_job){
+		.fs = fs,
+		.f = f,
+		.again = s.low_uid == 0 && box_count(f->box) > 0,
+		.budget = FS_REPLAY_MAX,
+	};
+	/* Nobody is listing it: what has come is news to who watches. */
+	if (prio > IMAP_PRIO_LISTING && !j->again)
+		j->heard_uidnext = f->heard_uidnext;
 	f->busy = FOLDER_LISTING;
-	f->progress_ms = clock_now_ms();
+	f->asked_ms = clock_now_ms();
+	f->progress_ms = f->asked_ms;
 	f->n_listed = 0;
 	f->n_expected = 0;
-	r = imap_list(fs->imap, f->wire, IMAP_PRIO_LISTING, &req, &list_ops, j,
-		      &f->job);
+	r = imap_list(fs->imap, f->wire, prio, &req, &list_ops, j, &f->job);
 	if (r != 0) {
 		f->busy = FOLDER_IDLE;
 		free(j);
@@ -53,7 +80,7 @@ int listing_start_locked(struct fs *fs, struct folder *f)
 
 static int list_opened(void *ctx, const struct imap_mailbox *now)
 {
-	struct arrive_job *j = ctx;
+	struct listing_job *j = ctx;
 	struct cache_state s;
 	struct box *box;
 	int r;
@@ -68,10 +95,12 @@ static int list_opened(void *ctx, const struct imap_mailbox *now)
 	if (s.uidvalidity == 0) {
 		s.uidvalidity = now->uidvalidity;
 		s.uidnext = now->uidnext;
+		s.highestmodseq = now->highestmodseq;
+		s.messages = now->messages;
 		s.changed_at_ns = arrive_now_ns();
 		r = box_set_state(box, &s);
 	} else if (s.uidvalidity != now->uidvalidity) {
-		r = arrive_made_anew(j->fs, j->f, box);
+		r = moor_begin(j->f, box, now);
 	}
 	folder_put(j->fs, j->f);
 
@@ -86,7 +115,7 @@ static int list_opened(void *ctx, const struct imap_mailbox *now)
  * Rows are shown as they come. Has the kernel been told before that a name is
  * not here (by the mailbox that had this name before)? Then it must hear.
  */
-static void tell_missed(struct arrive_job *j, struct box *box,
+static void tell_missed(struct listing_job *j, struct box *box,
 			const uint64_t *ids, size_t n)
 {
 	uint64_t dir = tree_ino(j->fs->tree, j->f);
@@ -97,21 +126,32 @@ static void tell_missed(struct arrive_job *j, struct box *box,
 			notify_added(j->fs->notify, dir, m.name);
 }
 
-static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
+/* What has come since the mount is news to who watches the folder. */
+static void show_news(struct listing_job *j, struct box *box,
+		      const uint64_t *ids, size_t n)
 {
-	struct arrive_job *j = ctx;
-	uint64_t *ids = calloc(n ? n : 1, sizeof(*ids));
-	struct cache_state s;
-	struct box *box;
-	int r = ids ? 0 : -ENOMEM;
+	struct cache_msg m;
 
-	if (r == 0)
-		r = j->f->gone ? -ENOENT : folder_get(j->fs, j->f, &box);
-	if (r != 0) {
-		free(ids);
-		return r;
+	for (size_t i = 0; i < n; i++) {
+		if (ids[i] == 0 || box_find_id(box, ids[i], &m) != 0)
+			continue;
+		folder_change(j->fs, j->f, REPLAY_CREATE, &m, j->budget > 0);
+		if (j->budget > 0)
+			j->budget--;
 	}
+}
 
+static int add_rows(struct listing_job *j, struct box *box,
+		    const struct mail_row *rows, size_t n, uint64_t *ids)
+{
+	struct cache_state s;
+	size_t news = 0;
+	int r = 0;
+
+	/* The newest are first. */
+	while (j->heard_uidnext != 0 && news < n &&
+	       rows[news].uid >= j->heard_uidnext)
+		news++;
 	box_state(box, &s);
 	for (size_t i = 0; i < n; i++) {
 		if (s.low_uid == 0 || rows[i].uid < s.low_uid)
@@ -120,10 +160,31 @@ static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 		if (rows[i].uid >= s.uidnext && rows[i].uid < UINT32_MAX)
 			s.uidnext = rows[i].uid + 1;
 	}
-	r = arrive_add_rows(j->fs, box, rows, n, true, &s, ids);
+	if (news > 0)
+		r = arrive_add_rows(j->fs, box, rows, news, false, NULL, ids);
+	if (r == 0)
+		show_news(j, box, ids, news);
+	if (r == 0)
+		r = arrive_add_rows(j->fs, box, rows + news, n - news, true, &s,
+				    ids + news);
 	if (r == 0 && j->f->told_missing)
 		tell_missed(j, box, ids, n);
-	folder_put(j->fs, j->f);
+	return r;
+}
+
+static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
+{
+	struct listing_job *j = ctx;
+	uint64_t *ids = calloc(n ? n : 1, sizeof(*ids));
+	struct box *box;
+	int r = ids ? 0 : -ENOMEM;
+
+	if (r == 0)
+		r = j->f->gone ? -ENOENT : folder_get(j->fs, j->f, &box);
+	if (r == 0) {
+		r = add_rows(j, box, rows, n, ids);
+		folder_put(j->fs, j->f);
+	}
 	free(ids);
 
 	lock_take(&j->f->lock);
@@ -135,7 +196,7 @@ static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 
 static void list_done(void *ctx, int result, const struct imap_error *why)
 {
-	struct arrive_job *j = ctx;
+	struct listing_job *j = ctx;
 	struct cache_state s;
 	struct box *box;
 
@@ -154,7 +215,16 @@ static void list_done(void *ctx, int result, const struct imap_error *why)
 		log_debug("sync: listing of '%s' ended: %s", j->f->path,
 			  why ? why->text : "");
 	}
+	/*
+	 * Rows came into a listing that the kernel may have kept; and those
+	 * that were here already may have other flags.
+	 */
+	if (j->again)
+		notify_listing(j->fs->notify, tree_ino(j->fs->tree, j->f));
+	if (j->again && result == 0)
+		result = -ESTALE;
 	folder_job_done(j->fs, j->f, result);
+	offline_note(j->fs, j->f);
 	/* A large listing leaves much behind that nothing else will need. */
 	(void)malloc_trim(0);
 	free(j);

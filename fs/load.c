@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "fs/ahead.h"
+#include "fs/folder.h"
 #include "imap/log.h"
 
 /*
@@ -226,6 +227,8 @@ static int miss(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 {
 	int r;
 
+	if (m->unmoored)
+		return folder_need_uids(fs, t->f);
 	if (m->dead || m->uid == 0)
 		return -ENOENT;
 	if (ahead_is_coming(fs, m->id))
@@ -269,6 +272,11 @@ bool load_is_coming(struct fs *fs, uint64_t id)
 		coming = t->id == id && t->n_parts > 0;
 	lock_drop(&l->lock);
 	return coming;
+}
+
+void load_wake(struct fs *fs, uint64_t id)
+{
+	load_moved(fs, id);
 }
 
 void load_count(struct fs *fs, bool at_once)

@@ -33,6 +33,9 @@ MUST_CHECK int load_read(struct fs *fs, struct folder *f,
 			 const struct cache_msg *m, uint64_t offset, size_t n,
 			 struct body **ret);
 
+/* Who waits for a body of this message looks again: the message changed. */
+void load_wake(struct fs *fs, uint64_t id);
+
 /* Count a read: was it answered at once? */
 void load_count(struct fs *fs, bool at_once);
 

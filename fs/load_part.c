@@ -180,6 +180,23 @@ void load_drop_part_locked(struct fetch *t, uint64_t offset)
 	}
 }
 
+/*
+ * The mailbox has other UIDs now: the reader waits until it is known which of
+ * them is this message's (moor.c wakes it), or its time is up.
+ */
+static void part_stale(struct part_job *j)
+{
+	struct load *l = j->fs->load;
+
+	lock_take(&l->lock);
+	load_drop_part_locked(j->t, j->offset);
+	j->t->error = 0;
+	lock_drop(&l->lock);
+	folder_resync(j->fs, j->t->f);
+	load_fetch_put(j->fs, j->t);
+	free(j);
+}
+
 static void part_done(void *ctx, int result, const struct imap_error *why)
 {
 	struct part_job *j = ctx;
@@ -187,6 +204,10 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 	struct fetch *t = j->t;
 
 	(void)why;
+	if (result == -ESTALE && !j->began) {
+		part_stale(j);
+		return;
+	}
 	/* NIL, or no answer: the message is gone, or has no such bytes. */
 	if (result == 0 && !j->began && j->offset > 0 &&
 	    j->offset >= j->listed) {

@@ -22,9 +22,9 @@
 
 /* The errors that may leave, as mount.imapfs(8) lists them. */
 static const int errors[] = {
-	EACCES,       EBADMSG,    EDQUOT, EFBIG,  EINTR,  EINVAL,    EIO,
-	ENAMETOOLONG, ENODATA,    ENOENT, ENOMEM, ENOSPC, ENOTCONN,  ENOTDIR,
-	ENOSYS,       EOPNOTSUPP, EPERM,  ERANGE, EROFS,  ETIMEDOUT,
+	EACCES,  EBADMSG,      EDQUOT,     EFBIG,  EINTR,  EINVAL, EIO,
+	EEXIST,  ENAMETOOLONG, ENODATA,    ENOENT, ENOMEM, ENOSPC, ENOTCONN,
+	ENOTDIR, ENOSYS,       EOPNOTSUPP, EPERM,  ERANGE, EROFS,  ETIMEDOUT,
 };
 
 void ops_reply_err(fuse_req_t req, int error)
@@ -185,22 +185,6 @@ static void refuse(fuse_req_t req)
 	ops_reply_err(req, -EROFS);
 }
 
-static void ops_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name,
-		      mode_t mode)
-{
-	(void)dir;
-	(void)name;
-	(void)mode;
-	refuse(req);
-}
-
-static void ops_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
-{
-	(void)dir;
-	(void)name;
-	refuse(req);
-}
-
 static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
 			const char *name)
 {
@@ -216,17 +200,6 @@ static void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir,
 	(void)ino;
 	(void)dir;
 	(void)name;
-	refuse(req);
-}
-
-static void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name,
-		       fuse_ino_t to, const char *to_name, unsigned flags)
-{
-	(void)dir;
-	(void)name;
-	(void)to;
-	(void)to_name;
-	(void)flags;
 	refuse(req);
 }
 
@@ -248,24 +221,6 @@ static void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	(void)size;
 	(void)off;
 	(void)fi;
-	refuse(req);
-}
-
-static void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
-			 const char *value, size_t size, int flags)
-{
-	(void)ino;
-	(void)name;
-	(void)value;
-	(void)size;
-	(void)flags;
-	refuse(req);
-}
-
-static void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-	(void)ino;
-	(void)name;
 	refuse(req);
 }
 

@@ -40,6 +40,12 @@ struct waiting {
 };
 void ops_run(struct request *r, const struct waiting *w);
 
+/*
+ * Is it the helper, which replays what has happened elsewhere? Counted, as a
+ * replay or as refused.
+ */
+bool ops_is_replay(fuse_req_t req);
+
 /* How a request waits for the body of the message r->ino. */
 void ops_body_how(struct request *r, struct parking *ret);
 uint64_t ops_body_gen(struct request *r);
@@ -79,9 +85,16 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int what,
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		  size_t size);
 void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+		  const char *value, size_t size, int flags);
+void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 void ops_statfs(fuse_req_t req, fuse_ino_t ino);
 void ops_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
 	       dev_t dev);
 void ops_unlink(fuse_req_t req, fuse_ino_t dir, const char *name);
+void ops_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode);
+void ops_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name);
+void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t to,
+		const char *to_name, unsigned flags);
 
 #endif

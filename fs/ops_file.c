@@ -168,7 +168,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 /* --- replays --- */
 
-static bool is_replay(fuse_req_t req)
+bool ops_is_replay(fuse_req_t req)
 {
 	struct fs *fs = ops_fs(req);
 	bool yes = replay_is_helper(fs->replay, fuse_req_ctx(req)->pid);
@@ -189,7 +189,7 @@ void ops_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
 
 	(void)mode;
 	(void)dev;
-	if (!is_replay(req)) {
+	if (!ops_is_replay(req)) {
 		ops_reply_err(req, -EROFS);
 		return;
 	}
@@ -218,7 +218,7 @@ void ops_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 	struct box *box;
 	int error;
 
-	if (!is_replay(req)) {
+	if (!ops_is_replay(req)) {
 		ops_reply_err(req, -EROFS);
 		return;
 	}
@@ -231,7 +231,7 @@ void ops_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 	if (error == 0 && !m.doomed)
 		error = -ENOENT;
 	if (error == 0)
-		error = folder_remove(fs, f, box, &m);
+		error = box_remove(box, &m.id, 1);
 	folder_put(fs, f);
 	ops_reply_err(req, error);
 }

@@ -141,6 +141,11 @@ static int lookup_once(struct request *r)
 		reply_entry(r, &e);
 		return 0;
 	}
+	if (tree_is_coming(r->fs->tree, f, r->name)) {
+		/* Its mkdir, or its rename, is on the way. */
+		ops_reply_err(r->req, -ENOENT);
+		return 0;
+	}
 	return lookup_message(r, f);
 }
 

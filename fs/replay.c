@@ -32,6 +32,7 @@ struct order {
 	uint64_t ticket;
 	enum helper_op what;
 	uint32_t lane;
+	size_t path_bytes; /* with the NUL of each path */
 	char path[];
 };
 
@@ -67,26 +68,50 @@ static void wake(struct replay *r)
 		return;
 }
 
-static struct order *order_new(struct fs *fs, enum helper_op op, uint32_t lane,
-			       const char *folder, const char *name)
+/* PATH below the mount point, then NAME in it if there is one. */
+static int put_path(struct fs *fs, char *to, size_t room, const char *path,
+		    const char *name)
 {
-	struct order *o;
-	int n;
+	return snprintf(to, room, "%s%s%s%s%s", fs->opt->mountpoint,
+			path[0] ? "/" : "", path, name[0] ? "/" : "", name);
+}
 
-	n = snprintf(NULL, 0, "%s%s%s%s%s", fs->opt->mountpoint,
-		     folder[0] ? "/" : "", folder, name[0] ? "/" : "", name);
+/* Many may have to wait: an order has no more bytes than it needs. */
+static struct order *order_new(struct fs *fs, enum helper_op op, uint32_t lane,
+			       const char *path, const char *name)
+{
+	int n = put_path(fs, NULL, 0, path, name);
+	struct order *o;
+
 	if (n < 0 || n >= PATH_MAX)
 		return NULL;
-	/* Many may have to wait: no more bytes than it has. */
 	o = calloc(1, sizeof(*o) + (size_t)n + 1);
 	if (!o)
 		return NULL;
 	o->what = op;
 	o->lane = lane;
-	(void)snprintf(o->path, (size_t)n + 1, "%s%s%s%s%s",
-		       fs->opt->mountpoint, folder[0] ? "/" : "", folder,
-		       name[0] ? "/" : "", name);
+	o->path_bytes = (size_t)n + 1;
+	(void)put_path(fs, o->path, o->path_bytes, path, name);
 	return o;
+}
+
+/* A second path, behind the first one. NULL: the order is gone. */
+static struct order *order_add_path(struct fs *fs, struct order *o,
+				    const char *path)
+{
+	int n = put_path(fs, NULL, 0, path, "");
+	struct order *longer = NULL;
+
+	if (o && n > 0 && n < PATH_MAX)
+		longer = realloc(o, sizeof(*o) + o->path_bytes + (size_t)n + 1);
+	if (!longer) {
+		free(o);
+		return NULL;
+	}
+	(void)put_path(fs, longer->path + longer->path_bytes, (size_t)n + 1,
+		       path, "");
+	longer->path_bytes += (size_t)n + 1;
+	return longer;
 }
 
 static bool push(struct replay *r, struct order *o)
@@ -109,35 +134,56 @@ static bool push(struct replay *r, struct order *o)
 	return true;
 }
 
-/* The path of a folder below the mount point. */
-static const char *shown_path(struct fs *fs, const struct folder *f)
+/* What of a path is below the mount point. */
+static const char *shown_path(struct fs *fs, const char *path)
 {
 	size_t skip = strlen(tree_root(fs->tree)->path);
 
 	/* Nothing above the mounted mailbox is part of the path. */
-	if (skip > 0 && strlen(f->path) > skip)
+	if (skip > 0 && strlen(path) > skip)
 		skip++;
-	return f->path + (skip <= strlen(f->path) ? skip : 0);
+	return path + (skip <= strlen(path) ? skip : 0);
 }
+
+static const enum helper_op helper_ops[] = {
+	[REPLAY_CREATE] = HELPER_MKNOD,  [REPLAY_UNLINK] = HELPER_UNLINK,
+	[REPLAY_ATTRIB] = HELPER_UTIMES, [REPLAY_MKDIR] = HELPER_MKDIR,
+	[REPLAY_RENAME] = HELPER_RENAME, [REPLAY_RMDIR] = HELPER_RMDIR,
+};
 
 bool replay_push(struct replay *r, struct folder *f, enum replay_op op,
 		 uint64_t id, const char *name)
 {
-	static const enum helper_op ops[] = {
-		[REPLAY_CREATE] = HELPER_MKNOD,
-		[REPLAY_UNLINK] = HELPER_UNLINK,
-		[REPLAY_ATTRIB] = HELPER_UTIMES,
-	};
 	struct order *o;
 
-	o = order_new(r->fs, ops[op], (uint32_t)f->id, shown_path(r->fs, f),
-		      name);
+	o = order_new(r->fs, helper_ops[op], (uint32_t)f->id,
+		      shown_path(r->fs, f->path), name);
 	if (!o)
 		return false;
 
 	o->f = f;
 	o->op = op;
 	o->id = id;
+	return push(r, o);
+}
+
+bool replay_push_folder(struct replay *r, struct folder *f, enum replay_op op)
+{
+	char *to = NULL;
+	struct order *o;
+
+	if (op == REPLAY_RENAME && tree_goes_to(r->fs->tree, f, &to) != 0)
+		return false;
+	/* One lane for all: what moves below a new folder comes after it. */
+	o = order_new(r->fs, helper_ops[op], 0, shown_path(r->fs, f->path), "");
+	if (to)
+		o = order_add_path(r->fs, o, shown_path(r->fs, to));
+	free(to);
+	if (!o)
+		return false;
+
+	o->f = f;
+	o->op = op;
 	return push(r, o);
 }
 
@@ -164,7 +210,9 @@ bool replay_is_helper(struct replay *r, pid_t pid)
 static void finish(struct replay *r, struct order *o, int error)
 {
 	lock_assert_none();
-	if (o->f)
+	if (o->f && o->op >= REPLAY_MKDIR)
+		tree_replayed(r->fs->tree, o->f, o->op, -error);
+	else if (o->f)
 		folder_replayed(r->fs, o->f, o->op, o->id, -error);
 	else if (error != 0)
 		log_debug("replay: first touch of the mount: %s",
@@ -205,7 +253,7 @@ static ssize_t send_one(struct replay *r, const struct order *o)
 	r->out.ticket = o->ticket;
 	r->out.op = o->what;
 	r->out.lane = o->lane;
-	memcpy(r->out.path, o->path, strlen(o->path) + 1);
+	memcpy(r->out.path, o->path, o->path_bytes);
 	return send(r->fd, &r->out, helper_order_size(&r->out),
 		    MSG_NOSIGNAL | MSG_DONTWAIT);
 }

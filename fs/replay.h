@@ -2,20 +2,30 @@
 /*
  * Changes made elsewhere, done once more on the mount itself, so that inotify
  * sees them (DESIGN B8): mknod of a new name, unlink of one that is gone,
- * utimensat of one whose flags changed. The calls are made by the helper
- * process (helper.h), for a thread of the program must never wait for its own
- * mount; here is the queue to it. The FUSE edge knows the helper's requests by
- * their process id and answers them from the cache.
+ * utimensat of one whose flags changed; mkdir, rmdir and rename of folders. The
+ * calls are made by the helper process (helper.h), for a thread of the program
+ * must never wait for its own mount; here is the queue to it. The FUSE edge
+ * knows the helper's requests by their process id and answers them from the
+ * cache.
  *
- * Nobody waits for the helper: each replay ends in folder_replayed(), also if
- * the helper is gone or answers with an error.
+ * Nobody waits for the helper: each replay ends in folder_replayed(), or
+ * tree_replayed(), also if the helper is gone or answers with an error.
  */
 #ifndef IMAPFS_FS_REPLAY_H
 #define IMAPFS_FS_REPLAY_H
 
 #include "fs/tree.h"
 
-enum replay_op { REPLAY_CREATE, REPLAY_UNLINK, REPLAY_ATTRIB };
+enum replay_op {
+	/* of a message */
+	REPLAY_CREATE,
+	REPLAY_UNLINK,
+	REPLAY_ATTRIB,
+	/* of a folder; changes of one LIST are told in this order */
+	REPLAY_MKDIR,
+	REPLAY_RENAME,
+	REPLAY_RMDIR,
+};
 
 /*
  * `fd`: the socket to the helper, taken over. Starts the thread. -ENOMEM,
@@ -36,6 +46,12 @@ void replay_free(struct replay *r);
  */
 bool replay_push(struct replay *r, struct folder *f, enum replay_op op,
 		 uint64_t id, const char *name);
+
+/*
+ * The same for a folder: where it is, and where it goes, says the tree. False:
+ * tree_replayed() will not be called.
+ */
+bool replay_push_folder(struct replay *r, struct folder *f, enum replay_op op);
 
 /*
  * The mount is there, and requests are served: the helper watches over it, and

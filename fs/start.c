@@ -13,9 +13,11 @@
 #include "fs/ahead.h"
 #include "fs/control.h"
 #include "fs/helper.h"
+#include "fs/keep.h"
 #include "fs/load.h"
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
+#include "fs/offline.h"
 #include "fs/park.h"
 #include "fs/replay.h"
 #include "fs/store.h"
@@ -25,14 +27,11 @@
 
 /*
  * The order of things. Up: helper process (before any thread), cache, engine,
- * account, list of folders, mount, threads that tell the kernel. Down: jobs
- * end, waiting requests are answered and new ones refused, the helper is told
- * goodbye, the mount goes, the cache is closed. Each part is made before what
- * uses it and freed after it.
+ * account, list of folders, mount, threads that tell the kernel. Down: nothing
+ * new is asked, jobs end, waiting requests are answered and new ones refused,
+ * the helper is told goodbye, the mount goes, the cache is closed. Each part is
+ * made before what uses it and freed after it.
  */
-
-/* An account that was listed once can be mounted without its server. */
-#define KEY_LISTED "folders-listed"
 
 /* No answer for so long is 'no network', if there is a cache to mount from. */
 #define CONNECT_WAIT_CACHED_MS 5000
@@ -45,13 +44,6 @@ struct start {
 	int helper_fd;
 	pid_t helper_pid;
 	char *state_dir, *cache_dir;
-
-	struct lock lock; /* RANK_CONTROL, guards what follows */
-	struct lock_cond cond;
-	bool listed; /* the first LIST has ended */
-	int list_result;
-	struct imap_error why;
-	bool serving; /* later LISTs follow each reconnect */
 };
 
 static void complain(const char *text)
@@ -137,50 +129,15 @@ static int open_cache(struct start *s)
 
 /* --- the account --- */
 
-static void folders_done(void *ctx, int result,
-			 const struct mail_folder *folders, size_t n)
-{
-	struct start *s = ctx;
-
-	if (result == 0)
-		result = tree_apply(s->fs.tree, folders, n);
-	if (result == 0 && cache_set_value(s->fs.cache, KEY_LISTED, "1") != 0)
-		log_warn("start: cannot note that the folders are known");
-	if (result != 0)
-		log_warn("start: the list of folders did not come: %s",
-			 strerrordesc_np(-result));
-
-	lock_take(&s->lock);
-	s->list_result = result;
-	s->listed = true;
-	lock_cond_wake_all(&s->cond);
-	lock_drop(&s->lock);
-}
-
-static const struct imap_folders_ops folders_ops = {folders_done};
-
-static int ask_for_folders(struct start *s)
-{
-	imap_job job;
-
-	return imap_list_folders(s->fs.imap, IMAP_PRIO_LISTING, &folders_ops, s,
-				 &job);
-}
-
 static void on_online(void *ctx)
 {
 	struct start *s = ctx;
-	bool serving;
 
 	s->fs.online = true;
-	lock_take(&s->lock);
-	serving = s->serving;
-	lock_drop(&s->lock);
-	if (!serving)
-		return;
+	if (!s->fs.serving)
+		return; /* the start asks by itself */
 	log_info("start: connected again");
-	if (ask_for_folders(s) != 0)
-		log_warn("start: cannot ask for the folders");
+	keep_online(&s->fs);
 }
 
 static void on_offline(void *ctx, const struct imap_error *why)
@@ -194,13 +151,26 @@ static void on_offline(void *ctx, const struct imap_error *why)
 
 static const struct imap_events events = {on_online, on_offline};
 
-static bool is_known(struct start *s)
+/* It failed. Mount from the cache? Else it was said why not. */
+static bool do_without(struct start *s, int error, bool known,
+		       const struct imap_error *why)
 {
-	char *value = NULL;
-	bool known = cache_get_value(s->fs.cache, KEY_LISTED, &value) == 0;
+	const struct account *a = s->fs.account;
 
-	free(value);
-	return known;
+	if (s->fs.imap && known && why->fault != FAULT_AUTH &&
+	    why->fault != FAULT_NONE) {
+		fprintf(stderr,
+			"mount.imapfs: %s%s; mounting what is in the cache\n",
+			why->fault == FAULT_TLS ? "warning: " : "", why->text);
+		return true;
+	}
+	complain(why->text[0] ? why->text : strerrordesc_np(-error));
+	if (a->suggested)
+		fprintf(stderr,
+			"mount.imapfs: DNS names '%s' as the server of this "
+			"domain: if you trust that, give it in a URL\n",
+			a->suggested);
+	return false;
 }
 
 /* Connect and list; offline is no failure for an account that is known. */
@@ -208,7 +178,7 @@ static int bring_up_account(struct start *s, struct secret *secret)
 {
 	const struct options *opt = s->fs.opt;
 	const struct account *a = s->fs.account;
-	bool known = is_known(s);
+	bool known = keep_is_known(&s->fs);
 	unsigned timeout_ms = opt->timeout_s * 1000;
 	struct imap_config cfg = {
 		.host = a->host,
@@ -230,34 +200,16 @@ static int bring_up_account(struct start *s, struct secret *secret)
 		cfg.connect_timeout_ms = CONNECT_WAIT_CACHED_MS;
 	r = imap_new(&cfg, &events, s, &s->fs.imap, &why);
 	if (r == 0)
+		r = keep_watch(&s->fs);
+	if (r == 0)
 		r = imap_connect(s->fs.imap, &why);
-	if (r != 0) {
-		if (!s->fs.imap || !known || why.fault == FAULT_AUTH ||
-		    why.fault == FAULT_NONE) {
-			complain(why.text[0] ? why.text : strerrordesc_np(-r));
-			if (a->suggested)
-				fprintf(stderr,
-					"mount.imapfs: DNS names '%s' as the "
-					"server of this domain: if you trust "
-					"that, give it in a URL\n",
-					a->suggested);
-			return r;
-		}
-		fprintf(stderr,
-			"mount.imapfs: %s%s; mounting what is in the cache\n",
-			why.fault == FAULT_TLS ? "warning: " : "", why.text);
-		return 0;
-	}
+	if (r != 0)
+		return do_without(s, r, known, &why) ? 0 : r;
 
 	s->fs.online = true;
-	r = ask_for_folders(s);
-	if (r != 0)
-		return r;
-	lock_take(&s->lock);
-	while (!s->listed)
-		(void)lock_cond_wait(&s->cond, &s->lock, CLOCK_NEVER);
-	r = s->list_result;
-	lock_drop(&s->lock);
+	r = keep_ask_folders(&s->fs, IMAP_PRIO_LISTING);
+	if (r == 0)
+		r = keep_wait_folders(&s->fs);
 	if (r != 0 && !known) {
 		fprintf(stderr,
 			"mount.imapfs: the server does not list its folders: "
@@ -289,7 +241,11 @@ static int build_engine(struct start *s)
 	if (r == 0)
 		r = tree_new(fs, &fs->tree);
 	if (r == 0)
+		r = offline_new(fs, &fs->offline);
+	if (r == 0)
 		r = replay_new(fs, s->helper_fd, &fs->replay);
+	if (r == 0)
+		r = keep_new(fs, &fs->keep);
 	if (r != 0)
 		fprintf(stderr, "mount.imapfs: cannot start: %s\n",
 			strerrordesc_np(-r));
@@ -361,6 +317,8 @@ static void take_down(struct start *s)
 
 	fs->stopping = true;
 	mountpoint_refuse(s->mountpoint);
+	if (fs->keep)
+		keep_stop(fs->keep);
 	imap_free(fs->imap); /* no job's callback runs after this */
 	if (fs->park)
 		park_close(fs->park);
@@ -374,6 +332,8 @@ static void take_down(struct start *s)
 	mountpoint_close(s->mountpoint);
 	load_free(fs->load);
 	ahead_free(fs->ahead);
+	offline_free(fs->offline);
+	keep_free(fs->keep);
 	tree_free(fs->tree);
 	cache_close(fs->cache);
 	replay_free(fs->replay);
@@ -381,8 +341,6 @@ static void take_down(struct start *s)
 	store_free(fs->store);
 	control_free(fs->control);
 	park_free(fs->park);
-	lock_cond_finish(&s->cond);
-	lock_finish(&s->lock);
 	free(s->state_dir);
 	free(s->cache_dir);
 }
@@ -390,14 +348,12 @@ static void take_down(struct start *s)
 /* Came the connection only after the start had done without it? Then ask. */
 static void begin_serving(struct start *s)
 {
-	bool due;
+	struct fs *fs = &s->fs;
 
-	lock_take(&s->lock);
-	s->serving = true;
-	due = s->fs.online && !s->listed;
-	lock_drop(&s->lock);
-	if (due && ask_for_folders(s) != 0)
-		log_warn("start: cannot ask for the folders");
+	fs->serving = true;
+	if (fs->online && !keep_has_folders(fs))
+		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
+	keep_offline_due(fs);
 }
 
 int start_and_serve(const struct options *opt, const struct account *account,
@@ -408,8 +364,6 @@ int start_and_serve(const struct options *opt, const struct account *account,
 	struct fs *fs = &s.fs;
 	int status = EXIT_MOUNT;
 
-	lock_init(&s.lock, RANK_CONTROL);
-	lock_cond_init(&s.cond);
 	fs->uid = opt->has_uid ? opt->uid : getuid();
 	fs->gid = opt->has_gid ? opt->gid : getgid();
 	fs->umask = opt->has_umask ? opt->umask : 022;

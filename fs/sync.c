@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "fs/arrive.h"
+#include "fs/sync_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "fs/notify.h"
+#include "fs/arrive.h"
 #include "fs/replay.h"
 #include "imap/log.h"
 
@@ -13,327 +12,264 @@
  * What changed in a folder that was listed: what is new, gone and flagged.
  *
  * Callbacks run on a connection's thread, one at a time, since a folder has
- * one job. In a folder that the kernel knows a change becomes visible by its
- * replay (replay.h): until then a new message is not announced, and one that
- * is gone is still shown. In others it shows at once.
+ * one job. Flags and new messages are taken in as they come; what is gone is
+ * decided at the end, when all has been heard (sync_end.c). Until then the
+ * state on disk says what was known before: a kill in between costs the same
+ * question once more.
  */
 
-/* What a running sync has collected; belongs to the job's thread. */
-struct sync {
-	uint32_t uidnext; /* rows below are known */
-	uint32_t *seen;   /* UIDs below it that are still there */
-	size_t n_seen, size_seen;
-	uint32_t new_uidnext; /* what is known when it is done */
-	uint32_t messages;    /* as EXAMINE said */
-	size_t n_rows;        /* of messages at or above uidnext */
-	size_t n_new;         /* of those, added */
-};
-
-static void sync_free(struct sync *s)
+static void sync_free(struct sync *y)
 {
-	if (!s)
-		return;
-	free(s->seen);
-	free(s);
+	ranges_clear(&y->named);
+	ranges_clear(&y->gone);
+	free(y);
 }
 
 static int sync_opened(void *ctx, const struct imap_mailbox *now);
 static int sync_rows(void *ctx, const struct mail_row *rows, size_t n);
-static void sync_done(void *ctx, int result, const struct imap_error *why);
+static int sync_present(void *ctx, const struct mail_range *v, size_t n);
+static int sync_vanished(void *ctx, const struct mail_range *v, size_t n);
+static void sync_done(void *ctx, int result, const struct imap_error *why,
+		      const struct imap_sync_end *end);
 
-static const struct imap_list_ops sync_ops = {sync_opened, sync_rows,
-					      sync_done};
+static const struct imap_sync_ops sync_ops = {
+	sync_opened, sync_rows, sync_present, sync_vanished, sync_done};
 
-int sync_start_locked(struct fs *fs, struct folder *f)
+static int start_locked(struct fs *fs, struct folder *f,
+			enum imap_priority prio, bool second) REQUIRES(f->lock)
 {
 	struct imap_sync_request req = {0};
 	struct cache_state s;
-	struct arrive_job *j;
+	struct sync *y;
 	int r;
 
 	if (fs->stopping)
 		return -ENOTCONN;
 	box_state(f->box, &s);
-	j = arrive_job_new(fs, f);
-	f->sync = calloc(1, sizeof(*f->sync));
-	if (!j || !f->sync) {
-		r = -ENOMEM;
-		goto fail;
-	}
+	y = calloc(1, sizeof(*y));
+	if (!y)
+		return -ENOMEM;
 
+	y->fs = fs;
+	y->f = f;
+	y->second = second;
+	y->uidnext = s.uidnext;
+	y->budget = FS_REPLAY_MAX;
+	req.uidvalidity = s.uidvalidity;
 	req.uidnext = s.uidnext;
-	f->sync->uidnext = s.uidnext;
-	f->sync->new_uidnext = s.uidnext;
+	req.highestmodseq = s.highestmodseq;
+	req.plain = second || f->distrusted;
 	f->busy = FOLDER_SYNCING;
-	f->progress_ms = clock_now_ms();
-	r = imap_sync(fs->imap, f->wire, IMAP_PRIO_LISTING, &req, &sync_ops, j,
-		      &f->job);
+	f->asked_ms = clock_now_ms();
+	f->progress_ms = f->asked_ms;
+	r = imap_sync(fs->imap, f->wire, prio, &req, &sync_ops, y, &f->job);
 	if (r == 0)
 		return 0;
 	f->busy = FOLDER_IDLE;
-
-fail:
-	sync_free(f->sync);
-	f->sync = NULL;
-	free(j);
+	sync_free(y);
 	return r;
+}
+
+int sync_start_locked(struct fs *fs, struct folder *f, enum imap_priority prio)
+{
+	return start_locked(fs, f, prio, false);
 }
 
 static int sync_opened(void *ctx, const struct imap_mailbox *now)
 {
-	struct arrive_job *j = ctx;
-	struct sync *y = j->f->sync;
+	struct sync *y = ctx;
 	struct cache_state s;
 	struct box *box;
 	int r;
 
-	if (j->f->gone)
+	if (y->f->gone)
 		return -ENOENT;
-	r = folder_get(j->fs, j->f, &box);
+	r = folder_get(y->fs, y->f, &box);
 	if (r != 0)
 		return r;
 
-	y->n_seen = 0; /* the job may have begun again on a new connection */
-	y->n_rows = 0;
+	/* The job may have begun again on a new connection. */
+	ranges_clear(&y->named);
+	ranges_clear(&y->gone);
 	y->messages = now->messages;
+	y->new_uidnext = y->uidnext;
 	if (now->uidnext > y->new_uidnext)
 		y->new_uidnext = now->uidnext;
 	box_state(box, &s);
-	if (s.uidvalidity != now->uidvalidity) {
-		r = arrive_made_anew(j->fs, j->f, box);
-	}
-	folder_put(j->fs, j->f);
+	if (s.uidvalidity != now->uidvalidity)
+		r = moor_begin(y->f, box, now);
+	folder_put(y->fs, y->f);
 	return r;
 }
 
-static int note_seen(struct sync *y, uint32_t uid)
+/* A change that shows by its replay as long as there are not too many. */
+static void show(struct sync *y, enum replay_op op, const struct cache_msg *m)
 {
-	if (y->n_seen == y->size_seen) {
-		size_t size = y->size_seen ? y->size_seen * 2 : 256;
-		uint32_t *seen = realloc(y->seen, size * sizeof(*seen));
-
-		if (!seen)
-			return -ENOMEM;
-		y->seen = seen;
-		y->size_seen = size;
-	}
-	y->seen[y->n_seen++] = uid;
-	return 0;
+	folder_change(y->fs, y->f, op, m, y->budget > 0);
+	if (y->budget > 0)
+		y->budget--;
 }
 
-/* Hand a change to the helper, or do without it. */
-static void replay_or_settle(struct fs *fs, struct folder *f, enum replay_op op,
-			     const struct cache_msg *m)
+/* Messages that were known: which have other flags? */
+static int take_known(struct sync *y, struct box *box,
+		      const struct mail_row *rows, size_t n)
 {
-	bool known;
-
-	lock_take(&f->lock);
-	f->replays++;
-	known = f->held > 0 && (op != REPLAY_ATTRIB || m->held > 0);
-	lock_drop(&f->lock);
-	if (!known || !replay_push(fs->replay, f, op, m->id, m->name))
-		folder_replayed(fs, f, op, m->id, -ENOTCONN);
-}
-
-/* A message that was known: has it other flags? */
-static int sync_known(struct arrive_job *j, struct box *box,
-		      const struct mail_row *row)
-{
-	struct sync *y = j->f->sync;
-	struct cache_flags change;
+	struct cache_flags *v = calloc(n, sizeof(*v));
 	struct cache_msg m;
-	int r;
+	size_t changed = 0;
+	int r = v ? 0 : -ENOMEM;
 
-	r = note_seen(y, row->uid);
-	if (r != 0)
-		return r;
-	if (box_find_uid(box, row->uid, &m) != 0)
-		return 0; /* a row that could not be listed before */
-	if (m.flags == row->flags &&
-	    box_keywords_hash(box, m.id) == cache_keywords_hash(row->keywords))
-		return 0;
-
-	change = (struct cache_flags){m.id, row->flags, row->keywords};
-	r = box_set_flags(box, &change, 1);
-	if (r == 0)
-		replay_or_settle(j->fs, j->f, REPLAY_ATTRIB, &m);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = ranges_add(&y->named, rows[i].uid, rows[i].uid);
+		if (box_find_uid(box, rows[i].uid, &m) != 0)
+			continue; /* one that could not be listed before */
+		if (m.flags != rows[i].flags ||
+		    box_keywords_hash(box, m.id) !=
+			    cache_keywords_hash(rows[i].keywords))
+			v[changed++] = (struct cache_flags){m.id, rows[i].flags,
+							    rows[i].keywords};
+	}
+	if (r == 0 && changed > 0)
+		r = box_set_flags(box, v, changed);
+	for (size_t i = 0; r == 0 && i < changed; i++)
+		if (box_find_id(box, v[i].id, &m) == 0)
+			show(y, REPLAY_ATTRIB, &m);
+	free(v);
 	return r;
 }
 
 /* Messages that were not known, ascending by UID. */
-static int sync_new(struct arrive_job *j, struct box *box,
+static int take_new(struct sync *y, struct box *box,
 		    const struct mail_row *rows, size_t n)
 {
-	struct sync *y = j->f->sync;
 	uint64_t *ids = calloc(n, sizeof(*ids));
 	struct cache_state s;
 	struct cache_msg m;
-	int r;
+	int r = ids ? 0 : -ENOMEM;
 
-	if (!ids)
-		return -ENOMEM;
-
-	y->n_rows += n;
-	box_state(box, &s);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = ranges_add(&y->named, rows[i].uid, rows[i].uid);
 		if (rows[i].uid >= y->new_uidnext && rows[i].uid < UINT32_MAX)
 			y->new_uidnext = rows[i].uid + 1;
-	s.changed_at_ns = arrive_now_ns();
-	r = arrive_add_rows(j->fs, box, rows, n, false, &s, ids);
+	}
+	if (r == 0) {
+		box_state(box, &s);
+		s.changed_at_ns = arrive_now_ns();
+		r = arrive_add_rows(y->fs, box, rows, n, false, &s, ids);
+	}
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (ids[i] == 0)
 			continue;
 		y->n_new++;
 		if (box_find_id(box, ids[i], &m) == 0)
-			replay_or_settle(j->fs, j->f, REPLAY_CREATE, &m);
+			show(y, REPLAY_CREATE, &m);
 	}
 	free(ids);
 	return r;
 }
 
+/*
+ * Rows of messages from `uidnext` on may be here all the same: of a sync that
+ * was cut off, or found by what is in them (moor.c). Their flags count.
+ */
+static int take_full(struct sync *y, struct box *box,
+		     const struct mail_row *rows, size_t n)
+{
+	size_t begin = 0;
+	int r = 0;
+
+	while (r == 0 && begin < n) {
+		struct cache_msg m;
+		bool known = box_find_uid(box, rows[begin].uid, &m) == 0;
+		size_t end = begin + 1;
+
+		while (end < n &&
+		       (box_find_uid(box, rows[end].uid, &m) == 0) == known)
+			end++;
+		r = known ? take_known(y, box, rows + begin, end - begin)
+			  : take_new(y, box, rows + begin, end - begin);
+		begin = end;
+	}
+	return r;
+}
+
 static int sync_rows(void *ctx, const struct mail_row *rows, size_t n)
 {
-	struct arrive_job *j = ctx;
-	struct sync *y = j->f->sync;
+	struct sync *y = ctx;
 	struct box *box;
-	size_t i = 0;
+	size_t known = 0;
 	int r;
 
-	if (j->f->gone)
+	if (y->f->gone)
 		return -ENOENT;
-	r = folder_get(j->fs, j->f, &box);
+	r = folder_get(y->fs, y->f, &box);
 	if (r != 0)
 		return r;
 
-	for (; r == 0 && i < n && rows[i].uid < y->uidnext; i++)
-		r = sync_known(j, box, &rows[i]);
-	if (r == 0 && i < n)
-		r = sync_new(j, box, rows + i, n - i);
-	folder_put(j->fs, j->f);
+	while (known < n && !(rows[known].has & ROW_SIZE))
+		known++;
+	if (known > 0)
+		r = take_known(y, box, rows, known);
+	if (r == 0 && known < n)
+		r = take_full(y, box, rows + known, n - known);
+	folder_put(y->fs, y->f);
 	return r;
 }
 
-static int by_value(const void *a, const void *b)
+static int add_all(struct ranges *to, const struct mail_range *v, size_t n)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	int r = 0;
 
-	return x < y ? -1 : x > y;
-}
-
-/* Ascending, each once: rows may come unasked, and the last one comes twice. */
-static void sort_seen(struct sync *y)
-{
-	size_t n = 0;
-
-	if (y->n_seen == 0)
-		return;
-	qsort(y->seen, y->n_seen, sizeof(*y->seen), by_value);
-	for (size_t i = 1; i < y->n_seen; i++)
-		if (y->seen[i] != y->seen[n])
-			y->seen[++n] = y->seen[i];
-	y->n_seen = n + 1;
-}
-
-/*
- * May what had no row be taken for gone? Not if EXAMINE counted more messages
- * than came: servers have answered with half a mailbox, and what is forgotten
- * here by mistake never comes back, since its UID is not new. One that goes
- * between the two answers looks the same, so a few are believed when the next
- * sync says it again; more than half of a folder never.
- */
-static int believe_gone(struct arrive_job *j, size_t gone, size_t known)
-{
-	struct sync *y = j->f->sync;
-
-	if (gone == 0 || y->n_seen + y->n_rows >= y->messages) {
-		j->f->doubted = false;
-		return 0;
-	}
-	log_warn("sync: the server named %zu of %u messages of '%s': not "
-		 "believed%s",
-		 y->n_seen + y->n_rows, y->messages, j->f->path,
-		 j->f->doubted ? " at first" : "");
-	if (gone > 100 && gone > known / 2)
-		return -EPROTO;
-	j->f->doubted = !j->f->doubted;
-	return j->f->doubted ? -EAGAIN : 0;
-}
-
-static int sync_sweep(struct arrive_job *j, struct box *box, size_t *ret_gone)
-{
-	struct sync *y = j->f->sync;
-	uint32_t *known = NULL;
-	size_t n = 0, k = 0, gone = 0;
-	struct cache_msg m;
-	int r;
-
-	r = box_uids(box, &known, &n);
-	if (r != 0)
-		return r;
-
-	sort_seen(y);
-	for (size_t i = 0; i < n; i++)
-		if (known[i] < y->uidnext &&
-		    (y->n_seen == 0 || !bsearch(&known[i], y->seen, y->n_seen,
-						sizeof(*y->seen), by_value)))
-			known[gone++] = known[i];
-
-	r = believe_gone(j, gone, n);
-	if (r != 0) {
-		free(known);
-		return r == -EAGAIN ? 0 : r;
-	}
-	for (k = 0; k < gone; k++) {
-		if (box_find_uid(box, known[k], &m) != 0 || m.doomed)
-			continue;
-		box_doom(box, m.id);
-		replay_or_settle(j->fs, j->f, REPLAY_UNLINK, &m);
-	}
-	free(known);
-	*ret_gone = gone;
-	return 0;
-}
-
-static int sync_finish(struct arrive_job *j)
-{
-	struct sync *y = j->f->sync;
-	struct cache_state s;
-	struct box *box;
-	size_t gone = 0;
-	int r;
-
-	r = folder_get(j->fs, j->f, &box);
-	if (r != 0)
-		return r;
-
-	r = sync_sweep(j, box, &gone);
-	if (r == 0) {
-		box_state(box, &s);
-		s.uidnext = y->new_uidnext;
-		s.synced_at = time(NULL);
-		if (gone > 0)
-			s.changed_at_ns = arrive_now_ns();
-		r = box_set_state(box, &s);
-	}
-	folder_put(j->fs, j->f);
-	if (r == 0 && (gone > 0 || y->n_new > 0))
-		notify_attr(j->fs->notify, tree_ino(j->fs->tree, j->f));
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (v[i].first <= v[i].last)
+			r = ranges_add(to, v[i].first, v[i].last);
 	return r;
 }
 
-static void sync_done(void *ctx, int result, const struct imap_error *why)
+static int sync_present(void *ctx, const struct mail_range *v, size_t n)
 {
-	struct arrive_job *j = ctx;
-	struct sync *y = j->f->sync;
+	struct sync *y = ctx;
 
-	if (result == 0)
-		result = sync_finish(j);
-	else if (result != -ECANCELED)
-		log_debug("sync: of '%s' ended: %s", j->f->path,
+	return add_all(&y->named, v, n);
+}
+
+static int sync_vanished(void *ctx, const struct mail_range *v, size_t n)
+{
+	struct sync *y = ctx;
+
+	return add_all(&y->gone, v, n);
+}
+
+/* The second question instead of the end. */
+static int ask_again(struct sync *y)
+{
+	struct folder *f = y->f;
+	int r;
+
+	lock_take(&f->lock);
+	f->busy = FOLDER_IDLE;
+	r = f->box ? start_locked(y->fs, f, IMAP_PRIO_LISTING, true) : -ENODATA;
+	lock_drop(&f->lock);
+	return r;
+}
+
+static void sync_done(void *ctx, int result, const struct imap_error *why,
+		      const struct imap_sync_end *end)
+{
+	struct sync *y = ctx;
+	bool goes_on = false;
+
+	if (result == 0) {
+		result = sync_finish(y, end);
+		if (result == -EAGAIN) {
+			result = ask_again(y);
+			goes_on = result == 0;
+		}
+	} else if (result != -ECANCELED) {
+		log_debug("sync: of '%s' ended: %s", y->f->path,
 			  why ? why->text : "");
-
-	j->f->sync = NULL;
+	}
+	if (!goes_on)
+		folder_job_done(y->fs, y->f, result);
 	sync_free(y);
-	folder_job_done(j->fs, j->f, result);
-	free(j);
 }

@@ -2,7 +2,6 @@
 #include "fs/tree_private.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,11 +13,12 @@
  * changed seldom: one lock, one array of all folders ascending by id, arrays of
  * children, and tables by name (tree_hash.c). A mailbox whose parents were
  * never listed (`a/b` without `a`, as Gmail has them) gets them made here,
- * marked FOLDER_IMPLIED.
+ * marked FOLDER_IMPLIED. tree_apply.c takes in what a LIST says.
  *
  * Folders are never freed before the mount ends, so whoever got a pointer may
- * keep it without a count; what a mount sees created and deleted is bounded by
- * what its user does.
+ * keep it without a count, and the names that one has had are not freed
+ * either; what a mount sees created and deleted is bounded by what its user
+ * does.
  */
 
 static int grow(struct folder ***v, size_t n)
@@ -46,48 +46,11 @@ static void folder_destroy(struct folder *f)
 	if (f->box)
 		box_close(f->box);
 	lock_finish(&f->lock);
+	place_free(f->place);
 	free(f->children);
-	free(f->wire);
-	free(f->path);
+	free((void *)f->wire);
+	free((void *)f->path);
 	free(f);
-}
-
-/* The last component of a wire name, by its delimiter. */
-static const char *last_component(const char *wire, char delimiter)
-{
-	const char *cut = delimiter ? strrchr(wire, delimiter) : NULL;
-
-	/* A trailing delimiter is no component of its own. */
-	return cut && cut[1] ? cut + 1 : wire;
-}
-
-static int make_name(struct tree *t, struct folder *parent, const char *wire,
-		     char delimiter, char ret[NAME_BUFFER]) REQUIRES(t->lock)
-{
-	const char *last = last_component(wire, delimiter);
-	int r;
-
-	r = name_of_folder(last, strlen(last), ret);
-	if (r != 0)
-		return r;
-	/*
-	 * A mailbox that is called as a message could be: the name is the
-	 * message's, which has it in every folder and for ever.
-	 */
-	if (!name_is_possible(ret) && !tree_by_name_locked(t, parent, ret))
-		return 0;
-	return name_of_folder_twin(last, strlen(last), ret);
-}
-
-static char *make_path(const struct folder *parent, const char *name)
-{
-	char *path;
-
-	if (!parent->path[0])
-		return strdup(name);
-	if (asprintf(&path, "%s/%s", parent->path, name) < 0)
-		return NULL;
-	return path;
 }
 
 static struct folder *folder_make(uint64_t id, const char *wire, char delimiter)
@@ -100,6 +63,7 @@ static struct folder *folder_make(uint64_t id, const char *wire, char delimiter)
 	lock_init(&f->lock, RANK_FOLDER);
 	f->id = id;
 	f->delimiter = delimiter;
+	f->announced = true;
 	f->wire = strdup(wire);
 	if (!f->wire) {
 		folder_destroy(f);
@@ -108,26 +72,47 @@ static struct folder *folder_make(uint64_t id, const char *wire, char delimiter)
 	return f;
 }
 
-/* Put `f` into the arrays, under its parent; ids only ever ascend. */
-static int link_locked(struct tree *t, struct folder *f, struct folder *parent)
-	REQUIRES(t->lock)
+int tree_make_room_locked(struct tree *t, struct folder *parent)
+{
+	(void)t;
+	return grow(&parent->children, parent->n_children);
+}
+
+int tree_link_locked(struct tree *t, struct folder *f, struct folder *parent)
 {
 	size_t i;
 
-	if (grow(&t->all, t->n) != 0 ||
-	    grow(&parent->children, parent->n_children) != 0)
+	if (tree_make_room_locked(t, parent) != 0)
 		return -ENOMEM;
 
 	f->parent = parent;
 	if (tree_hash_add_locked(t, f) != 0)
 		return -ENOMEM;
-	for (i = t->n++; i > 0 && t->all[i - 1]->id > f->id; i--)
-		t->all[i] = t->all[i - 1];
-	t->all[i] = f;
 	for (i = parent->n_children++;
 	     i > 0 && parent->children[i - 1]->id > f->id; i--)
 		parent->children[i] = parent->children[i - 1];
 	parent->children[i] = f;
+	return 0;
+}
+
+/* Put `f` into the arrays, under its parent; ids only ever ascend. */
+static int enter_locked(struct tree *t, struct folder *f, struct folder *parent,
+			bool is_new) REQUIRES(t->lock)
+{
+	size_t i;
+
+	if (grow(&t->all, t->n) != 0 ||
+	    (is_new && grow(&t->fresh, t->n_fresh) != 0) ||
+	    tree_link_locked(t, f, parent) != 0)
+		return -ENOMEM;
+
+	for (i = t->n++; i > 0 && t->all[i - 1]->id > f->id; i--)
+		t->all[i] = t->all[i - 1];
+	t->all[i] = f;
+	if (is_new) {
+		f->announced = false;
+		t->fresh[t->n_fresh++] = f;
+	}
 	return 0;
 }
 
@@ -146,11 +131,10 @@ void tree_unlink_locked(struct tree *t, struct folder *f)
 	}
 }
 
-/* The parent of a wire name: found, or made. */
-static int parent_locked(struct tree *t, const char *wire, char delimiter,
-			 struct folder **ret) REQUIRES(t->lock)
+int tree_parent_locked(struct tree *t, const char *wire, char delimiter,
+		       struct folder **ret)
 {
-	const char *last = last_component(wire, delimiter);
+	const char *last = tree_last_component(wire, delimiter);
 	struct folder *found;
 	char *up;
 	int r;
@@ -175,13 +159,14 @@ static int parent_locked(struct tree *t, const char *wire, char delimiter,
 	return r;
 }
 
-static int save_locked(struct tree *t, const struct folder *f)
+int tree_save(struct tree *t, const struct folder *f)
 {
-	return cache_save_folder(
-		t->fs->cache, &(struct cache_folder){.id = f->id,
-						     .wire = f->wire,
-						     .delimiter = f->delimiter,
-						     .attrs = f->attrs});
+	struct cache_folder c = {.id = f->id,
+				 .wire = (char *)(uintptr_t)f->wire,
+				 .delimiter = f->delimiter,
+				 .attrs = f->attrs};
+
+	return cache_save_folder(t->fs->cache, &c);
 }
 
 int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
@@ -189,10 +174,11 @@ int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
 {
 	bool is_new = id == 0;
 	struct folder *parent = NULL, *f;
+	struct place at;
 	int r;
 
 	/* Parents first: their ids are smaller, so they are loaded first. */
-	r = parent_locked(t, wire, delimiter, &parent);
+	r = tree_parent_locked(t, wire, delimiter, &parent);
 	if (r == 0 && is_new)
 		r = cache_new_ids(t->fs->cache, 1, &id);
 	if (r != 0)
@@ -203,48 +189,18 @@ int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
 		return -ENOMEM;
 
 	f->attrs = attrs;
-	r = make_name(t, parent, wire, delimiter, f->name);
+	r = tree_place_locked(t, parent, wire, delimiter, NULL, &at);
 	if (r == 0) {
-		f->path = make_path(parent, f->name);
-		r = f->path ? link_locked(t, f, parent) : -ENOMEM;
+		f->path = at.path;
+		f->name = at.name;
+		r = enter_locked(t, f, parent, is_new);
 	}
 	if (r != 0) {
 		folder_destroy(f);
 		return r;
 	}
 	*ret = f;
-	return is_new ? save_locked(t, f) : 0;
-}
-
-/*
- * Is a mailbox of this wire name to be shown? Asked before it is made, with
- * the path that it would have.
- */
-int tree_is_shown(struct tree *t, const struct mail_folder *m, bool *ret)
-{
-	char *path = NULL, name[NAME_BUFFER], *longer;
-	const char *p = m->wire, *end;
-	int r;
-
-	*ret = true;
-	if (!t->fs->opt->folders && !t->fs->opt->exclude)
-		return 0;
-
-	while (*p) {
-		end = m->delimiter ? strchrnul(p, m->delimiter) : p + strlen(p);
-		r = name_of_folder(p, (size_t)(end - p), name);
-		if (r == 0 && asprintf(&longer, "%s%s%s", path ? path : "",
-				       path ? "/" : "", name) < 0)
-			r = -ENOMEM;
-		free(path);
-		if (r != 0)
-			return r;
-		path = longer;
-		p = *end ? end + 1 : end;
-	}
-	*ret = path && options_show_folder(t->fs->opt, path);
-	free(path);
-	return 0;
+	return is_new ? tree_save(t, f) : 0;
 }
 
 static int load_one_locked(struct tree *t, const struct cache_folder *c)
@@ -259,8 +215,10 @@ static int load_one_locked(struct tree *t, const struct cache_folder *c)
 	if (r != 0 || !shown || tree_by_wire_locked(t, c->wire))
 		return r;
 	r = tree_add_locked(t, c->id, c->wire, c->delimiter, c->attrs, &f);
-	if (r == 0)
-		f->mtime_ns = c->changed_at_ns;
+	if (r == 0) {
+		f->stored = c->state;
+		f->kept = c->kept;
+	}
 	return r;
 }
 
@@ -277,10 +235,13 @@ int tree_new(struct fs *fs, struct tree **ret)
 	t->fs = fs;
 	lock_init(&t->lock, RANK_TREE);
 	t->top = folder_make(FS_ROOT_INO, "", 0);
-	if (!t->top || !(t->top->path = strdup(""))) {
+	if (t->top)
+		t->top->path = strdup("");
+	if (!t->top || !t->top->path) {
 		tree_free(t);
 		return -ENOMEM;
 	}
+	t->top->name = t->top->path;
 	t->top->attrs = FOLDER_NOSELECT | FOLDER_IMPLIED;
 	t->top->held = 1; /* the kernel never forgets a root */
 	t->root = t->top;
@@ -308,7 +269,13 @@ void tree_free(struct tree *t)
 	for (size_t i = 0; i < t->n; i++)
 		folder_destroy(t->all[i]);
 	folder_destroy(t->top);
+	for (struct attic *a = t->attic, *next; a; a = next) {
+		next = a->next;
+		free(a->text);
+		free(a);
+	}
 	free(t->all);
+	free(t->fresh);
 	free(t->by_wire);
 	free(t->by_name);
 	lock_finish(&t->lock);
@@ -385,8 +352,20 @@ struct folder *tree_child(struct tree *t, struct folder *f, const char *name)
 
 	lock_take(&t->lock);
 	c = tree_by_name_locked(t, f, name);
+	if (c && !c->announced)
+		c = NULL;
 	lock_drop(&t->lock);
 	return c;
+}
+
+struct folder *tree_by_wire(struct tree *t, const char *wire)
+{
+	struct folder *f;
+
+	lock_take(&t->lock);
+	f = tree_by_wire_locked(t, wire);
+	lock_drop(&t->lock);
+	return f;
 }
 
 size_t tree_children(struct tree *t, struct folder *f, uint64_t after,
@@ -397,7 +376,8 @@ size_t tree_children(struct tree *t, struct folder *f, uint64_t after,
 	lock_take(&t->lock);
 	at = first_after(f->children, f->n_children, after);
 	for (; at < f->n_children && found < n; at++)
-		ret[found++] = f->children[at];
+		if (f->children[at]->announced)
+			ret[found++] = f->children[at];
 	lock_drop(&t->lock);
 	return found;
 }

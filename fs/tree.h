@@ -16,43 +16,70 @@
 #include "fs/name.h"
 
 struct folder {
-	/* Fixed when it is made. */
-	uint64_t id;
-	char *wire;
-	char delimiter;
-	char *path; /* as shown, `/` between components; "" at the top */
-	char name[NAME_BUFFER];
-	struct folder *parent;  /* NULL: the account itself */
+	uint64_t id; /* fixed when it is made */
+
+	/*
+	 * Where it is. A mailbox that is renamed on the server changes these
+	 * (tree_move.c); what they pointed to lives as long as the mount, so
+	 * that they are read without a lock.
+	 */
+	const char *_Atomic wire;
+	const char *_Atomic path;      /* as shown, `/` between components */
+	const char *_Atomic name;      /* the last component of `path` */
+	struct folder *_Atomic parent; /* NULL: the account itself */
+	_Atomic char delimiter;
 	_Atomic uint32_t attrs; /* enum mail_folder_attr; a LIST renews it */
 
 	/* The tree's lock. */
 	struct folder *next_wire, *next_name; /* tree_hash.c */
 	struct folder **children;             /* ascending by id */
 	size_t n_children;
-	_Atomic bool gone; /* set once; folder.c reads it too */
-	bool listed;       /* seen in the LIST that is being applied */
+	_Atomic bool gone;   /* set once; folder.c reads it too */
+	bool listed;         /* seen in the LIST that is being applied */
+	bool announced;      /* shown; else its replay is on the way */
+	bool doomed;         /* still shown, until its replay comes */
+	struct place *place; /* where it goes when its replay comes, or NULL */
 
 	/* The kernel keeps that some name is not in it; never unset. */
 	_Atomic bool told_missing;
+	/* Its bodies stay here (offline.c). */
+	_Atomic bool kept;
 
-	struct lock lock; /* RANK_FOLDER; guards the rest (folder.c) */
-	int64_t mtime_ns; /* as stored, while there is no box; 0: none */
-	struct box *box;  /* NULL: not entered yet, or dropped */
-	uint64_t held;    /* references by the kernel to the directory */
+	/* keep.c's lock. */
+	struct folder *next_due;
+	bool due;           /* in the list of what is due */
+	bool in_background; /* its job was begun by keep.c */
+	int64_t due_ms;
+
+	struct lock lock;          /* RANK_FOLDER; guards the rest (folder.c) */
+	struct cache_state stored; /* while there is no box */
+	struct box *box;           /* NULL: not entered yet, or dropped */
+	uint64_t held; /* references by the kernel to the directory */
 	imap_job job;
 	uint64_t gen;         /* moves with every row, end and error */
 	int64_t progress_ms;  /* of the running listing */
-	int64_t synced_ms;    /* monotonic; 0: not in this mount */
+	int64_t known_ms;     /* what the server had then is here; 0: unknown */
+	int64_t asked_ms;     /* when the running, or last, job was begun */
+	int64_t moved_ms;     /* somebody said that it moved; 0: nobody */
 	int64_t failed_ms;    /* when the last job failed; 0: it did not */
 	struct ghost *ghosts; /* bodies of removed messages that are open */
-	struct sync *sync;    /* what the running sync has collected */
 	uint64_t n_listed;    /* rows of the running listing */
 	uint64_t n_expected;  /* messages, as EXAMINE said */
-	unsigned box_users;   /* who may be using `box` at this moment */
-	enum folder_busy { FOLDER_IDLE, FOLDER_LISTING, FOLDER_SYNCING } busy;
-	int error;        /* of that job */
+	uint32_t heard_uidnext; /* by LIST, of a folder never listed */
+	unsigned box_users;     /* who may be using `box` at this moment */
+	enum folder_busy {
+		FOLDER_IDLE,
+		FOLDER_LISTING,
+		FOLDER_SYNCING,
+		FOLDER_MOORING,
+	} busy;
+	enum imap_sync_method method; /* of the last sync */
+	bool has_synced;              /* in this mount */
+	bool doubted;                 /* the last sync missed some messages */
+	bool distrusted;  /* the server once said that all was gone */
+	int error;        /* of the last job */
 	unsigned replays; /* not yet answered by the helper */
-	bool doubted;     /* the last one missed some; the job's own */
+	unsigned renewed; /* UIDVALIDITY changed so often */
 };
 
 /* The tree as the cache has it. -ENOMEM, or cache errors. */
@@ -60,8 +87,11 @@ MUST_CHECK int tree_new(struct fs *fs, struct tree **ret);
 void tree_free(struct tree *t);
 
 /*
- * A LIST of the server: new mailboxes appear, missing ones go; the kernel is
- * told. -ENOMEM, -EOVERFLOW.
+ * A LIST of the server: new mailboxes appear, missing ones go, and one that
+ * has another name now, as far as that is certain (tree_move.c), keeps its
+ * number and all that is in it. Once the mount is served each shows by the
+ * replay of mkdir, rmdir or rename, if the kernel knows its parent; else the
+ * kernel is told. -ENOMEM, -EOVERFLOW.
  */
 MUST_CHECK int tree_apply(struct tree *t, const struct mail_folder *v,
 			  size_t n);
@@ -80,8 +110,20 @@ struct folder *tree_root(struct tree *t);
  */
 struct folder *tree_find(struct tree *t, uint64_t ino);
 
-/* The child of this name; NULL: none. */
+/* The child of this name that is shown; NULL: none. */
 struct folder *tree_child(struct tree *t, struct folder *f, const char *name);
+
+/* Will a child of this name be shown by a replay that is on its way? */
+bool tree_is_coming(struct tree *t, struct folder *f, const char *name);
+
+/*
+ * The path that it will have by the rename that is on its way; yours to free.
+ * -ENOENT: none is. -ENOMEM.
+ */
+MUST_CHECK int tree_goes_to(struct tree *t, const struct folder *f, char **ret);
+
+/* By wire name; NULL: none. */
+struct folder *tree_by_wire(struct tree *t, const char *wire);
 
 /* Children with id > `after`, ascending, at most `n`: how many. */
 size_t tree_children(struct tree *t, struct folder *f, uint64_t after,
@@ -92,6 +134,24 @@ uint64_t tree_ino(struct tree *t, const struct folder *f);
 
 /* Inode number of the parent; the root's is itself. */
 uint64_t tree_parent_ino(struct tree *t, const struct folder *f);
+
+/*
+ * The helper's replays have come in at the edge: what each stands for becomes
+ * true. NULL, false: it does not stand for anything (any more).
+ */
+struct folder *tree_take_mkdir(struct tree *t, struct folder *parent,
+			       const char *name);
+bool tree_take_rmdir(struct tree *t, struct folder *parent, const char *name);
+bool tree_take_rename(struct tree *t, struct folder *parent, const char *name,
+		      struct folder *to, const char *to_name);
+
+/*
+ * The helper has answered, or cannot be asked (`error` is negative then): what
+ * is still open becomes true now, and the kernel is told.
+ */
+enum replay_op; /* replay.h */
+void tree_replayed(struct tree *t, struct folder *f, enum replay_op op,
+		   int error);
 
 /* All folders that are not gone, ascending by id; yours to free. */
 MUST_CHECK int tree_all(struct tree *t, struct folder ***ret, size_t *ret_n);

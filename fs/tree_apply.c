@@ -6,118 +6,249 @@
 
 #include "fs/folder.h"
 #include "fs/notify.h"
+#include "fs/replay.h"
 #include "imap/log.h"
 
 /*
  * A LIST of the server becomes the tree. What it names stays or appears; what
- * it does not name goes, unless something below it stays. The kernel is told
- * once the tree's lock is dropped.
+ * it does not name goes, unless something below it stays, or it is among the
+ * new names. The helper and the kernel are told once the tree's lock is
+ * dropped.
  */
 
-/*
- * Apply one line of LIST; `*ret_new` is the folder if it had to be made, or has
- * messages now and had none.
- */
-static int apply_one_locked(struct tree *t, const struct mail_folder *m,
-			    struct folder **ret_new) REQUIRES(t->lock)
+struct apply {
+	const struct mail_folder *v;
+	size_t n;
+	struct newcomer *came;
+	struct leaver *went;
+	struct told {
+		struct folder *f;
+		enum replay_op op;
+		bool replay;
+	} * told;
+	size_t n_came, n_went, n_told, n_replays;
+	struct folder **renewed; /* have messages now and had none */
+	size_t n_renewed;
+};
+
+/* Make room for one more to be told of. */
+static int reserve(struct apply *a)
 {
-	struct folder *f = tree_by_wire_locked(t, m->wire);
-	int r;
+	struct told *bigger;
 
-	*ret_new = NULL;
-	if (!f) {
-		r = tree_add_locked(t, 0, m->wire, m->delimiter, m->attrs, &f);
-		if (r != 0)
-			return r;
-		f->listed = true;
-		*ret_new = f;
+	if (a->n_told != 0 && (a->n_told & (a->n_told - 1)) != 0)
 		return 0;
-	}
+	bigger = realloc(a->told,
+			 (a->n_told ? a->n_told * 2 : 1) * sizeof(*bigger));
+	if (!bigger)
+		return -ENOMEM;
+	a->told = bigger;
+	return 0;
+}
+
+/* Many at once are not replayed: the kernel is told to look again. */
+static void tell_later(struct apply *a, struct folder *f, enum replay_op op,
+		       bool replay)
+{
+	if (replay && a->n_replays++ >= FS_REPLAY_MAX)
+		replay = false;
+	a->told[a->n_told++] = (struct told){f, op, replay};
+}
+
+/* --- what LIST names --- */
+
+static int renew_locked(struct tree *t, struct apply *a, struct folder *f,
+			const struct mail_folder *m) REQUIRES(t->lock)
+{
 	f->listed = true;
+	f->doomed = false;
 	if (f->attrs == m->attrs)
 		return 0;
 	/* It was listed as having no messages, which is kept by the kernel. */
 	if ((f->attrs & ~m->attrs & FOLDER_NOSELECT) && f->parent)
-		*ret_new = f;
+		a->renewed[a->n_renewed++] = f;
 	f->attrs = m->attrs;
-	return cache_save_folder(
-		t->fs->cache, &(struct cache_folder){.id = f->id,
-						     .wire = f->wire,
-						     .delimiter = f->delimiter,
-						     .attrs = f->attrs});
+	return tree_save(t, f);
 }
 
-/*
- * Folders that the LIST does not name any more, children before parents (they
- * have higher ids): out of the tree. Returns them in `gone`, with room for all.
- */
-static size_t sweep_locked(struct tree *t, struct folder **gone)
+/* Sort out: what is here already, what is new, what is not named any more. */
+static int sort_locked(struct tree *t, struct apply *a) REQUIRES(t->lock)
+{
+	struct folder *f;
+	bool shown;
+	int r = 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		t->all[i]->listed = false;
+	for (size_t i = 0; r == 0 && i < a->n; i++) {
+		r = tree_is_shown(t, &a->v[i], &shown);
+		if (r != 0 || !shown)
+			continue;
+		f = tree_by_wire_locked(t, a->v[i].wire);
+		if (f)
+			r = renew_locked(t, a, f, &a->v[i]);
+		else
+			a->came[a->n_came++] = (struct newcomer){&a->v[i]};
+	}
+	for (size_t i = 0; r == 0 && i < t->n; i++) {
+		struct cache_state s;
+
+		f = t->all[i];
+		if (f->gone || f->listed || f->doomed)
+			continue;
+		folder_state(f, &s);
+		a->went[a->n_went++] =
+			(struct leaver){f, s.uidvalidity, s.uidnext};
+	}
+	return r;
+}
+
+/* --- what is new --- */
+
+static int take_in_locked(struct tree *t, struct apply *a,
+			  const struct newcomer *c) REQUIRES(t->lock)
+{
+	struct folder *f = tree_by_wire_locked(t, c->m->wire);
+	bool replay = false;
+	int r;
+
+	if (c->was && !f) {
+		r = tree_move_locked(t, c->was, c->m, &replay);
+		if (r == 0) {
+			c->was->listed = true;
+			tell_later(a, c->was, REPLAY_RENAME, replay);
+		}
+		if (r != -EINVAL)
+			return r;
+	}
+	/* Made as the parent of one that came before it? */
+	if (f)
+		return renew_locked(t, a, f, c->m);
+	r = tree_add_locked(t, 0, c->m->wire, c->m->delimiter, c->m->attrs, &f);
+	if (r == 0)
+		f->listed = true;
+	return r;
+}
+
+static bool is_needed(const struct folder *f)
+{
+	for (size_t i = 0; i < f->n_children; i++)
+		if (!f->children[i]->doomed)
+			return true;
+	return false;
+}
+
+/* One that LIST does not name: no mailbox any more, but the way to some? */
+static bool leave_locked(struct tree *t, struct apply *a, struct folder *f)
 	REQUIRES(t->lock)
 {
-	size_t n = 0;
-
-	for (size_t i = t->n; i-- > 0;) {
-		struct folder *f = t->all[i];
-
-		if (f->gone || f->listed)
-			continue;
-		if (f->n_children > 0) {
-			/* No mailbox any more, but the way to some. */
-			f->attrs = FOLDER_NOSELECT | FOLDER_IMPLIED;
-			continue;
-		}
-		f->gone = true;
-		tree_unlink_locked(t, f);
-		gone[n++] = f;
+	if (f->gone || f->listed || f->doomed || reserve(a) != 0)
+		return false;
+	if (is_needed(f)) {
+		f->attrs = FOLDER_NOSELECT | FOLDER_IMPLIED;
+		return false;
 	}
-	return n;
+	f->doomed = true;
+	tell_later(a, f, REPLAY_RMDIR, f->announced && tree_replays(t, f));
+	return true;
 }
 
-static void tell_gone(struct tree *t, struct folder *f)
+/* Children before parents, which mostly have smaller ids, but not always. */
+static void sweep_locked(struct tree *t, struct apply *a) REQUIRES(t->lock)
 {
-	log_info("tree: folder '%s' is gone", f->path);
-	notify_removed(t->fs->notify, tree_ino(t, f->parent), f->id, f->name);
+	bool more = true;
 
-	folder_drop(t->fs, f);
+	while (more) {
+		more = false;
+		for (size_t i = t->n; i-- > 0;)
+			more |= leave_locked(t, a, t->all[i]);
+	}
 }
 
-static void tell_fresh(struct tree *t, struct folder *f)
+/* Parents before children: they have been made in that order. */
+static void announce_locked(struct tree *t, struct apply *a) REQUIRES(t->lock)
 {
-	notify_added(t->fs->notify, tree_ino(t, f->parent), f->name);
-	notify_listing(t->fs->notify, tree_ino(t, f));
+	for (size_t i = 0; i < t->n_fresh; i++) {
+		struct folder *f = t->fresh[i];
+		bool replay = tree_replays(t, f);
+
+		f->announced = true;
+		if (reserve(a) != 0)
+			continue;
+		tell_later(a, f, REPLAY_MKDIR, replay);
+		f->announced = !a->told[a->n_told - 1].replay;
+	}
+	t->n_fresh = 0;
+}
+
+/* --- telling --- */
+
+static void tell_one(struct tree *t, const struct told *x)
+{
+	char *to = NULL;
+
+	if (x->op == REPLAY_RENAME) {
+		log_info("tree: folder '%s' has another name%s%s", x->f->path,
+			 tree_goes_to(t, x->f, &to) == 0 ? ": " : "",
+			 to ? to : "");
+		free(to);
+		folder_renamed(t->fs, x->f);
+	} else if (t->fs->serving) {
+		log_info("tree: folder '%s' is %s", x->f->path,
+			 x->op == REPLAY_MKDIR ? "new" : "gone");
+	}
+	if (!x->replay || !replay_push_folder(t->fs->replay, x->f, x->op))
+		tree_replayed(t, x->f, x->op, -ENOTCONN);
+}
+
+static void tell_all(struct tree *t, const struct apply *a)
+{
+	/* Parents must be there before something moves below them. */
+	for (int op = REPLAY_MKDIR; op <= REPLAY_RMDIR; op++)
+		for (size_t i = 0; i < a->n_told; i++)
+			if ((int)a->told[i].op == op)
+				tell_one(t, &a->told[i]);
+	for (size_t i = 0; i < a->n_renewed; i++) {
+		struct folder *f = a->renewed[i];
+
+		notify_added(t->fs->notify, tree_ino(t, f->parent), f->name);
+		notify_listing(t->fs->notify, tree_ino(t, f));
+	}
+}
+
+static int apply_alloc(struct apply *a, size_t n_all)
+{
+	a->came = calloc(a->n + 1, sizeof(*a->came));
+	a->went = calloc(n_all + 1, sizeof(*a->went));
+	a->renewed = calloc(a->n + 1, sizeof(struct folder *));
+	return a->came && a->went && a->renewed ? 0 : -ENOMEM;
 }
 
 int tree_apply(struct tree *t, const struct mail_folder *v, size_t n)
 {
-	struct folder *made, **gone, **fresh;
-	size_t n_gone = 0, n_fresh = 0;
-	bool shown;
-	int r = 0;
+	struct apply a = {.v = v, .n = n};
+	int r;
 
 	lock_take(&t->lock);
-	fresh = calloc(n + 1, sizeof(struct folder *));
-	gone = calloc(t->n + 1, sizeof(struct folder *));
-	if (!fresh || !gone)
-		r = -ENOMEM;
-	for (size_t i = 0; i < t->n; i++)
-		t->all[i]->listed = false;
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = tree_is_shown(t, &v[i], &shown);
-		if (r != 0 || !shown)
-			continue;
-		r = apply_one_locked(t, &v[i], &made);
-		if (r == 0 && made)
-			fresh[n_fresh++] = made;
+	r = apply_alloc(&a, t->n);
+	if (r == 0)
+		r = sort_locked(t, &a);
+	if (r == 0)
+		tree_pair(a.went, a.n_went, a.came, a.n_came);
+	for (size_t i = 0; r == 0 && i < a.n_came; i++) {
+		r = reserve(&a);
+		if (r == 0)
+			r = take_in_locked(t, &a, &a.came[i]);
 	}
 	if (r == 0)
-		n_gone = sweep_locked(t, gone);
+		sweep_locked(t, &a);
+	announce_locked(t, &a);
 	lock_drop(&t->lock);
 
-	for (size_t i = 0; i < n_fresh; i++)
-		tell_fresh(t, fresh[i]);
-	for (size_t i = 0; i < n_gone; i++)
-		tell_gone(t, gone[i]);
-	free(fresh);
-	free(gone);
+	tell_all(t, &a);
+	free(a.came);
+	free(a.went);
+	free(a.renewed);
+	free(a.told);
 	return r;
 }

@@ -186,6 +186,16 @@ void command_mailbox(struct command *c, const char *wire)
 		add_string(c, wire);
 }
 
+void command_idle(struct command *c)
+{
+	command_text(c, "IDLE");
+	add(c, "\r\n", 2);
+	if (c->error != 0)
+		return;
+	c->wait_at[c->n_waits++] = c->n;
+	command_text(c, "DONE");
+}
+
 void command_uids(struct command *c, const uint32_t *uids, size_t n)
 {
 	size_t i = 0;

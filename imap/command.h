@@ -53,6 +53,12 @@ void command_astring(struct command *c, const char *s);
 void command_mailbox(struct command *c, const char *wire);
 
 /*
+ * IDLE (RFC 2177), with the DONE that ends it, and between the two a place to
+ * wait at: the server's `+` must have come, and the idling must be over.
+ */
+void command_idle(struct command *c);
+
+/*
  * A sequence set of ascending numbers, ranges joined: 1:3,7. -EINVAL: none at
  * all, a 0, or not ascending.
  */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/alive.h"
 #include "imap/log.h"
 
 /*
@@ -28,6 +29,7 @@ int conn_init(struct conn *c, struct imap *im, unsigned index)
 	c->im = im;
 	(void)snprintf(c->name, sizeof(c->name), "imap-%u", index + 1);
 	lock_cond_init(&c->wake);
+	c->look_at_ms = CLOCK_NEVER;
 	c->session.cfg = &im->cfg;
 	c->session.tls = im->tls;
 	c->session.ops = &route_ops;
@@ -50,14 +52,9 @@ void conn_wake_locked(struct conn *c)
 	lock_cond_wake(&c->wake);
 }
 
-static bool is_background(const struct job *j)
+unsigned conn_in_flight(const struct conn *c)
 {
-	return j->prio >= IMAP_PRIO_SYNC;
-}
-
-/* Commands whose meaning, or answer, depends on the mailbox. */
-static unsigned count_in_flight(const struct session *s)
-{
+	const struct session *s = &c->session;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < s->n_slots; i++)
@@ -72,13 +69,17 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 	unsigned n = 0;
 
 	c->n_background = 0;
+	c->watching = false;
 	for (struct job *j = c->running.first; j; j = j->next) {
 		c->running_id[n] = j->id;
 		c->running_job[n++] = j;
-		c->n_background += is_background(j);
+		c->n_background += job_is_background(j);
+		c->watching = c->watching || j->class->lasting;
 	}
 	c->n_running = n;
-	c->in_flight = count_in_flight(s);
+	c->word = c->running.first ? c->running.first->word : NULL;
+	c->doubted = session_is_probed(s);
+	c->in_flight = conn_in_flight(c);
 	c->expected = session_expected(s);
 	c->bytes_in = net_bytes_in(s->net);
 	c->bytes_out = net_bytes_out(s->net);
@@ -90,10 +91,10 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 		free(c->mailbox);
 		c->mailbox = s->mailbox ? strdup(s->mailbox) : NULL;
 	}
+	c->writable = s->writable;
 }
 
-/* Nobody waits any more for the commands of this job; they still run. */
-static void forget_calls(struct conn *c, const struct job *j)
+void conn_forget_calls(struct conn *c, const struct job *j)
 {
 	struct session *s = &c->session;
 
@@ -106,6 +107,15 @@ static void forget_calls(struct conn *c, const struct job *j)
 	}
 }
 
+/* Somebody has a reason to doubt all connections. */
+static void follow_probe_locked(struct imap *im, struct conn *c)
+	REQUIRES(im->lock)
+{
+	if (c->probes != im->probes)
+		session_probe(&c->session, im->probe_ms);
+	c->probes = im->probes;
+}
+
 static void take_jobs(struct conn *c)
 {
 	struct imap *im = c->im;
@@ -114,6 +124,7 @@ static void take_jobs(struct conn *c)
 
 	do {
 		lock_take(&im->lock);
+		follow_probe_locked(im, c);
 		publish_locked(im, c);
 		j = atomic_load(&im->stop) ? NULL : pool_take_locked(im, c);
 		if (j) {
@@ -121,6 +132,7 @@ static void take_jobs(struct conn *c)
 			publish_locked(im, c);
 		} else {
 			yield = pool_yields_locked(im, c);
+			c->look_at_ms = pool_watch_at_locked(im, c);
 		}
 		lock_drop(&im->lock);
 		if (j)
@@ -164,7 +176,7 @@ static void put_back(struct conn *c)
 /* Everything that runs makes room, if nothing of it is out any more. */
 static bool make_room(struct conn *c)
 {
-	if (!c->running.first || c->opening || count_in_flight(&c->session) > 0)
+	if (!c->running.first || c->reopen || conn_in_flight(c) > 0)
 		return false;
 	for (struct job *j = c->running.first; j; j = j->next) {
 		if (!j->yield || !j->started || !j->class->pause(j) ||
@@ -173,6 +185,22 @@ static bool make_room(struct conn *c)
 	}
 	put_back(c);
 	return true;
+}
+
+/* It cannot be done now, and waits for another time. */
+static void put_off(struct conn *c, struct job *j)
+{
+	struct imap *im = c->im;
+
+	(void)j->class->repeat(j);
+	lock_take(&im->lock);
+	(void)jobs_remove(&c->running, j);
+	j->finished = false;
+	j->started = false;
+	pool_requeue_locked(im, j);
+	publish_locked(im, c);
+	pool_kick_locked(im);
+	lock_drop(&im->lock);
 }
 
 /* End what is finished or cancelled. */
@@ -187,11 +215,16 @@ static void reap_jobs(struct conn *c)
 			job_finish(j, -ECANCELED, NULL);
 		if (!j->finished)
 			continue;
-		forget_calls(c, j);
+		conn_forget_calls(c, j);
 		if (c->body_job == j)
 			c->body_job = NULL;
+		if (j->class->lasting) {
+			put_off(c, j);
+			continue;
+		}
 		lock_take(&im->lock);
 		(void)jobs_remove(&c->running, j);
+		c->job_ms = clock_now_ms();
 		publish_locked(im, c);
 		pool_kick_locked(im);
 		lock_drop(&im->lock);
@@ -201,10 +234,10 @@ static void reap_jobs(struct conn *c)
 
 static void pump_jobs(struct conn *c)
 {
-	for (unsigned p = 0; p < N_IMAP_PRIO; p++) {
+	for (unsigned p = 0; p <= JOB_PRIO_LASTING; p++) {
 		for (struct job *j = c->running.first; j; j = j->next) {
-			if (j->prio == p && j->started && !j->finished)
-				j->class->pump(j, &c->session);
+			if (j->prio == p && !j->finished)
+				route_pump(c, j);
 		}
 	}
 }
@@ -234,19 +267,48 @@ static bool is_superfluous(struct conn *c)
 	/* The first one stays: so two can never both leave it to the other. */
 	lock_take(&im->lock);
 	for (struct conn *i = im->conn; i < c; i++)
-		others = others || i->state == CONN_READY;
+		others = others || (i->state == CONN_READY && !i->watching);
 	lock_drop(&im->lock);
 	return others;
 }
 
+/* When is there something to do, if nothing happens until then? */
 static int64_t next_deadline(const struct conn *c)
 {
 	const struct imap *im = c->im;
+	int64_t used_ms = c->session.used_ms;
+	int64_t now_ms = clock_now_ms();
+	int64_t at_ms = CLOCK_NEVER;
 
-	return c->session.used_ms +
-	       (clock_now_ms() - c->session.used_ms < im->idle_ms
-			? im->idle_ms
-			: im->keepalive_ms);
+	for (const struct job *j = c->running.first; j; j = j->next) {
+		int64_t its_ms = j->started && j->class->deadline
+					 ? j->class->deadline(j)
+					 : CLOCK_NEVER;
+
+		if (its_ms < at_ms)
+			at_ms = its_ms;
+	}
+	/* An answer that is waited for is the session's business. */
+	if (c->running.first || c->session.n_slots > 0)
+		return at_ms;
+	at_ms = used_ms + (now_ms - used_ms < im->idle_ms ? im->idle_ms
+							  : im->keepalive_ms);
+	if (c->look_at_ms > now_ms && c->look_at_ms < at_ms)
+		at_ms = c->look_at_ms;
+	return at_ms;
+}
+
+/* For people who look: what a job says that it does may change at any time. */
+static void publish_word(struct conn *c)
+{
+	struct imap *im = c->im;
+	const struct job *j = c->running.first;
+
+	if (!j || j->word == c->word)
+		return;
+	lock_take(&im->lock);
+	c->word = j->word;
+	lock_drop(&im->lock);
 }
 
 /* Ready: until the connection is lost (negative) or to be closed (0). */
@@ -258,6 +320,7 @@ static int serve(struct conn *c)
 		if (atomic_load(&c->im->stop))
 			return 0;
 		take_jobs(c);
+		route_reopen(c);
 		pump_jobs(c);
 		reap_jobs(c);
 		if (make_room(c))
@@ -267,6 +330,7 @@ static int serve(struct conn *c)
 		r = keep_alive(c);
 		if (r < 0)
 			return r;
+		publish_word(c);
 		r = session_step(&c->session, next_deadline(c));
 		if (r < 0)
 			return r;
@@ -280,14 +344,17 @@ static int serve(struct conn *c)
 static void drop_jobs(struct conn *c, int result)
 {
 	c->body_job = NULL;
-	c->opening = false;
+	c->reopen = false;
 	/* Without the lock: a body that was coming is ended here. */
 	for (struct job *j = c->running.first; j; j = j->next) {
 		if (atomic_load(&j->cancelled))
 			job_finish(j, -ECANCELED, NULL);
 		if (j->finished)
 			continue;
-		if (result == -ENOTCONN && !j->repeated && j->class->repeat(j))
+		if (j->class->lasting)
+			(void)j->class->repeat(j);
+		else if (result == -ENOTCONN && !j->repeated &&
+			 j->class->repeat(j))
 			j->repeated = true;
 		else
 			job_finish(j, result, &c->session.why);
@@ -317,6 +384,10 @@ static void note_failure(struct conn *c, int r)
 			im->limit_until_ms = CLOCK_NEVER;
 		log_warn("imap: going on with %u connections: %s", im->n_ready,
 			 why->text);
+		/* What waited for this one has to share another. */
+		pool_kick_locked(im);
+		if (r == -ETIMEDOUT)
+			pool_probe_locked(im, im->cfg.timeout_ms);
 	} else {
 		im->fails++;
 		im->fail_until_ms = clock_now_ms() + POOL_FAIL_FAST_MS;
@@ -343,8 +414,12 @@ static void note_ready(struct conn *c)
 	im->refused = false;
 	im->fail_until_ms = 0;
 	im->retry_at_ms = CLOCK_NEVER;
+	c->probes = im->probes;
+	c->job_ms = 0;
 	publish_locked(im, c);
 	lock_cond_wake_all(&im->attempted);
+	lock_cond_wake(
+		&im->keeper_wake); /* it watches the clocks from now on */
 	lock_drop(&im->lock);
 	keeper_tell(im);
 }
@@ -358,6 +433,9 @@ static void note_closed(struct conn *c, int r)
 	im->n_ready--;
 	if (r < 0)
 		im->last_error = c->session.why;
+	/* What swallowed this one may have swallowed the others. */
+	if (r == -ETIMEDOUT)
+		pool_probe_locked(im, im->cfg.timeout_ms);
 	lock_drop(&im->lock);
 
 	drop_jobs(c, r < 0 ? r : -ECANCELED);

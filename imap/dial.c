@@ -2,6 +2,7 @@
 #include "imap/dial.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -20,6 +21,11 @@
  * lock; the descriptor belongs to nobody else until it is returned.
  */
 
+/* The kernel asks a silent peer after a minute, and gives it another one. */
+#define KEEP_IDLE_S 60
+#define KEEP_INTERVAL_S 15
+#define KEEP_COUNT 4
+
 static bool is_loopback(const struct sockaddr *sa)
 {
 	if (sa->sa_family == AF_INET) {
@@ -35,21 +41,29 @@ static bool is_loopback(const struct sockaddr *sa)
 	return false;
 }
 
-static int open_socket(const struct addrinfo *ai)
+static void set(int fd, int level, int option, int value)
+{
+	/* Whatever cannot be set costs time at most. */
+	(void)setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+static int open_socket(const struct addrinfo *ai, const struct dial *d)
 {
 	int fd = socket(ai->ai_family,
 			ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
 			ai->ai_protocol);
-	int on = 1;
-	int idle_s = 60;
 
 	if (fd < 0)
 		return -errno;
-	/* Commands are small and waited for; a dead peer must be noticed. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s,
-			 sizeof(idle_s));
+	set(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* commands are waited for */
+	/* A peer that is gone must be noticed, also by who waits for nothing.
+	 */
+	set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
+	set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S);
+	set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT);
+	if (d->patience_ms > 0 && d->patience_ms <= INT_MAX)
+		set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)d->patience_ms);
 	return fd;
 }
 
@@ -85,7 +99,7 @@ static int connect_fd(int fd, const struct addrinfo *ai, const struct dial *d,
 static int connect_one(const struct addrinfo *ai, const struct dial *d,
 		       int64_t deadline_ms, int *ret_fd)
 {
-	int fd = open_socket(ai);
+	int fd = open_socket(ai, d);
 	int r;
 
 	if (fd < 0)

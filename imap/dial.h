@@ -13,6 +13,7 @@ struct dial {
 	bool loopback_only; /* refuse a host with any other address */
 	int wake_fd;        /* readable: give up; it is left readable */
 	int64_t deadline_ms;
+	unsigned patience_ms; /* net_set_patience() */
 };
 
 /* A connected, non-blocking socket. Errors are those of net_connect(). */

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "imap/log.h"
+#include "imap/select.h"
 
 /*
  * What comes from the framer, sent where it belongs: tagged answers to the
@@ -20,7 +21,7 @@
 
 static const struct {
 	const char *name;
-	enum capability cap;
+	unsigned caps;
 } capabilities[] = {
 	{"IMAP4rev1", CAP_IMAP4},
 	{"IMAP4rev2", CAP_IMAP4},
@@ -39,9 +40,12 @@ static const struct {
 	{"LIST-STATUS", CAP_LIST_STATUS},
 	{"SPECIAL-USE", CAP_SPECIAL_USE},
 	{"CONDSTORE", CAP_CONDSTORE},
-	{"QRESYNC", CAP_CONDSTORE},
+	{"QRESYNC", CAP_CONDSTORE | CAP_QRESYNC}, /* RFC 7162 section 3.2.2 */
+	{"ENABLE", CAP_ENABLE},
 	{"X-GM-EXT-1", CAP_GMAIL},
 	{"COMPRESS=DEFLATE", CAP_COMPRESS},
+	{"IDLE", CAP_IDLE},
+	{"NOTIFY", CAP_NOTIFY},
 };
 
 static unsigned capability_of(const char *word, size_t n)
@@ -50,7 +54,7 @@ static unsigned capability_of(const char *word, size_t n)
 	     i++) {
 		if (strlen(capabilities[i].name) == n &&
 		    strncasecmp(capabilities[i].name, word, n) == 0)
-			return capabilities[i].cap;
+			return capabilities[i].caps;
 	}
 	return 0;
 }
@@ -102,20 +106,6 @@ static void take_code(struct session *s, const struct status *st)
 	case CODE_CAPABILITY:
 		session_take_capabilities(s, st->words, st->n_words);
 		break;
-	case CODE_UIDVALIDITY:
-		if (st->number <= UINT32_MAX)
-			s->box.uidvalidity = (uint32_t)st->number;
-		break;
-	case CODE_UIDNEXT:
-		if (st->number <= UINT32_MAX)
-			s->box.uidnext = (uint32_t)st->number;
-		break;
-	case CODE_HIGHESTMODSEQ:
-		s->box.highestmodseq = st->number;
-		break;
-	case CODE_UIDNOTSTICKY:
-		s->box.uids_not_sticky = true;
-		break;
 	case CODE_ALERT:
 		/*
 		 * RFC 9051 section 7.1: the user has to see it. In a refusal
@@ -127,6 +117,7 @@ static void take_code(struct session *s, const struct status *st)
 				 st->text);
 		break;
 	default:
+		select_take_code(s, st);
 		break;
 	}
 }
@@ -164,6 +155,17 @@ static void tagged(struct session *s, const struct status *st)
 	log_debug("imap: an answer with the unknown tag '%s'", st->tag);
 }
 
+/*
+ * RFC 5465 section 5.8 has a code for it; Dovecot says `* NO NOTIFY error, some
+ * events may have got lost`.
+ */
+static bool is_notify_lost(const struct status *st)
+{
+	return st->code == CODE_NOTIFICATIONOVERFLOW ||
+	       (st->kind == STATUS_NO &&
+		memmem(st->text, st->n_text, "NOTIFY", 6) != NULL);
+}
+
 static void status_line(struct session *s, const struct status *st)
 {
 	take_code(s, st);
@@ -177,6 +179,8 @@ static void status_line(struct session *s, const struct status *st)
 		copy_text(s->server, sizeof(s->server), st->text, st->n_text);
 		quirks_apply(&s->quirks, st->text, st->n_text);
 	}
+	if (is_notify_lost(st))
+		s->notify_lost = true;
 	if (st->kind == STATUS_BYE) {
 		keep_answer(&s->greeting, st);
 		s->ended = true;
@@ -231,17 +235,11 @@ static void untagged(struct session *s, struct response *r)
 {
 	struct fetch f;
 
+	select_take(s, r);
 	switch (r->kind) {
 	case RESPONSE_CAPABILITY:
 		session_take_capabilities(s, r->rest.p,
 					  (size_t)(r->rest.end - r->rest.p));
-		break;
-	case RESPONSE_EXISTS:
-		s->box.messages = r->number;
-		break;
-	case RESPONSE_EXPUNGE:
-		if (s->box.messages > 0)
-			s->box.messages--;
 		break;
 	case RESPONSE_ID:
 		take_id(s, &r->rest);
@@ -254,6 +252,9 @@ static void untagged(struct session *s, struct response *r)
 	case RESPONSE_STATUS:
 	case RESPONSE_SEARCH:
 	case RESPONSE_ESEARCH:
+	case RESPONSE_EXISTS:
+	case RESPONSE_EXPUNGE:
+	case RESPONSE_VANISHED:
 		s->ops->data(s->ctx, r);
 		break;
 	default: /* NAMESPACE is not needed: LIST "" "*" has it all */

@@ -227,6 +227,7 @@ static void body_free(struct job *job)
 
 static const struct job_class body_class = {
 	.name = "fetch",
+	.eager = true,
 	.start = start,
 	.pump = pump,
 	.answer = answer,

@@ -14,11 +14,19 @@
  * where the server can do that. A server that refuses the long form, or
  * answers it with nothing, is asked in the plain one.
  *
+ * Then, one STATUS for each mailbox that the caller named and that has no
+ * numbers yet; also for the one that is selected here, which servers advise
+ * against (RFC 9051 section 6.3.11) but answer: what EXAMINE said may be old.
+ * What is refused just stays without. In between, the job makes room.
+ *
  * Some servers list a mailbox twice (a special one again at the end); it
  * counts once, with the attributes of both.
  */
 
-enum { CALL_LONG, CALL_PLAIN };
+/* More of them at a time, and a server may take it for an attack. */
+#define STATUS_IN_FLIGHT 25
+
+enum { CALL_LONG, CALL_PLAIN, CALL_STATUS };
 
 struct folders_job {
 	struct job job;
@@ -28,7 +36,12 @@ struct folders_job {
 	size_t n;
 	size_t size;
 	void *by_name; /* tree of indices, kept as struct node */
+	char **status_of;
+	size_t n_status_of;
+	size_t next_status;
+	unsigned in_flight; /* commands of this job */
 	bool sent;
+	bool listed; /* LIST is answered */
 	bool too_many;
 };
 
@@ -58,15 +71,29 @@ static void start(struct job *job, struct session *s)
 	struct folders_job *j = (struct folders_job *)job;
 
 	(void)s;
-	j->sent = false;
+	j->in_flight = 0;
+	j->sent = j->listed;
+}
+
+static void sent(struct folders_job *j, int r)
+{
+	if (r < 0)
+		job_finish(&j->job, r, NULL);
+	else
+		j->in_flight++;
+}
+
+static const char *status_items(const struct session *s)
+{
+	return session_has(s, CAP_CONDSTORE)
+		       ? "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ"
+		       : "MESSAGES UIDNEXT UIDVALIDITY";
 }
 
 static void send_list(struct folders_job *j, struct session *s, int kind)
 {
 	const struct call call = {.job = &j->job, .kind = kind};
-	bool modseq = session_has(s, CAP_CONDSTORE);
 	struct command c;
-	int r;
 
 	session_begin(s, &c);
 	command_text(&c, "LIST \"\" \"*\"");
@@ -75,42 +102,10 @@ static void send_list(struct folders_job *j, struct session *s, int kind)
 		if (session_has(s, CAP_SPECIAL_USE))
 			command_text(&c, " SPECIAL-USE");
 		if (session_has(s, CAP_LIST_STATUS))
-			command_text(&c,
-				     " STATUS (MESSAGES UIDNEXT UIDVALIDITY%s)",
-				     modseq ? " HIGHESTMODSEQ" : "");
+			command_text(&c, " STATUS (%s)", status_items(s));
 		command_text(&c, ")");
 	}
-	r = session_send(s, &c, &call);
-	if (r < 0)
-		job_finish(&j->job, r, NULL);
-}
-
-static void pump(struct job *job, struct session *s)
-{
-	struct folders_job *j = (struct folders_job *)job;
-	bool can = session_has(s, CAP_LIST_EXTENDED) && !s->quirks.plain_list;
-
-	if (j->sent || !session_has_room(s))
-		return;
-	j->sent = true;
-	send_list(j, s, can ? CALL_LONG : CALL_PLAIN);
-}
-
-static void answer(struct job *job, struct session *s, const struct call *call,
-		   const struct status *st)
-{
-	struct folders_job *j = (struct folders_job *)job;
-	bool is_empty = st->kind != STATUS_OK || j->n == 0;
-
-	if (call->kind == CALL_LONG && is_empty) {
-		clear(j);
-		s->quirks.plain_list = true;
-		send_list(j, s, CALL_PLAIN);
-	} else if (st->kind != STATUS_OK) {
-		job_refuse(job, st);
-	} else {
-		job_finish(job, 0, NULL);
-	}
+	sent(j, session_send(s, &c, &call));
 }
 
 /* The folder of that name; with `add`, a new one if there is none. */
@@ -145,6 +140,73 @@ find(struct folders_job *j, char *wire, bool add)
 	}
 	j->folder[j->n] = (struct mail_folder){.wire = wire};
 	return &j->folder[j->n++];
+}
+
+static void send_status(struct folders_job *j, struct session *s,
+			const char *wire)
+{
+	const struct call call = {.job = &j->job, .kind = CALL_STATUS};
+	struct command c;
+
+	session_begin(s, &c);
+	command_text(&c, "STATUS ");
+	command_mailbox(&c, wire);
+	command_text(&c, " (%s)", status_items(s));
+	sent(j, session_send(s, &c, &call));
+}
+
+static bool may_send_status(const struct folders_job *j,
+			    const struct session *s)
+{
+	return !j->job.finished && !j->job.yield && session_has_room(s) &&
+	       j->next_status < j->n_status_of &&
+	       j->in_flight < STATUS_IN_FLIGHT;
+}
+
+static void pump_status(struct folders_job *j, struct session *s)
+{
+	while (may_send_status(j, s)) {
+		char *wire = j->status_of[j->next_status++];
+		const struct mail_folder *f = find(j, wire, false);
+
+		if (f && !f->has_status && !(f->attrs & FOLDER_NOSELECT))
+			send_status(j, s, wire);
+	}
+	if (j->in_flight == 0 && j->next_status == j->n_status_of)
+		job_finish(&j->job, 0, NULL);
+}
+
+static void pump(struct job *job, struct session *s)
+{
+	struct folders_job *j = (struct folders_job *)job;
+	bool can = session_has(s, CAP_LIST_EXTENDED) && !s->quirks.plain_list;
+
+	if (j->listed)
+		pump_status(j, s);
+	if (j->sent || !session_has_room(s))
+		return;
+	j->sent = true;
+	send_list(j, s, can ? CALL_LONG : CALL_PLAIN);
+}
+
+static void answer(struct job *job, struct session *s, const struct call *call,
+		   const struct status *st)
+{
+	struct folders_job *j = (struct folders_job *)job;
+	bool is_empty = st->kind != STATUS_OK || j->n == 0;
+
+	j->in_flight--;
+	if (call->kind == CALL_STATUS)
+		return;
+	if (call->kind == CALL_LONG && is_empty) {
+		clear(j);
+		s->quirks.plain_list = true;
+		send_list(j, s, CALL_PLAIN);
+	} else if (st->kind != STATUS_OK) {
+		job_refuse(job, st);
+	} else {
+		j->listed = true;
+	}
 }
 
 static void take_list(struct folders_job *j, struct mail_folder *f)
@@ -218,8 +280,19 @@ static void data(struct job *job, struct session *s, const struct response *r)
 
 static bool repeat(struct job *job)
 {
-	clear((struct folders_job *)job);
+	struct folders_job *j = (struct folders_job *)job;
+
+	clear(j);
+	j->listed = false;
+	j->next_status = 0;
 	return true;
+}
+
+static bool folders_pause(struct job *job)
+{
+	struct folders_job *j = (struct folders_job *)job;
+
+	return j->listed && j->in_flight == 0;
 }
 
 static void done(struct job *job)
@@ -237,6 +310,9 @@ static void folders_free(struct job *job)
 
 	clear(j);
 	free(j->folder);
+	for (size_t i = 0; i < j->n_status_of; i++)
+		free(j->status_of[i]);
+	free(j->status_of);
 	free(j);
 }
 
@@ -247,23 +323,47 @@ static const struct job_class folders_class = {
 	.answer = answer,
 	.data = data,
 	.repeat = repeat,
+	.pause = folders_pause,
 	.done = done,
 	.free = folders_free,
 };
 
+static int copy_names(struct folders_job *j,
+		      const struct imap_folders_request *req)
+{
+	if (req->n_status_of == 0)
+		return 0;
+	j->status_of = calloc(req->n_status_of, sizeof(*j->status_of));
+	if (!j->status_of)
+		return -ENOMEM;
+	while (j->n_status_of < req->n_status_of) {
+		char *name = strdup(req->status_of[j->n_status_of]);
+
+		if (!name)
+			return -ENOMEM;
+		j->status_of[j->n_status_of++] = name;
+	}
+	return 0;
+}
+
 int imap_list_folders(struct imap *im, enum imap_priority prio,
+		      const struct imap_folders_request *req,
 		      const struct imap_folders_ops *ops, void *ctx,
 		      imap_job *ret)
 {
 	struct folders_job *j = calloc(1, sizeof(*j));
+	int r;
 
 	if (!j)
 		return -ENOMEM;
 	j->ops = *ops;
 	j->ctx = ctx;
-	if (job_init(&j->job, &folders_class, NULL) < 0) {
-		free(j);
-		return -ENOMEM;
+	r = job_init(&j->job, &folders_class, NULL);
+	if (r == 0)
+		r = copy_names(j, req);
+	if (r < 0) {
+		folders_free(&j->job);
+		return r;
 	}
 	return pool_submit(im, &j->job, prio, ret);
 }

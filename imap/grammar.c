@@ -277,42 +277,119 @@ bad:
 	return -EBADMSG;
 }
 
-static uint32_t greatest(struct scan *s)
+/* (TAG "A1") */
+static bool correlator(struct scan *s, struct esearch *ret)
 {
-	uint32_t max = 0;
+	struct scan_string tag;
+
+	if (!scan_char(s, '('))
+		return true;
+	(void)scan_blanks(s);
+	if (!scan_word(s, "TAG") || !scan_blanks(s) || !scan_string(s, &tag))
+		return false;
+	ret->tag = tag.p;
+	ret->n_tag = tag.n;
+	(void)scan_blanks(s);
+	return scan_char(s, ')');
+}
+
+bool grammar_esearch(const struct response *r, struct esearch *ret)
+{
+	struct esearch e = {.tag = ""};
+	struct scan s = r->rest;
+	struct scan_string word;
+	struct scan value;
 	uint64_t v;
 
-	while (scan_number_max(s, UINT32_MAX, &v)) {
-		if (v > max)
-			max = (uint32_t)v;
-		(void)scan_blanks(s);
+	if (!correlator(&s, &e))
+		return false;
+	for (;;) {
+		(void)scan_blanks(&s);
+		if (scan_at_end(&s))
+			break;
+		if (!scan_string(&s, &word))
+			return false;
+		if (is_item(word.p, word.n, "UID")) {
+			e.has_uids = true;
+			continue;
+		}
+		(void)scan_blanks(&s);
+		value = s;
+		if (!scan_skip(&s))
+			return false;
+		value.end = s.p;
+		if (is_item(word.p, word.n, "ALL"))
+			e.all = value;
+		else if (is_item(word.p, word.n, "MAX") &&
+			 scan_number_max(&value, UINT32_MAX, &v))
+			e.max = (uint32_t)v;
 	}
-	return max;
+	*ret = e;
+	return true;
+}
+
+int grammar_search_next(struct scan *s, uint32_t *ret)
+{
+	uint64_t v;
+
+	(void)scan_blanks(s);
+	/* (MODSEQ 1) may stand at the end (RFC 7162 section 3.1.5). */
+	if (scan_at_end(s) || *s->p == '(')
+		return 0;
+	if (!scan_number_max(s, UINT32_MAX, &v) || v == 0)
+		return -EBADMSG;
+	*ret = (uint32_t)v;
+	return 1;
 }
 
 uint32_t grammar_search_max(const struct response *r)
 {
 	struct scan s = r->rest;
-	struct scan_string word;
-	uint64_t v;
+	struct esearch e;
+	uint32_t max = 0;
+	uint32_t v;
 
-	if (r->kind == RESPONSE_SEARCH)
-		return greatest(&s);
-
-	/* ESEARCH (RFC 4731): (TAG "A1") [UID] [name value]... */
-	if (!scan_at_end(&s) && *s.p == '(' && !scan_skip(&s))
-		return 0;
-	for (;;) {
-		(void)scan_blanks(&s);
-		if (!scan_string(&s, &word))
-			return 0;
-		if (is_item(word.p, word.n, "UID"))
-			continue;
-		(void)scan_blanks(&s);
-		if (is_item(word.p, word.n, "MAX"))
-			return scan_number_max(&s, UINT32_MAX, &v) ? (uint32_t)v
-								   : 0;
-		if (!scan_skip(&s))
-			return 0;
+	if (r->kind == RESPONSE_ESEARCH)
+		return grammar_esearch(r, &e) ? e.max : 0;
+	while (grammar_search_next(&s, &v) > 0) {
+		if (v > max)
+			max = v;
 	}
+	return max;
+}
+
+struct scan grammar_vanished(const struct response *r, bool *ret_earlier)
+{
+	struct scan s = r->rest;
+	const char *word;
+	size_t n;
+
+	*ret_earlier = false;
+	if (scan_char(&s, '(')) {
+		(void)scan_blanks(&s);
+		*ret_earlier =
+			scan_item(&s, &word, &n) && is_item(word, n, "EARLIER");
+		(void)scan_blanks(&s);
+		(void)scan_char(&s, ')');
+		(void)scan_blanks(&s);
+	}
+	return s;
+}
+
+uint32_t grammar_flag(const char *p, size_t n)
+{
+	static const struct {
+		const char *name;
+		uint32_t flag;
+	} system[] = {
+		{"\\Seen", MAIL_SEEN},       {"\\Answered", MAIL_ANSWERED},
+		{"\\Flagged", MAIL_FLAGGED}, {"\\Deleted", MAIL_DELETED},
+		{"\\Draft", MAIL_DRAFT},
+	};
+
+	for (size_t i = 0; i < sizeof(system) / sizeof(*system); i++) {
+		if (is_item(p, n, system[i].name))
+			return system[i].flag;
+	}
+	return 0;
 }

@@ -94,7 +94,35 @@ MUST_CHECK int grammar_list(const struct response *r, struct mail_folder *ret);
 MUST_CHECK int grammar_status(const struct response *r,
 			      struct mail_folder *ret);
 
+/*
+ * ESEARCH (RFC 4731). False: it is not understood. Pointers are borrowed from
+ * the response.
+ */
+struct esearch {
+	const char *tag; /* of the command that it answers; "" if not said */
+	size_t n_tag;
+	bool has_uids;   /* it speaks of UIDs, not of sequence numbers */
+	struct scan all; /* the set; at its end: no message was found */
+	uint32_t max;    /* 0: not said */
+};
+MUST_CHECK bool grammar_esearch(const struct response *r, struct esearch *ret);
+
+/*
+ * The next number of a SEARCH: 1. 0: there is none any more. -EBADMSG: what
+ * follows is no number of a message.
+ */
+MUST_CHECK int grammar_search_next(struct scan *s, uint32_t *ret);
+
 /* The greatest number of a SEARCH, or MAX of an ESEARCH; 0: none. */
 uint32_t grammar_search_max(const struct response *r);
+
+/*
+ * VANISHED (RFC 7162 section 3.2.10): the set that follows, and whether it
+ * tells of what was gone before (EARLIER), which does not change EXISTS.
+ */
+struct scan grammar_vanished(const struct response *r, bool *ret_earlier);
+
+/* The system flag of that name, in any case; 0: it is none of them. */
+uint32_t grammar_flag(const char *p, size_t n);
 
 #endif

@@ -163,17 +163,8 @@ static bool take_modseq(struct mail_row *row, struct scan *s)
 static void plain_flags(struct grammar *g, struct mail_row *row, const char *p,
 			const char *end)
 {
-	static const struct {
-		const char *name;
-		uint32_t flag;
-	} system[] = {
-		{"\\Seen", MAIL_SEEN},       {"\\Answered", MAIL_ANSWERED},
-		{"\\Flagged", MAIL_FLAGGED}, {"\\Deleted", MAIL_DELETED},
-		{"\\Draft", MAIL_DRAFT},
-	};
 	struct scan s = {.p = p, .end = end};
 	struct scan_string w;
-	struct span word;
 
 	g->keywords[0] = '\0';
 	row->keywords = g->keywords;
@@ -184,11 +175,7 @@ static void plain_flags(struct grammar *g, struct mail_row *row, const char *p,
 			s.p++; /* a blank, a parenthesis, a lone quote */
 			continue;
 		}
-		word = (struct span){.p = w.p, .n = w.n};
-		for (size_t i = 0; i < sizeof(system) / sizeof(*system); i++) {
-			if (is_item(&word, system[i].name))
-				row->flags |= system[i].flag;
-		}
+		row->flags |= grammar_flag(w.p, w.n);
 		if (w.n > 0 && w.p[0] != '\\')
 			etpan_add_word(g->keywords, sizeof(g->keywords), w.p,
 				       w.n);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/alive.h"
 #include "imap/pool.h"
 #include "imap/why.h"
 
@@ -101,6 +102,13 @@ int imap_new(const struct imap_config *cfg, const struct imap_events *events,
 	im->retry_at_ms = CLOCK_NEVER;
 	im->idle_ms = POOL_IDLE_MS;
 	im->keepalive_ms = POOL_KEEPALIVE_MS;
+	im->tick_ms = POOL_TICK_MS;
+	im->late_ms = ALIVE_LATE_MS;
+	im->quiet_ms = POOL_QUIET_MS;
+	im->renew_ms = POOL_RENEW_MS;
+	im->noop_ms = POOL_NOOP_MS;
+	im->burst_ms = POOL_BURST_MS;
+	im->asleep_ms = keeper_asleep_ms;
 	im->jitter = (uint32_t)clock_now_ms();
 
 	r = build(im, cfg, why);
@@ -235,7 +243,9 @@ static const char *state_word(const struct conn *c)
 		return "closed";
 	if (c->state == CONN_CONNECTING)
 		return "connecting";
-	return c->n_running > 0 ? "busy" : "ready";
+	if (c->n_running == 0)
+		return "ready";
+	return c->word ? c->word : "busy";
 }
 
 void imap_get_state(struct imap *im, struct imap_state *ret)
@@ -255,7 +265,7 @@ void imap_get_state(struct imap *im, struct imap_state *ret)
 		to->bytes_in = c->bytes_in;
 		to->bytes_out = c->bytes_out;
 		to->compressed = c->compressed;
-		ret->jobs_running += c->n_running;
+		ret->jobs_running += c->n_running - c->watching;
 	}
 	ret->jobs_queued = im->n_queued;
 	ret->last_error = im->last_error;
@@ -265,4 +275,29 @@ void imap_get_state(struct imap *im, struct imap_state *ret)
 			ret->retry_in_ms = 0;
 	}
 	lock_drop(&im->lock);
+}
+
+enum imap_watched imap_watched(struct imap *im, const char *wire,
+			       int64_t *ret_since_ms)
+{
+	enum imap_watched how = IMAP_WATCHED_NOT;
+
+	lock_take(&im->lock);
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		const struct conn *c = &im->conn[i];
+		bool is_it = c->mailbox && strcmp(c->mailbox, wire) == 0;
+		bool notifies;
+
+		if (!c->watching || c->state != CONN_READY || !c->word)
+			continue;
+		notifies = strcmp(c->word, WORD_NOTIFY) == 0;
+		if (notifies)
+			how = IMAP_WATCHED_NOTIFY;
+		else if (is_it && strcmp(c->word, WORD_IDLE) == 0)
+			how = IMAP_WATCHED_IDLE;
+		*ret_since_ms =
+			is_it ? im->watched_since_ms : im->notified_since_ms;
+	}
+	lock_drop(&im->lock);
+	return how;
 }

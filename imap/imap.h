@@ -147,25 +147,41 @@ void imap_hurry(struct imap *im, imap_job job, enum imap_priority prio);
 /*
  * All mailboxes of the personal namespace, in the server's order, each once:
  * LIST "" "*" with SPECIAL-USE, SUBSCRIBED and STATUS where the server can
- * (RFC 5258, 5819, 6154), by plain LIST otherwise, without STATUS.
+ * (RFC 5258, 5819, 6154), by plain LIST otherwise.
  * `done` gets an array that is valid during the call; names that cannot be a
  * mailbox (NUL, over MAIL_WIRE_NAME_MAX) are left out, and logged.
+ *
+ * Where LIST gives no STATUS, those of `status_of` are asked for theirs one by
+ * one, as far as they are listed and can be opened. The names are copied.
  */
+struct imap_folders_request {
+	const char *const *status_of;
+	size_t n_status_of;
+};
 struct imap_folders_ops {
 	void (*done)(void *ctx, int result, const struct mail_folder *folders,
 		     size_t n);
 };
 MUST_CHECK int imap_list_folders(struct imap *im, enum imap_priority prio,
+				 const struct imap_folders_request *req,
 				 const struct imap_folders_ops *ops, void *ctx,
 				 imap_job *ret);
 
-/* What EXAMINE said (RFC 9051 section 6.3.3). 0: it did not say. */
+/*
+ * What EXAMINE or SELECT said (RFC 9051 section 6.3.2). 0: it did not say. The
+ * last four say what a mailbox that was opened by SELECT can keep.
+ */
 struct imap_mailbox {
 	uint32_t uidvalidity;
 	uint32_t uidnext;
 	uint32_t messages;
 	uint64_t highestmodseq;
+	bool no_modseq;       /* NOMODSEQ (RFC 7162): there never is one */
 	bool uids_not_sticky; /* UIDNOTSTICKY (RFC 4315) */
+	bool read_only;
+	bool has_permanent_flags; /* else all of its flags are */
+	bool new_keywords;        /* any keyword may be made up */
+	uint32_t permanent_flags; /* enum mail_flag */
 };
 
 struct imap_list_ops {
@@ -198,21 +214,87 @@ MUST_CHECK int imap_list(struct imap *im, const char *wire,
 			 const struct imap_list_ops *ops, void *ctx,
 			 imap_job *ret);
 
+/* How a sync asks; the server's abilities and the quirk table decide. */
+enum imap_sync_method {
+	IMAP_SYNC_FLAGS,     /* the flags of all messages (RFC 4549) */
+	IMAP_SYNC_CONDSTORE, /* CHANGEDSINCE, and a search for what is there */
+	IMAP_SYNC_QRESYNC,   /* the server names what changed and vanished */
+};
+
+/* Of a sync that succeeded. */
+struct imap_sync_end {
+	enum imap_sync_method method;
+	uint64_t highestmodseq; /* all up to it was handed out; 0: unknown */
+};
+
+struct imap_sync_ops {
+	/* As in struct imap_list_ops. */
+	int (*opened)(void *ctx, const struct imap_mailbox *box);
+	/*
+	 * Rows with ROW_UID and ROW_FLAGS only, of known messages (UID <
+	 * `uidnext` of the request) whose flags are, or may be, others; and
+	 * full rows of new ones, in ascending order of UID within a call.
+	 * Never both kinds in one call. Negative: stop.
+	 */
+	int (*rows)(void *ctx, const struct mail_row *rows, size_t n);
+	/*
+	 * These UIDs are in the mailbox (not IMAP_SYNC_QRESYNC). At done(0) a
+	 * known message that no call has named is gone. A message that had a
+	 * row counts as named.
+	 */
+	int (*present)(void *ctx, const struct mail_range *v, size_t n);
+	/* These are gone; some may never have been here (RFC 7162). */
+	int (*vanished)(void *ctx, const struct mail_range *v, size_t n);
+	/* `end` is NULL unless the result is 0. */
+	void (*done)(void *ctx, int result, const struct imap_error *why,
+		     const struct imap_sync_end *end);
+};
+
 /*
- * What changed since: `opened`; then, unless it returned a negative value,
- * a row with ROW_UID and ROW_FLAGS (only) for every message with
- * UID < uidnext that is still there; then full rows, as imap_list() gives
- * them but in ascending order of UID, for every message with UID >= uidnext.
- * At done(0) a UID below `uidnext` that had no row is gone.
+ * What changed in a mailbox since it was listed or synced last.
+ * -ESTALE: it has another UIDVALIDITY (`opened` was called with it).
  */
 struct imap_sync_request {
-	uint32_t uidnext; /* at least 1 */
+	uint32_t uidvalidity;
+	uint32_t uidnext;       /* messages below are known; at least 1 */
+	uint64_t highestmodseq; /* changes up to it are known; 0: none are */
+	bool plain; /* IMAP_SYNC_FLAGS in any case: an answer is doubted */
 };
 MUST_CHECK int imap_sync(struct imap *im, const char *wire,
 			 enum imap_priority prio,
 			 const struct imap_sync_request *req,
-			 const struct imap_list_ops *ops, void *ctx,
+			 const struct imap_sync_ops *ops, void *ctx,
 			 imap_job *ret);
+
+/* --- being told --- */
+
+struct imap_watch_ops {
+	/*
+	 * Something moved in this mailbox, or may have while nobody watched:
+	 * ask with imap_sync(). `wire` is valid during the call.
+	 */
+	void (*moved)(void *ctx, const char *wire);
+	/* Mailboxes came, went or were renamed: ask imap_list_folders(). */
+	void (*folders)(void *ctx);
+};
+
+/*
+ * Watch a mailbox (IDLE, RFC 2177), and all others too where the server can
+ * (NOTIFY, RFC 5465), from the next connection on and until imap_free(). One
+ * connection is used for it while no waiting job needs it. Call once, before
+ * imap_connect(); the callbacks come from connection threads, with no lock
+ * held. -EINVAL, -ENOMEM.
+ */
+MUST_CHECK int imap_watch(struct imap *im, const char *wire,
+			  const struct imap_watch_ops *ops, void *ctx);
+
+enum imap_watched { IMAP_WATCHED_NOT, IMAP_WATCHED_IDLE, IMAP_WATCHED_NOTIFY };
+/*
+ * Is this mailbox watched at this moment? Then whatever moved in it from
+ * `*ret_since_ms` on (clock_now_ms()) has been told, or will be at once.
+ */
+enum imap_watched imap_watched(struct imap *im, const char *wire,
+			       int64_t *ret_since_ms);
 
 struct imap_body_ops {
 	/*
@@ -255,7 +337,12 @@ MUST_CHECK int imap_fetch(struct imap *im, const char *wire,
 /* --- state, for people --- */
 
 struct imap_connection_state {
-	const char *state; /* a word: "closed", "connecting", "ready", "busy" */
+	/*
+	 * A word: "closed", "connecting", "ready", "busy"; of the connection
+	 * that watches: "idle" (its mailbox), "notify" (all mailboxes), "poll"
+	 * (its mailbox, every two minutes, since the server cannot IDLE).
+	 */
+	const char *state;
 	char mailbox[128]; /* selected, in wire form, cut; "" if none */
 	uint64_t bytes_in; /* since the program was started, on the wire */
 	uint64_t bytes_out;

@@ -29,6 +29,52 @@ int job_init(struct job *j, const struct job_class *class, const char *mailbox)
 	return 0;
 }
 
+void jobs_push(struct job_list *l, struct job *j)
+{
+	j->next = NULL;
+	if (l->last)
+		l->last->next = j;
+	else
+		l->first = j;
+	l->last = j;
+}
+
+void jobs_push_front(struct job_list *l, struct job *j)
+{
+	j->next = l->first;
+	l->first = j;
+	if (!l->last)
+		l->last = j;
+}
+
+bool jobs_remove(struct job_list *l, struct job *j)
+{
+	struct job *before = NULL;
+
+	for (struct job *i = l->first; i; before = i, i = i->next) {
+		if (i != j)
+			continue;
+		if (before)
+			before->next = j->next;
+		else
+			l->first = j->next;
+		if (l->last == j)
+			l->last = before;
+		j->next = NULL;
+		return true;
+	}
+	return false;
+}
+
+struct job *jobs_pop(struct job_list *l)
+{
+	struct job *j = l->first;
+
+	if (j)
+		(void)jobs_remove(l, j);
+	return j;
+}
+
 void job_finish(struct job *j, int result, const struct imap_error *why)
 {
 	if (j->finished)

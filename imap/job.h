@@ -18,15 +18,36 @@
 
 #include <stdatomic.h>
 
-#include "imap/session.h"
+#include "imap/select.h"
 
 struct job;
 
 struct job_class {
 	const char *name;
+	/*
+	 * It never ends, but with the account: whatever happens to it, it
+	 * waits for a connection again, which it has when nobody else needs
+	 * one. repeat() is called when it is lost or refused.
+	 */
+	bool lasting;
 	/* EXAMINE even if the mailbox is open: the job wants fresh numbers. */
 	bool fresh;
+	/* SELECT in place of EXAMINE: the job changes the mailbox. */
+	bool writes;
+	/*
+	 * Its commands name UIDs only, and start() compares UIDVALIDITY. So
+	 * they go out right behind EXAMINE: pump() is called before start(),
+	 * and what comes of it after that, or is thrown away.
+	 */
+	bool eager;
 
+	/*
+	 * The mailbox is about to be opened for this job: with which
+	 * parameters? NULL: with none. A job that has this gets rows and data
+	 * from when the mailbox has told its numbers on, which is before
+	 * start().
+	 */
+	void (*open)(struct job *j, struct session *s, struct select_how *how);
 	/* The mailbox (if any) is open; s->box is what EXAMINE said. */
 	void (*start)(struct job *j, struct session *s);
 	/* Send what there is to send, as long as session_has_room(). */
@@ -53,6 +74,8 @@ struct job_class {
 	 * NULL: it cannot be interrupted.
 	 */
 	bool (*pause)(struct job *j);
+	/* When to call pump() even if nothing happens; NULL: never. */
+	int64_t (*deadline)(const struct job *j);
 
 	/* Tell the one who asked. */
 	void (*done)(struct job *j);
@@ -73,9 +96,22 @@ struct job {
 	bool started;
 	bool yield; /* begin nothing new: see pause() */
 	bool finished;
+	int64_t not_before_ms; /* lasting: not to be begun again earlier */
+	const char *word;      /* what it is doing; NULL: it is busy */
 	int result;
 	struct imap_error why;
 };
+
+/* A list of jobs, in the order in which they came. */
+struct job_list {
+	struct job *first;
+	struct job *last;
+};
+
+void jobs_push(struct job_list *l, struct job *j);
+void jobs_push_front(struct job_list *l, struct job *j);
+bool jobs_remove(struct job_list *l, struct job *j);
+struct job *jobs_pop(struct job_list *l);
 
 /* End a job: the first result counts. `why` may be NULL. */
 void job_finish(struct job *j, int result, const struct imap_error *why);
@@ -83,9 +119,21 @@ void job_finish(struct job *j, int result, const struct imap_error *why);
 /* End it because of a NO or BAD. */
 void job_refuse(struct job *j, const struct status *st);
 
+/* Behind all of enum imap_priority: the one that lasts. */
+#define JOB_PRIO_LASTING N_IMAP_PRIO
+
+/* Nobody waits for it: it must not keep others from a connection. */
+static inline bool job_is_background(const struct job *j)
+{
+	return j->prio >= IMAP_PRIO_SYNC && !j->class->lasting;
+}
+
 /* Queue it; it is the pool's now, or freed if this fails. */
 MUST_CHECK int pool_submit(struct imap *im, struct job *j,
 			   enum imap_priority prio, imap_job *ret);
+
+/* The one that lasts; it is the pool's now. -EINVAL: there is one already. */
+MUST_CHECK int pool_watch(struct imap *im, struct job *j);
 
 /* mailbox copied (NULL: none). -EINVAL: no name for a mailbox; -ENOMEM. */
 MUST_CHECK int job_init(struct job *j, const struct job_class *class,

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "imap/pool.h"
 
-#include <errno.h>
+#include <time.h>
 
+#include "imap/alive.h"
 #include "imap/log.h"
 
 /*
  * The keeper: a thread that does what no connection can be asked to do. It
- * ends jobs that never got one (cancelled, or connecting failed), and starts
- * the next try to connect when its time has come.
+ * ends jobs that never got one (cancelled, or connecting failed), starts the
+ * next try to connect when its time has come, and compares the clocks: when the
+ * machine was asleep (CLOCK_BOOTTIME went on, CLOCK_MONOTONIC did not) or this
+ * process was stopped (a look at the clocks came much too late), routers on the
+ * way may have forgotten the connections, and each is asked to prove itself.
  *
  * Events are told by whatever thread made them, one at a time: who finds
  * another one telling leaves its news to that one, so the owner can never hear
@@ -91,6 +95,13 @@ static bool retry_due(struct imap *im) REQUIRES(im->lock)
 	return true;
 }
 
+/* Is there anything that sleep could change? */
+static bool is_awake(struct imap *im) REQUIRES(im->lock)
+{
+	return im->n_ready > 0 ||
+	       (!im->refused && im->retry_at_ms != CLOCK_NEVER);
+}
+
 static int64_t next_look(struct imap *im) REQUIRES(im->lock)
 {
 	if (im->n_ready > 0 || im->refused || clock_now_ms() >= im->retry_at_ms)
@@ -98,9 +109,53 @@ static int64_t next_look(struct imap *im) REQUIRES(im->lock)
 	return im->retry_at_ms;
 }
 
+int64_t keeper_asleep_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 - clock_now_ms();
+}
+
+/* What the clocks said last. */
+struct clocks {
+	int64_t at_ms;
+	int64_t asleep_ms;
+};
+
+static struct clocks read_clocks(struct imap *im)
+{
+	return (struct clocks){clock_now_ms(), im->asleep_ms()};
+}
+
+static void woke_up(struct imap *im) REQUIRES(im->lock)
+{
+	log_debug("imap: the machine or this process did not run for a while");
+	pool_probe_locked(im, ALIVE_PROBE_MS);
+	im->failures = 0;
+	if (im->n_ready == 0)
+		im->retry_at_ms = clock_now_ms();
+}
+
+static void compare_clocks(struct imap *im, struct clocks *last)
+	REQUIRES(im->lock)
+{
+	int64_t due_ms = last->at_ms + im->tick_ms;
+	struct clocks now = read_clocks(im);
+
+	if (now.at_ms < due_ms)
+		return;
+	if (now.asleep_ms - last->asleep_ms >= im->late_ms ||
+	    now.at_ms - due_ms >= im->late_ms)
+		woke_up(im);
+	*last = now;
+}
+
 void *keeper_main(void *arg)
 {
 	struct imap *im = arg;
+	struct clocks last = {0};
+	bool awake = false;
 	struct job *j;
 
 	pthread_setname_np(pthread_self(), "imap-keeper");
@@ -115,10 +170,18 @@ void *keeper_main(void *arg)
 		}
 		if (atomic_load(&im->stop))
 			break;
+		if (!awake)
+			last = read_clocks(im);
+		awake = is_awake(im);
+		if (awake)
+			compare_clocks(im, &last);
 		if (retry_due(im))
 			pool_want_locked(im, &im->conn[0]);
-		(void)lock_cond_wait(&im->keeper_wake, &im->lock,
-				     next_look(im));
+		(void)lock_cond_wait(
+			&im->keeper_wake, &im->lock,
+			clock_earlier(next_look(im),
+				      awake ? last.at_ms + im->tick_ms
+					    : CLOCK_NEVER));
 	}
 	lock_drop(&im->lock);
 	return NULL;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/lock.h"
 #include "imap/log.h"
 
 /*
@@ -14,7 +15,8 @@
  * screenful is what somebody waits for), a few in flight so that a long pipe
  * stays full. Messages that are expunged meanwhile shift what is above them
  * down: into a window that is still to come, or has come already. So a row may
- * come twice, but none is missed; and a window never has to know of EXPUNGE.
+ * come twice, but none is missed; and a window never has to know of EXPUNGE, or
+ * of VANISHED.
  *
  * Servers answer what is in flight in any order, even mixed (Dovecot does):
  * each window gathers its own rows, and is handed on when it is complete and
@@ -22,8 +24,9 @@
  * UID that was handed out, so nothing above that may be missing. For the same
  * reason windows wait while a message of theirs is asked for once more.
  *
- * A window that the server refuses is asked for in halves, the upper one
- * first, until the message that it cannot describe is alone.
+ * A window that the server refuses, or answers in part (MESSAGELIMIT, RFC
+ * 9738), is asked for in halves, the upper one first, until the message that it
+ * cannot describe is alone.
  *
  * A listing makes room for a reader of another mailbox between two windows,
  * and goes on below what was handed out.
@@ -46,6 +49,7 @@ struct window {
 
 struct list_job {
 	struct listing l;
+	void (*done)(void *ctx, int result, const struct imap_error *why);
 	uint32_t below_uid; /* 0: from the top */
 	uint32_t lowest;    /* UID that was handed out; 0: none */
 	uint32_t top;       /* the greatest number not asked for; 0: none */
@@ -249,7 +253,7 @@ static void answer_window(struct list_job *j, struct session *s,
 		j->window[i].last != call->last))
 		i++;
 	j->first_window = false;
-	if (st->kind != STATUS_OK) {
+	if (st->kind != STATUS_OK || st->code == CODE_MESSAGELIMIT) {
 		/* What came of it comes once more, with its half. */
 		if (i < j->n_windows)
 			remove_window(j, i);
@@ -359,6 +363,14 @@ static bool list_pause(struct job *job)
 	return true;
 }
 
+static void list_done(struct job *job)
+{
+	struct list_job *j = (struct list_job *)job;
+
+	lock_assert_none();
+	j->done(j->l.ctx, job->result, &job->why);
+}
+
 static void list_free(struct job *job)
 {
 	drop_windows((struct list_job *)job);
@@ -375,7 +387,7 @@ static const struct job_class list_class = {
 	.data = data,
 	.repeat = repeat,
 	.pause = list_pause,
-	.done = listing_done,
+	.done = list_done,
 	.free = list_free,
 };
 
@@ -384,14 +396,16 @@ int imap_list(struct imap *im, const char *wire, enum imap_priority prio,
 	      const struct imap_list_request *req,
 	      const struct imap_list_ops *ops, void *ctx, imap_job *ret)
 {
+	const struct listing_ops heard = {ops->opened, ops->rows};
 	struct list_job *j = calloc(1, sizeof(*j));
 	int r;
 
 	if (!j)
 		return -ENOMEM;
+	j->done = ops->done;
 	j->below_uid = req->below_uid;
 	j->l.newest_first = true;
-	r = listing_init(&j->l, &list_class, wire, ops, ctx);
+	r = listing_init(&j->l, &list_class, wire, &heard, ctx);
 	if (r < 0) {
 		list_free(&j->l.job);
 		return r;

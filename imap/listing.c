@@ -21,7 +21,7 @@
 #define GMAIL_ITEMS " X-GM-MSGID X-GM-THRID X-GM-LABELS"
 
 int listing_init(struct listing *l, const struct job_class *class,
-		 const char *wire, const struct imap_list_ops *ops, void *ctx)
+		 const char *wire, const struct listing_ops *ops, void *ctx)
 {
 	int r = job_init(&l->job, class, wire);
 
@@ -207,14 +207,6 @@ bool listing_repeat(struct job *j)
 	l->in_flight = 0;
 	l->refusals = 0;
 	return true;
-}
-
-void listing_done(struct job *j)
-{
-	struct listing *l = (struct listing *)j;
-
-	lock_assert_none();
-	l->ops.done(l->ctx, j->result, &j->why);
 }
 
 void listing_free(struct job *j)

@@ -23,9 +23,15 @@ struct again {
 	bool sent;
 };
 
+/* What is called of struct imap_list_ops and struct imap_sync_ops. */
+struct listing_ops {
+	int (*opened)(void *ctx, const struct imap_mailbox *box);
+	int (*rows)(void *ctx, const struct mail_row *rows, size_t n);
+};
+
 struct listing {
 	struct job job;
-	struct imap_list_ops ops;
+	struct listing_ops ops;
 	void *ctx;
 	struct rows rows;
 	bool newest_first;
@@ -39,7 +45,7 @@ struct listing {
 };
 
 MUST_CHECK int listing_init(struct listing *l, const struct job_class *class,
-			    const char *wire, const struct imap_list_ops *ops,
+			    const char *wire, const struct listing_ops *ops,
 			    void *ctx);
 
 /* Tell `opened`. False: the job is finished (-EPROTO: too many messages). */
@@ -69,7 +75,6 @@ void listing_answer_again(struct listing *l, const struct call *call);
 bool listing_is_row(const struct mail_row *row);
 
 bool listing_repeat(struct job *j);
-void listing_done(struct job *j);
 void listing_free(struct job *j);
 
 #endif

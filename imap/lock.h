@@ -34,6 +34,8 @@ enum lock_rank {
 	RANK_FOLDER = 20,  /* fs: what is going on in one folder */
 	RANK_AHEAD = 28,   /* fs: streams of readers, sets of bodies */
 	RANK_LOAD = 30,    /* fs: bodies on their way */
+	RANK_KEEP = 35,    /* fs: what is due to be asked */
+	RANK_OFFLINE = 36, /* fs: folders whose bodies are to be here */
 	RANK_PARK = 40,    /* fs: requests that wait */
 	RANK_REPLAY = 45,  /* fs: what the helper process is to do */
 	RANK_NOTIFY = 50,  /* fs: what the kernel is to be told */
@@ -86,5 +88,10 @@ bool lock_cond_wait(struct lock_cond *c, struct lock *l, int64_t deadline_ms)
 
 /* Milliseconds of CLOCK_MONOTONIC. */
 int64_t clock_now_ms(void);
+
+static inline int64_t clock_earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
 
 #endif

@@ -205,6 +205,26 @@ static int introduce(struct session *s)
 	return session_send(s, &c, &nobody);
 }
 
+/*
+ * Before any mailbox is opened (RFC 5161 section 3.1). Nobody waits for the
+ * answer, which tells nothing: one server does not name what it enabled, and
+ * what another refused it may still accept with EXAMINE. A HIGHESTMODSEQ tells.
+ */
+static int enable(struct session *s)
+{
+	static const struct call nobody = {0};
+	struct command c;
+
+	if (!session_has(s, CAP_ENABLE) || !session_has(s, CAP_CONDSTORE))
+		return 0;
+	session_begin(s, &c);
+	command_text(&c, "ENABLE CONDSTORE%s",
+		     session_has(s, CAP_QRESYNC) && !s->quirks.no_qresync
+			     ? " QRESYNC"
+			     : "");
+	return session_send(s, &c, &nobody);
+}
+
 static bool wants_compression(const struct session *s)
 {
 	if (s->cfg->tls != IMAP_TLS_NONE && !net_is_tls(s->net))
@@ -214,9 +234,9 @@ static bool wants_compression(const struct session *s)
 
 /*
  * COMPRESS, and wait for its answer: nothing may be sent before that (RFC 4978
- * section 3). ID goes in the same flight, in front: it does not matter which
- * answer comes last and stays in s->answer, since the OK is seen by its tag. A
- * server that says NO or BAD is served in clear.
+ * section 3). ID and ENABLE go in the same flight, in front: it does not matter
+ * which answer comes last and stays in s->answer, since the OK is seen by its
+ * tag. A server that says NO or BAD is served in clear.
  */
 static int compress(struct session *s)
 {
@@ -257,6 +277,8 @@ static int open_steps(struct session *s)
 	if (r < 0)
 		return r;
 	r = introduce(s);
+	if (r == 0)
+		r = enable(s);
 	return r < 0 ? r : compress(s);
 }
 

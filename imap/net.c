@@ -30,6 +30,7 @@
 struct net {
 	int wake_fd;
 	uint16_t port;
+	unsigned patience_ms; /* 0: as long as the system likes */
 	struct wire wire;
 	struct tls_verdict verdict;
 	struct deflate *deflate; /* NULL: not compressed */
@@ -111,6 +112,11 @@ void net_wake(struct net *n)
 
 /* --- connecting --- */
 
+void net_set_patience(struct net *n, unsigned ms)
+{
+	n->patience_ms = ms;
+}
+
 int net_connect(struct net *n, const char *host, uint16_t port,
 		bool loopback_only, int64_t deadline_ms, struct imap_error *why)
 {
@@ -120,6 +126,7 @@ int net_connect(struct net *n, const char *host, uint16_t port,
 		.loopback_only = loopback_only,
 		.wake_fd = n->wake_fd,
 		.deadline_ms = deadline_ms,
+		.patience_ms = n->patience_ms,
 	};
 	int r;
 

@@ -37,6 +37,13 @@ MUST_CHECK int net_new(struct net **ret);
 void net_free(struct net *n);
 
 /*
+ * From the next connection on: it counts as lost when the peer's kernel has
+ * acknowledged nothing for so long (TCP_USER_TIMEOUT). Call before
+ * net_connect(); otherwise that is the system's choice, a quarter of an hour.
+ */
+void net_set_patience(struct net *n, unsigned ms);
+
+/*
  * Resolve, connect (every address in turn, IPv6 and IPv4), and for `tls`
  * shake hands. `loopback_only`: refuse to connect to any address that is not
  * in 127.0.0.0/8 or ::1 (-EINVAL).

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The pool from inside: what pool.c (the queue, who may take what, the public
- * functions), keeper.c (ends what has no connection, retries, tells) and
- * conn.c (a connection's thread) share. One lock guards it all; it is never
- * held across a callback, the network, or a wait for another thread.
+ * The pool from inside: what pool.c (the queue), place.c (who may take what),
+ * keeper.c (ends what has no connection, retries, tells) and conn.c (a
+ * connection's thread) share. One lock guards it all; it is never held across a
+ * callback, the network, or a wait for another thread.
  *
  * A connection:
  *
@@ -28,15 +28,18 @@
 #define POOL_KEEPALIVE_MS 540000       /* NOOP, before a NAT forgets us */
 #define POOL_RUNNING_MAX SESSION_SLOTS /* jobs of one connection */
 #define POOL_EXPECTED_MAX (2u << 20)   /* body bytes; above, no more prefetch */
-#define POOL_STACK (4u << 20)          /* libetpan wants 1 MiB of it */
+#define POOL_TICK_MS 5000              /* the keeper compares the clocks */
+#define POOL_QUIET_MS 1000             /* the watcher waits behind a job */
+#define POOL_RENEW_MS 540000  /* IDLE begins anew, for the reason of NOOP */
+#define POOL_NOOP_MS 120000   /* the watcher asks, where there is no IDLE */
+#define POOL_BURST_MS 300     /* news of one mailbox are told together */
+#define POOL_STACK (4u << 20) /* libetpan wants 1 MiB of it */
+
+/* What the watcher says of itself (job.word) while it is told what moves. */
+#define WORD_IDLE "idle"
+#define WORD_NOTIFY "notify"
 
 enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_READY };
-
-/* A list of jobs, in the order in which they came. */
-struct job_list {
-	struct job *first;
-	struct job *last;
-};
 
 struct conn {
 	struct imap *im;
@@ -46,8 +49,10 @@ struct conn {
 	struct job_list running; /* of its thread */
 	struct job *body_job;    /* of its thread: takes the body that comes */
 	struct job opener;       /* of its thread: stands for EXAMINE */
-	bool opening;
+	bool reopen; /* of its thread: EXAMINE once more, without parameters */
 	bool useful; /* of its thread: a job's command was answered OK */
+	unsigned probes;    /* of its thread: how many it has heard of */
+	int64_t look_at_ms; /* of its thread: the watcher may come then */
 
 	/* im->lock: */
 	pthread_t thread;
@@ -56,6 +61,7 @@ struct conn {
 	enum conn_state state;
 	bool wanted;
 	char *mailbox; /* open, or being opened; NULL: none */
+	bool writable; /* ... by SELECT */
 	unsigned n_running;
 	unsigned n_background;
 	unsigned in_flight; /* commands, also of jobs that were cancelled */
@@ -64,6 +70,10 @@ struct conn {
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	bool compressed;
+	bool watching;  /* it runs the watcher, and takes nothing else */
+	bool doubted;   /* a probe is out: it takes nothing */
+	int64_t job_ms; /* a job ended here last; 0: none did */
+	const char *word;
 	imap_job running_id[POOL_RUNNING_MAX];
 	struct job *running_job[POOL_RUNNING_MAX];
 };
@@ -77,7 +87,14 @@ struct imap {
 	bool has_keeper;
 	atomic_bool stop;     /* read by threads in the middle of connecting */
 	int64_t idle_ms;      /* POOL_IDLE_MS; fixed at imap_connect(), as is */
-	int64_t keepalive_ms; /* POOL_KEEPALIVE_MS */
+	int64_t keepalive_ms; /* POOL_KEEPALIVE_MS, and so on */
+	int64_t tick_ms;
+	int64_t late_ms; /* ALIVE_LATE_MS */
+	int64_t quiet_ms;
+	int64_t renew_ms;
+	int64_t noop_ms;
+	int64_t burst_ms;           /* fixed at imap_watch() */
+	int64_t (*asleep_ms)(void); /* how long was the machine, in all? */
 
 	struct lock lock; /* guards what follows, and `im->lock:` above */
 	struct lock_cond keeper_wake;
@@ -87,6 +104,14 @@ struct imap {
 	int64_t limit_until_ms; /* CLOCK_NEVER: a login was refused */
 	struct job_list queue[N_IMAP_PRIO];
 	unsigned n_queued;
+	struct job
+		*watcher; /* waits for a connection; NULL: has one, or none */
+	/* From when on the watcher misses nothing; 0: it has not begun. */
+	int64_t watched_since_ms;  /* in its mailbox */
+	int64_t notified_since_ms; /* in the others */
+	bool has_watcher;
+	unsigned probes; /* counted: every connection follows each */
+	int64_t probe_ms;
 	struct job_list ended; /* for the keeper: `done` is due */
 	imap_job last_id;
 	unsigned n_ready;
@@ -105,26 +130,30 @@ struct imap {
 	uint64_t told_fails;
 };
 
-/* --- pool.c; all with the lock held --- */
-
-void jobs_push(struct job_list *l, struct job *j);
-void jobs_push_front(struct job_list *l, struct job *j);
-bool jobs_remove(struct job_list *l, struct job *j);
-struct job *jobs_pop(struct job_list *l);
+/* --- place.c --- */
 
 /* The next job for this connection, or NULL. */
 struct job *pool_take_locked(struct imap *im, struct conn *c)
 	REQUIRES(im->lock);
 
-/* Is `c` to make room for a more urgent job that nobody can take? */
+/* Is `c` to make room for a job that nobody else can take? */
 bool pool_yields_locked(struct imap *im, const struct conn *c)
 	REQUIRES(im->lock);
 
-/* Put a job back, in front: its connection was lost, or it made room. */
-void pool_requeue_locked(struct imap *im, struct job *j) REQUIRES(im->lock);
+/*
+ * When may `c` have the watcher, if it has nothing else to do until then?
+ * CLOCK_NEVER: the watcher does not wait for a connection.
+ */
+int64_t pool_watch_at_locked(struct imap *im, const struct conn *c)
+	REQUIRES(im->lock);
 
 /* Wake, or make, a connection for what waits. */
 void pool_kick_locked(struct imap *im) REQUIRES(im->lock);
+
+/* --- pool.c --- */
+
+/* Put a job back, in front: its connection was lost, or it made room. */
+void pool_requeue_locked(struct imap *im, struct job *j) REQUIRES(im->lock);
 
 /* All that waits ends with `result`. */
 void pool_fail_locked(struct imap *im, int result, const struct imap_error *why)
@@ -132,6 +161,9 @@ void pool_fail_locked(struct imap *im, int result, const struct imap_error *why)
 
 /* Let this connection connect. */
 void pool_want_locked(struct imap *im, struct conn *c) REQUIRES(im->lock);
+
+/* Doubt every connection: is it still there? It has so long to answer. */
+void pool_probe_locked(struct imap *im, int64_t ms) REQUIRES(im->lock);
 
 /* --- keeper.c --- */
 
@@ -143,6 +175,9 @@ void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 
 /* Tell the owner what has not been told yet. No lock held. */
 void keeper_tell(struct imap *im);
+
+/* For how long the machine has been asleep since it was started. */
+int64_t keeper_asleep_ms(void);
 
 /* Call `done` and `free`. No lock held. */
 void keeper_end_job(struct job *j);
@@ -158,7 +193,19 @@ extern const struct session_ops route_ops;
 /* Make a job that was just taken ready to run. No lock held. */
 void route_begin(struct conn *c, struct job *j);
 
+/* Open the mailbox once more if that is due and nothing is in flight. */
+void route_reopen(struct conn *c);
+
+/* Send what a job has to send, if it may by now. */
+void route_pump(struct conn *c, struct job *j);
+
 /* --- conn.c --- */
+
+/* Nobody waits any more for the commands of this job; they still run. */
+void conn_forget_calls(struct conn *c, const struct job *j);
+
+/* Commands in flight whose meaning, or answer, depends on the mailbox. */
+unsigned conn_in_flight(const struct conn *c);
 
 MUST_CHECK int conn_init(struct conn *c, struct imap *im, unsigned index);
 void conn_finish(struct conn *c);

@@ -17,6 +17,8 @@ enum quirk {
 	QUIRK_LINE,
 	QUIRK_PLAIN_LIST,
 	QUIRK_GOOGLE,
+	QUIRK_NO_QRESYNC,
+	QUIRK_MODSEQ_AHEAD,
 };
 
 static const struct {
@@ -35,6 +37,18 @@ static const struct {
 	{"Zimbra", QUIRK_PLAIN_LIST, 1},
 	/* App passwords and their web page; no other server gives these. */
 	{"X-GM-EXT-1", QUIRK_GOOGLE, 1},
+	/*
+	 * iCloud, which lost mail in clients that believed its VANISHED. Others
+	 * push to Apple's phones too; asking with CONDSTORE costs them little.
+	 */
+	{"XAPPLEPUSHSERVICE", QUIRK_NO_QRESYNC, 1},
+	/*
+	 * Yahoo shows the newest 10000 messages of a mailbox: what slips out of
+	 * sight was not expunged, and nobody knows what its VANISHED says.
+	 */
+	{"UIDONLY", QUIRK_NO_QRESYNC, 1},
+	/* "HIGHESTMODSEQ is updated immediately", the changes come later. */
+	{"X-GM-EXT-1", QUIRK_MODSEQ_AHEAD, 1},
 };
 
 void quirks_init(struct quirks *q)
@@ -61,6 +75,12 @@ static void apply(struct quirks *q, enum quirk quirk, unsigned value)
 		break;
 	case QUIRK_GOOGLE:
 		q->is_google = true;
+		break;
+	case QUIRK_NO_QRESYNC:
+		q->no_qresync = true;
+		break;
+	case QUIRK_MODSEQ_AHEAD:
+		q->modseq_ahead = true;
 		break;
 	}
 }

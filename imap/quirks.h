@@ -15,6 +15,9 @@ struct quirks {
 	bool plain_list; /* LIST without RETURN */
 	bool body_alone; /* one body at a time: found out while fetching */
 	bool is_google;
+	bool no_qresync;   /* the table says so, or the server refused it */
+	bool no_condstore; /* the server refused it */
+	bool modseq_ahead; /* HIGHESTMODSEQ counts what is not seen yet */
 };
 
 /* What every server gets that is not in the table. */

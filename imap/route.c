@@ -2,7 +2,6 @@
 #include "imap/pool.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -12,28 +11,52 @@
  * to every job that runs, because they tell what is so and not who asked; a
  * body goes to the first job that waits for just that body, or is skipped.
  *
+ * Eager jobs send behind EXAMINE without waiting for its answer. If it turns
+ * out to be another mailbox than they knew, or none, they end before anything
+ * of what comes is handed to them; it is skipped then, as what comes for a job
+ * that was cancelled is.
+ *
  * Runs on the connection's thread, with no lock held: jobs call out from here.
  */
+
+/* It waits for its mailbox to be opened. */
+static bool is_waiting(const struct job *j)
+{
+	return j->mailbox && !j->started && !j->finished;
+}
+
+/* What it sent behind an EXAMINE that is to be sent again is void. */
+static bool begins_again(struct conn *c, struct job *j)
+{
+	conn_forget_calls(c, j);
+	return j->class->repeat(j);
+}
 
 static void opened(struct conn *c, const struct status *st)
 {
 	struct session *s = &c->session;
+	enum select_result r = select_answered(s, st);
 
-	c->opening = false;
-	if (st->kind != STATUS_OK) {
-		free(s->mailbox);
-		s->mailbox = NULL;
-	}
+	c->reopen = r == SELECT_AGAIN;
 	for (struct job *j = c->running.first; j; j = j->next) {
-		if (j->started || j->finished || !j->mailbox)
+		if (!is_waiting(j))
 			continue;
-		if (st->kind != STATUS_OK) {
-			job_refuse(j, st);
-		} else {
+		if (r == SELECT_OPEN) {
 			j->started = true;
 			j->class->start(j, s);
+		} else if (r == SELECT_REFUSED || !begins_again(c, j)) {
+			job_refuse(j, st);
 		}
 	}
+}
+
+static void answered(struct conn *c, const struct call *call,
+		     const struct status *st)
+{
+	/* In front of the answer to EXAMINE: there is no telling of what. */
+	if (is_waiting(call->job))
+		job_finish(call->job, -EPROTO, NULL);
+	call->job->class->answer(call->job, &c->session, call, st);
 }
 
 static void on_answer(void *ctx, const struct call *call,
@@ -45,7 +68,16 @@ static void on_answer(void *ctx, const struct call *call,
 	if (call->kind == CALL_EXAMINE)
 		opened(c, st);
 	else if (call->job != &c->opener)
-		call->job->class->answer(call->job, &c->session, call, st);
+		answered(c, call, st);
+}
+
+/* Is what comes meant for this job, too? */
+static bool listens(const struct conn *c, const struct job *j)
+{
+	if (j->finished)
+		return false;
+	return j->started || (j->class->open && c->session.opening &&
+			      select_is_told(&c->session));
 }
 
 static void on_fetch(void *ctx, struct fetch *f)
@@ -56,7 +88,7 @@ static void on_fetch(void *ctx, struct fetch *f)
 		/* Each has its own copy: a job may cut what it looks at. */
 		struct fetch copy = *f;
 
-		if (j->started && !j->finished && j->class->fetch)
+		if (listens(c, j) && j->class->fetch)
 			j->class->fetch(j, &c->session, &copy);
 	}
 }
@@ -66,7 +98,7 @@ static void on_data(void *ctx, const struct response *r)
 	struct conn *c = ctx;
 
 	for (struct job *j = c->running.first; j; j = j->next) {
-		if (j->started && !j->finished && j->class->data)
+		if (listens(c, j) && j->class->data)
 			j->class->data(j, &c->session, r);
 	}
 }
@@ -135,43 +167,52 @@ const struct session_ops route_ops = {
 
 /* --- to the session --- */
 
-/* EXAMINE, for the first job that needs a mailbox. Nothing is in flight. */
-static int open_mailbox(struct conn *c, const struct job *j)
+/* For the first job that needs a mailbox. Nothing is in flight. */
+static void open_mailbox(struct conn *c, struct job *j)
 {
 	const struct call call = {.job = &c->opener, .kind = CALL_EXAMINE};
+	struct select_how how = {.with = SELECT_PLAIN};
 	struct session *s = &c->session;
-	struct command cmd;
-	char *name = strdup(j->mailbox);
+	int r;
 
-	if (!name)
-		return -ENOMEM;
-	free(s->mailbox);
-	s->mailbox = name;
-	s->box = (struct imap_mailbox){0};
-	c->opening = true;
-	session_begin(s, &cmd);
-	command_text(&cmd, "EXAMINE ");
-	command_mailbox(&cmd, name);
-	return session_send(s, &cmd, &call);
+	c->reopen = false;
+	if (j->class->open)
+		j->class->open(j, s, &how);
+	r = select_send(s, j->mailbox, j->class->writes, &how, &call);
+	if (r < 0) {
+		job_finish(j, r, NULL);
+		c->reopen = true; /* for the next one */
+	}
 }
 
 void route_begin(struct conn *c, struct job *j)
 {
 	struct session *s = &c->session;
-	bool is_open =
-		s->mailbox && j->mailbox && strcmp(s->mailbox, j->mailbox) == 0;
-	int r;
+	bool is_open = s->mailbox && j->mailbox &&
+		       strcmp(s->mailbox, j->mailbox) == 0 &&
+		       (s->writable || !j->class->writes);
 
-	if (!j->mailbox || (is_open && !c->opening && !j->class->fresh)) {
+	if (!j->mailbox || (is_open && !s->opening && !j->class->fresh)) {
 		j->started = true;
 		j->class->start(j, s);
-	} else if (!c->opening) {
-		r = open_mailbox(c, j);
-		if (r < 0) {
-			c->opening = false;
-			free(s->mailbox);
-			s->mailbox = NULL;
-			job_finish(j, r, NULL);
-		}
+	} else if (!s->opening) {
+		open_mailbox(c, j);
 	}
+}
+
+void route_reopen(struct conn *c)
+{
+	for (struct job *j = c->running.first; j; j = j->next) {
+		if (!c->reopen || conn_in_flight(c) > 0)
+			return;
+		if (is_waiting(j))
+			open_mailbox(c, j);
+	}
+	c->reopen = false;
+}
+
+void route_pump(struct conn *c, struct job *j)
+{
+	if (j->started || (j->class->eager && c->session.opening))
+		j->class->pump(j, &c->session);
 }

@@ -8,9 +8,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "imap/alive.h"
 #include "imap/lock.h"
 #include "imap/log.h"
 #include "imap/secret.h"
+#include "imap/select.h"
 
 /*
  * The connection's machine: commands go out, answers come in.
@@ -42,6 +44,9 @@ int session_init(struct session *s)
 	if (!s->in || !s->out)
 		return -ENOMEM;
 	quirks_init(&s->quirks);
+	net_set_patience(s->net, s->cfg->timeout_ms);
+	s->late_ms = ALIVE_LATE_MS;
+	s->probe_at_ms = CLOCK_NEVER;
 	return 0;
 }
 
@@ -78,8 +83,12 @@ void session_close(struct session *s)
 	s->body_sunk = false;
 	s->body_skip = false;
 	s->ended = false;
-	free(s->mailbox);
-	s->mailbox = NULL;
+	s->probe_ms = 0;
+	s->probe_at_ms = CLOCK_NEVER;
+	s->notify_lost = false;
+	select_forget(s);
+	s->settled_modseq = 0;
+	s->seen_modseq = 0;
 }
 
 int session_fail(struct session *s, int code, enum imap_fault fault,
@@ -164,16 +173,13 @@ int session_send(struct session *s, struct command *c, const struct call *call)
 		return r;
 	}
 
-	if (c->secret)
-		log_wire(s->name, '>', "(login)", 7);
-	else
-		log_wire(s->name, '>', c->bytes, c->n);
 	*slot = (struct slot){
 		.tag = ++s->last_tag,
 		.call = *call,
 		.cmd = *c,
+		.sent_ms = clock_now_ms(),
 	};
-	s->used_ms = clock_now_ms();
+	s->used_ms = slot->sent_ms;
 	if (s->n_slots++ == 0)
 		s->progress_ms = s->used_ms;
 	*c = (struct command){0};
@@ -181,11 +187,22 @@ int session_send(struct session *s, struct command *c, const struct call *call)
 }
 
 /* Up to where may this command's bytes go? */
-static size_t sendable(const struct slot *slot)
+static size_t sendable(const struct session *s, const struct slot *slot)
 {
 	if (slot->waits < slot->cmd.n_waits)
 		return slot->cmd.wait_at[slot->waits];
+	if (slot->idle && !s->idle_over)
+		return slot->cmd.wait_at[0];
 	return slot->cmd.n;
+}
+
+static void log_piece(const struct session *s, const struct slot *slot,
+		      size_t n)
+{
+	if (!slot->cmd.secret)
+		log_wire(s->name, '>', slot->cmd.bytes + slot->queued, n);
+	else if (slot->queued == 0)
+		log_wire(s->name, '>', "(login)", 7);
 }
 
 /* Move bytes of commands to `out`; stop at the first one that must wait. */
@@ -197,11 +214,13 @@ static void fill_out(struct session *s)
 	}
 	for (unsigned i = 0; i < s->n_slots; i++) {
 		struct slot *slot = &s->slots[i];
-		size_t n = sendable(slot) - slot->queued;
+		size_t n = sendable(s, slot) - slot->queued;
 		size_t room = SESSION_OUT_MAX - s->out_n;
 
 		if (n > room)
 			n = room;
+		if (n > 0)
+			log_piece(s, slot, n);
 		memcpy(s->out + s->out_n, slot->cmd.bytes + slot->queued, n);
 		s->out_n += n;
 		slot->queued += n;
@@ -289,7 +308,7 @@ static int read_in(struct session *s)
 			return 0;
 		if (n < 0)
 			return lost(s, n == -EPROTO ? -ENOTCONN : (int)n);
-		s->progress_ms = clock_now_ms();
+		alive_heard(s);
 		r = feed(s, (size_t)n);
 		if (r < 0)
 			return lost(s, r);
@@ -300,23 +319,17 @@ static int read_in(struct session *s)
 	return 0;
 }
 
-static int64_t dead_at(const struct session *s)
-{
-	if (s->n_slots == 0 && s->greeted)
-		return CLOCK_NEVER;
-	return s->progress_ms + s->cfg->timeout_ms;
-}
-
 int session_step(struct session *s, int64_t deadline_ms)
 {
-	int64_t dead = dead_at(s);
+	int64_t until_ms = alive_deadline(s);
 	unsigned ready;
 	int r = write_out(s);
 
 	if (r < 0)
 		return r;
-	ready = net_wait(s->net, s->out_sent < s->out_n,
-			 dead < deadline_ms ? dead : deadline_ms);
+	if (deadline_ms < until_ms)
+		until_ms = deadline_ms;
+	ready = net_wait(s->net, s->out_sent < s->out_n, until_ms);
 	if (ready & NET_READABLE) {
 		r = read_in(s);
 		if (r < 0)
@@ -325,7 +338,7 @@ int session_step(struct session *s, int64_t deadline_ms)
 	/* Some servers go on behind their BYE, for ever. */
 	if (s->ended)
 		return lost(s, -ENOTCONN);
-	return clock_now_ms() >= dead_at(s) ? session_fail_timeout(s) : 0;
+	return alive_check(s, until_ms, ready == NET_TIMEOUT);
 }
 
 void session_logout(struct session *s)

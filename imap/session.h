@@ -48,7 +48,14 @@ enum capability {
 	CAP_CONDSTORE = 1 << 15,
 	CAP_GMAIL = 1 << 16,
 	CAP_COMPRESS = 1 << 17, /* DEFLATE */
+	CAP_ENABLE = 1 << 18,
+	CAP_QRESYNC = 1 << 19,
+	CAP_IDLE = 1 << 20,
+	CAP_NOTIFY = 1 << 21,
 };
+
+/* What a mailbox is opened with, see imap/select.h. */
+enum select_with { SELECT_PLAIN, SELECT_CONDSTORE, SELECT_QRESYNC };
 
 /* A command in flight; the fields but `job` are its owner's business. */
 struct call {
@@ -65,7 +72,7 @@ struct session_ops {
 	void (*answer)(void *ctx, const struct call *call,
 		       const struct status *st);
 	void (*fetch)(void *ctx, struct fetch *f);
-	/* LIST, STATUS, SEARCH, ESEARCH. */
+	/* LIST, STATUS, SEARCH, ESEARCH, EXISTS, EXPUNGE, VANISHED. */
 	void (*data)(void *ctx, const struct response *r);
 	/* A body comes; negative: the rest of it is skipped. */
 	int (*body_begin)(void *ctx, const struct body_head *head,
@@ -83,8 +90,10 @@ struct slot {
 	unsigned tag;
 	struct call call;
 	struct command cmd;
-	size_t queued;  /* bytes of cmd that were moved to `out` */
+	size_t queued; /* bytes of cmd that were moved to `out` */
+	int64_t sent_ms;
 	unsigned waits; /* continuations that came */
+	bool idle;      /* IDLE: what follows its `+` waits for more, alive.h */
 };
 
 /* A tagged answer, kept for session_ask(). */
@@ -111,9 +120,17 @@ struct session {
 	struct quirks quirks;
 	char server[128];
 
-	/* The mailbox that is open, or being opened. */
+	/* The mailbox that is open, or being opened: select.c. */
 	char *mailbox;
+	bool writable; /* by SELECT */
+	bool opening;
+	enum select_with opening_with;
+	bool exists_said; /* box.messages counts, though it may be 0 */
+	bool strays;      /* while opening: rows before it was told */
 	struct imap_mailbox box;
+	uint64_t settled_modseq; /* it was HIGHESTMODSEQ for long; 0: none */
+	uint64_t seen_modseq;    /* it is to become that; 0: none */
+	int64_t seen_modseq_ms;
 	uint64_t body_size; /* about what a body has; 0: none has come yet */
 
 	struct slot slots[SESSION_SLOTS]; /* in the order of sending */
@@ -125,6 +142,11 @@ struct session {
 	size_t out_sent;
 
 	int64_t progress_ms; /* a byte came, or waiting began */
+	int64_t late_ms;     /* a wait that is so much too long was no wait */
+	int64_t probe_ms; /* so long may the next probe take; 0: none is due */
+	int64_t probe_at_ms; /* it is lost if no byte came by then */
+	bool idle_over;      /* IDLE is to be ended */
+	bool notify_lost;    /* the server does not notify any more */
 	int64_t used_ms;     /* the last command was sent */
 	bool greeted;
 	bool caps_fresh;   /* they came since this was set to false */
@@ -161,8 +183,9 @@ void session_logout(struct session *s);
 
 /*
  * Send, wait (until the deadline, a wake-up, or something came), dispatch.
- * Negative: the connection is lost, `s->why` says how: -ENOTCONN, -EPROTO, or
- * -ETIMEDOUT (commands in flight, and no byte for the account's time-out).
+ * Negative: the connection is lost, `s->why` says how: -ENOTCONN (also if a
+ * probe was not answered, see alive.h), -EPROTO, or -ETIMEDOUT (commands in
+ * flight, and no byte for the account's time-out).
  */
 MUST_CHECK int session_step(struct session *s, int64_t deadline_ms);
 

@@ -38,10 +38,12 @@ enum status_code {
 	CODE_HIGHESTMODSEQ, /* number */
 	CODE_INUSE,
 	CODE_LIMIT,
-	CODE_MODIFIED, /* set in words */
+	CODE_MESSAGELIMIT, /* number; more in words */
+	CODE_MODIFIED,     /* set in words */
 	CODE_NOMODSEQ,
 	CODE_NONEXISTENT,
 	CODE_NOPERM,
+	CODE_NOTIFICATIONOVERFLOW,
 	CODE_NOTSAVED,
 	CODE_OVERQUOTA,
 	CODE_PARSE,

@@ -1,143 +1,399 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "imap/listing.h"
+#include "imap/sync.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "imap/lock.h"
+#include "imap/log.h"
 
 /*
- * imap_sync(): what changed in a mailbox since a UIDNEXT, by comparing: the
- * flags of every old message that is still there, then everything new. Both
- * commands go out together, and the server answers them in that order.
+ * imap_sync(): what changed in a mailbox. Everything is asked in one flight
+ * with EXAMINE, since all of it names UIDs; what comes is believed when EXAMINE
+ * has said that they still mean the same messages (UIDVALIDITY).
  *
- * `n:*` with n above the greatest UID means the last message (RFC 9051
- * section 6.4.8), so rows below n are no news; and a server that refuses it
- * where its UIDNEXT says that there is nothing has answered the question. Rows
- * of both kinds may also come unasked, when somebody else changes flags; they
- * are true, so they are taken.
+ *   QRESYNC    EXAMINE m (QRESYNC (uidvalidity modseq 1:n-1)), whose answer
+ *              names what changed and what is gone
+ *   CONDSTORE  EXAMINE m (CONDSTORE)
+ *              UID FETCH 1:n-1 (UID FLAGS) (CHANGEDSINCE modseq)
+ *              UID SEARCH RETURN (ALL) UID 1:n-1
+ *   FLAGS      EXAMINE m
+ *              UID FETCH 1:n-1 (UID FLAGS)
+ *   and last   UID FETCH n:* of full rows, n being the UIDNEXT that is known
+ *
+ * The last one is sent though it is not known whether there is anything new:
+ * if there is, it is here a round trip earlier, which is why most syncs are
+ * made; if not, it costs one row. (`n:*` with n above the greatest UID means
+ * the last message, RFC 9051 section 6.4.8; and a server that refuses it where
+ * there is nothing has answered the question.)
+ *
+ * Only the third method needs no faith in the server's counting. So what looks
+ * odd in an answer of the others (no MODSEQ any more, or a smaller one than
+ * before; a refusal; a set that is none; a change that is not named) costs that
+ * answer only, and the next method down is used within the same job.
+ *
+ * A server may answer a part (MESSAGELIMIT, RFC 9738): the question is then
+ * asked of the two halves of its range.
  */
 
-enum { CALL_FLAGS = CALL_OWN, CALL_NEW };
+#define HALVED_MAX 4096
+/* Numbers of a SEARCH that are sure to fit into a line of the framer's. */
+#define SEARCH_MAX 500000u
 
-struct sync_job {
-	struct listing l;
-	uint32_t uidnext;
-	bool flags_due;
-	bool new_due;
-	bool unsure; /* a message came whose UID or flags cannot be told */
-};
+static void push(struct sync_job *j, enum sync_question what, uint32_t first,
+		 uint32_t last)
+{
+	if (j->n_asks == SYNC_ASKS_MAX) {
+		job_finish(&j->l.job, -EPROTO, NULL);
+		return;
+	}
+	j->ask[j->n_asks++] = (struct sync_ask){what, {first, last}};
+}
+
+/* Take back what was to be asked of the messages that are known. */
+static void drop_asks(struct sync_job *j)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < j->n_asks; i++) {
+		if (j->ask[i].what == SYNC_ASK_NEW)
+			j->ask[n++] = j->ask[i];
+	}
+	j->n_asks = n;
+}
+
+/* From now on this is how what is known is asked for. */
+static void use_method(struct sync_job *j, enum imap_sync_method method)
+{
+	uint32_t last = j->req.uidnext - 1;
+
+	j->method = method;
+	drop_asks(j);
+	if (last == 0)
+		return;
+	if (method == IMAP_SYNC_CONDSTORE) {
+		push(j, SYNC_ASK_PRESENT, 1, last);
+		push(j, SYNC_ASK_CHANGED, 1, last);
+	} else if (method == IMAP_SYNC_FLAGS) {
+		push(j, SYNC_ASK_FLAGS, 1, last);
+	}
+}
+
+void sync_fall_back(struct sync_job *j)
+{
+	if (j->method == IMAP_SYNC_FLAGS)
+		return;
+	log_debug("imap: sync of '%s': all flags are asked for",
+		  j->l.job.mailbox);
+	use_method(j, IMAP_SYNC_FLAGS);
+	j->given_up = true;
+	j->n_odd = 0;
+}
+
+static bool has_condstore(const struct session *s)
+{
+	return session_has(s, CAP_CONDSTORE) && !s->quirks.no_condstore;
+}
+
+static enum imap_sync_method choose(const struct sync_job *j,
+				    const struct session *s)
+{
+	if (j->req.plain || j->req.highestmodseq == 0 || j->req.uidnext == 1)
+		return IMAP_SYNC_FLAGS;
+	if (session_has(s, CAP_QRESYNC) && session_has(s, CAP_ENABLE) &&
+	    !s->quirks.no_qresync && j->req.uidvalidity > 0)
+		return IMAP_SYNC_QRESYNC;
+	if (has_condstore(s) &&
+	    (session_has(s, CAP_ESEARCH) || j->req.uidnext <= SEARCH_MAX))
+		return IMAP_SYNC_CONDSTORE;
+	return IMAP_SYNC_FLAGS;
+}
+
+static void sync_how(struct job *job, struct session *s, struct select_how *how)
+{
+	struct sync_job *j = (struct sync_job *)job;
+
+	j->n_asks = 0;
+	j->n_halved = 0;
+	j->search = 0;
+	j->n_incremental = 0;
+	j->given_up = false;
+	j->opened = false;
+	j->heard = false;
+	j->unsure = false;
+	j->withheld = false;
+	j->n_odd = 0;
+	push(j, SYNC_ASK_NEW, j->req.uidnext, UINT32_MAX);
+	use_method(j, choose(j, s));
+	if (j->method == IMAP_SYNC_QRESYNC)
+		how->with = SELECT_QRESYNC;
+	else if (has_condstore(s))
+		how->with = SELECT_CONDSTORE;
+	how->uidvalidity = j->req.uidvalidity;
+	how->uidnext = j->req.uidnext;
+	how->modseq = j->req.highestmodseq;
+}
+
+bool sync_open(struct sync_job *j, struct session *s)
+{
+	if (j->opened || j->l.job.finished)
+		return !j->l.job.finished;
+	j->opened = true;
+	if (!listing_opened(&j->l, s))
+		return false;
+	if (s->box.uidvalidity == j->req.uidvalidity)
+		return true;
+	job_finish(&j->l.job, -ESTALE, NULL);
+	return false;
+}
+
+/* The mailbox is open: is what is being asked going to be answered? */
+static void check_method(struct sync_job *j, struct session *s)
+{
+	const struct imap_mailbox *box = &s->box;
+
+	if (j->method == IMAP_SYNC_FLAGS)
+		return;
+	if (box->highestmodseq < j->req.highestmodseq)
+		sync_fall_back(j); /* or it has none any more */
+	else if (j->method != IMAP_SYNC_QRESYNC)
+		return;
+	else if (s->strays)
+		sync_fall_back(j);
+	else if (box->highestmodseq > j->req.highestmodseq && !j->heard &&
+		 box->uidnext <= j->req.uidnext)
+		use_method(j, IMAP_SYNC_CONDSTORE); /* what is it, then? */
+}
 
 static void start(struct job *job, struct session *s)
 {
 	struct sync_job *j = (struct sync_job *)job;
 
-	if (!listing_opened(&j->l, s))
+	if (!sync_open(j, s))
 		return;
-	j->flags_due = s->box.messages > 0 && j->uidnext > 1;
-	j->new_due = s->box.messages > 0;
+	check_method(j, s);
+	j->settled = select_settled(s, j->req.highestmodseq);
+	if (s->box.messages == 0)
+		j->n_asks = 0;
 }
 
-static void send_flags(struct sync_job *j, struct session *s)
+static bool is_incremental(int kind)
 {
-	const struct call call = {.job = &j->l.job, .kind = CALL_FLAGS};
+	return kind == SYNC_ASK_CHANGED || kind == SYNC_ASK_PRESENT;
+}
+
+static void ask(struct sync_job *j, struct session *s, const struct sync_ask *a)
+{
+	const struct call call = {
+		.job = &j->l.job,
+		.kind = (int)a->what,
+		.first = a->uids.first,
+		.last = a->uids.last,
+	};
 	struct command c;
 	int r;
 
 	session_begin(s, &c);
-	command_text(&c, "UID FETCH 1:%u (UID FLAGS)", j->uidnext - 1);
+	if (a->what == SYNC_ASK_PRESENT)
+		command_text(&c, "UID SEARCH %sUID %u:%u",
+			     session_has(s, CAP_ESEARCH) ? "RETURN (ALL) " : "",
+			     a->uids.first, a->uids.last);
+	else
+		command_text(&c, "UID FETCH %u:%u (UID FLAGS)", a->uids.first,
+			     a->uids.last);
+	if (a->what == SYNC_ASK_CHANGED)
+		command_text(&c, " (CHANGEDSINCE %llu)",
+			     (unsigned long long)j->req.highestmodseq);
 	r = session_send(s, &c, &call);
 	if (r < 0) {
 		job_finish(&j->l.job, r, NULL);
 		return;
 	}
 	j->l.in_flight++;
+	j->n_incremental += is_incremental((int)a->what);
+	if (a->what == SYNC_ASK_PRESENT) {
+		j->search = s->last_tag;
+		j->searched = false;
+	}
+}
+
+static void pump_asks(struct sync_job *j, struct session *s)
+{
+	/* Rows of two questions could not be told apart. */
+	if (j->given_up && (!j->l.job.started || j->n_incremental > 0))
+		return;
+	j->given_up = false;
+	while (j->n_asks > 0 && !j->l.job.finished && session_has_room(s)) {
+		struct sync_ask a = j->ask[j->n_asks - 1];
+
+		/* Of two searches in flight, which one does SEARCH answer? */
+		if (a.what == SYNC_ASK_PRESENT && j->search != 0)
+			return;
+		j->n_asks--;
+		if (a.what == SYNC_ASK_NEW)
+			(void)listing_send(&j->l, s, "UID FETCH", a.uids.first,
+					   a.uids.last, (int)a.what);
+		else
+			ask(j, s, &a);
+	}
+}
+
+static int up(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a;
+	uint32_t y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The flags of messages that had none, alone. */
+static void pump_odd(struct sync_job *j, struct session *s)
+{
+	const struct call call = {.job = &j->l.job, .kind = SYNC_ASK_ODD};
+	uint32_t uids[SYNC_ODD_MAX];
+	struct command c;
+	size_t n = 0;
+	int r;
+
+	if (j->n_odd == 0 || !session_has_room(s))
+		return;
+	for (unsigned i = 0; i < j->n_odd; i++) {
+		uids[n++] = j->odd[i].uid;
+		j->odd[i].asked = true;
+	}
+	qsort(uids, n, sizeof(*uids), up);
+	session_begin(s, &c);
+	command_text(&c, "UID FETCH ");
+	command_uids(&c, uids, n);
+	command_text(&c, " (UID FLAGS)");
+	r = session_send(s, &c, &call);
+	if (r < 0)
+		job_finish(&j->l.job, r, NULL);
+	else
+		j->l.in_flight++;
 }
 
 static void pump(struct job *job, struct session *s)
 {
 	struct sync_job *j = (struct sync_job *)job;
 
-	if (j->flags_due && session_has_room(s)) {
-		j->flags_due = false;
-		send_flags(j, s);
-	}
-	if (j->new_due && !j->flags_due && session_has_room(s)) {
-		j->new_due = false;
-		(void)listing_send(&j->l, s, "UID FETCH", j->uidnext,
-				   UINT32_MAX, CALL_NEW);
-	}
-	if (!j->new_due && !j->flags_due)
+	pump_asks(j, s);
+	if (j->n_asks == 0 && j->l.in_flight == 0)
+		pump_odd(j, s);
+	if (j->n_asks == 0)
 		listing_pump_again(&j->l, s);
-	if (!job->finished && j->l.in_flight == 0 && j->l.n_again == 0 &&
-	    !j->flags_due && !j->new_due) {
-		listing_flush(&j->l, &j->l.rows);
-		/* What has no row counts as gone: that must not be a guess. */
-		job_finish(job, j->unsure ? -EBADMSG : 0, NULL);
+	if (!job->started || job->finished || j->l.in_flight > 0 ||
+	    j->n_asks > 0 || j->n_odd > 0 || j->l.n_again > 0)
+		return;
+	listing_flush(&j->l, &j->l.rows);
+	/* What was not named counts as gone: that must not be a guess. */
+	job_finish(job, j->unsure ? -EBADMSG : 0, NULL);
+}
+
+/* Only a part of the range was looked at. */
+static void halve(struct sync_job *j, struct session *s,
+		  const struct call *call)
+{
+	enum sync_question what = (enum sync_question)call->kind;
+	uint32_t last = call->last;
+	uint32_t middle;
+
+	if (last == UINT32_MAX && s->box.uidnext > call->first)
+		last = s->box.uidnext - 1;
+	if (call->first >= last || ++j->n_halved > HALVED_MAX) {
+		job_finish(&j->l.job, -EPROTO, NULL);
+		return;
 	}
+	middle = call->first + (last - call->first) / 2;
+	push(j, what, middle + 1, call->last);
+	push(j, what, call->first, middle);
+}
+
+/* May there be nothing to be told, so that NO is an answer? */
+static bool is_empty(const struct sync_job *j, const struct session *s,
+		     int kind)
+{
+	if (s->box.messages == 0)
+		return true;
+	return kind == SYNC_ASK_NEW && s->box.uidnext > 0 &&
+	       s->box.uidnext <= j->req.uidnext;
+}
+
+static void refused(struct sync_job *j, struct session *s,
+		    const struct call *call, const struct status *st)
+{
+	if (session_errno(st) != -EIO)
+		job_refuse(&j->l.job, st);
+	else if (is_incremental(call->kind))
+		sync_fall_back(j);
+	else if (!is_empty(j, s, call->kind))
+		job_refuse(&j->l.job, st);
 }
 
 static void answer(struct job *job, struct session *s, const struct call *call,
 		   const struct status *st)
 {
 	struct sync_job *j = (struct sync_job *)job;
-	bool nothing_new = s->box.uidnext > 0 && s->box.uidnext <= j->uidnext;
+	bool found = call->kind != SYNC_ASK_PRESENT || j->searched;
 
 	j->l.in_flight--;
+	j->n_incremental -= is_incremental(call->kind);
+	if (call->kind == SYNC_ASK_PRESENT)
+		j->search = 0;
+	if (job->finished)
+		return;
 	if (call->kind == CALL_AGAIN)
 		listing_answer_again(&j->l, call);
-	else if (st->kind != STATUS_OK &&
-		 (call->kind != CALL_NEW || !nothing_new ||
-		  session_errno(st) != -EIO))
-		job_refuse(job, st);
+	else if (call->kind == SYNC_ASK_ODD)
+		sync_odd_answered(j, st->kind == STATUS_OK);
+	/* Of a question that was given up any answer will do. */
+	else if (j->given_up && is_incremental(call->kind))
+		return;
+	else if (st->kind != STATUS_OK)
+		refused(j, s, call, st);
+	else if (st->code == CODE_MESSAGELIMIT)
+		halve(j, s, call);
+	else if (!found)
+		sync_fall_back(j);
 	listing_flush(&j->l, &j->l.rows);
 }
 
-static void fetch(struct job *job, struct session *s, struct fetch *f)
+static void done(struct job *job)
 {
 	struct sync_job *j = (struct sync_job *)job;
-	struct mail_row *row = &f->row;
-	bool old = (row->has & ROW_UID) && row->uid < j->uidnext;
+	const struct imap_sync_end end = {
+		.method = j->method,
+		.highestmodseq =
+			j->withheld ? j->req.highestmodseq : j->settled,
+	};
 
-	(void)s;
-	if (!(row->has & ROW_UID) && f->damaged)
-		j->unsure = true;
-	/* It is there, and must not count as gone for want of its flags. */
-	if (old && !(row->has & ROW_FLAGS) &&
-	    (f->damaged || (row->has == ROW_UID && f->body == BODY_ABSENT)))
-		j->unsure = true;
-	if (old && (row->has & ROW_FLAGS)) {
-		row->has = ROW_UID | ROW_FLAGS;
-		for (unsigned i = 0; i < N_FIELDS; i++)
-			row->field[i] = NULL;
-	} else if (old || !listing_is_row(row)) {
-		return;
-	} else if ((row->has & ROW_FULL) != ROW_FULL) {
-		listing_again(&j->l, row);
-		return;
-	}
-	/* A window has rows of one kind only. */
-	if (j->l.rows.n > 0 &&
-	    ((j->l.rows.row[0].has ^ row->has) & ROW_SIZE) != 0)
-		listing_flush(&j->l, &j->l.rows);
-	listing_add(&j->l, &j->l.rows, row);
+	lock_assert_none();
+	j->ops.done(j->l.ctx, job->result, &job->why,
+		    job->result == 0 ? &end : NULL);
 }
 
 static const struct job_class sync_class = {
 	.name = "sync",
 	.fresh = true,
+	.eager = true,
+	.open = sync_how,
 	.start = start,
 	.pump = pump,
 	.answer = answer,
-	.fetch = fetch,
+	.fetch = sync_fetch,
+	.data = sync_data,
 	.repeat = listing_repeat,
-	.done = listing_done,
+	.done = done,
 	.free = listing_free,
 };
 
 /* NOLINTNEXTLINE(readability-function-size): the contract has seven. */
 int imap_sync(struct imap *im, const char *wire, enum imap_priority prio,
 	      const struct imap_sync_request *req,
-	      const struct imap_list_ops *ops, void *ctx, imap_job *ret)
+	      const struct imap_sync_ops *ops, void *ctx, imap_job *ret)
 {
+	const struct listing_ops heard = {ops->opened, ops->rows};
 	struct sync_job *j;
 	int r;
 
@@ -146,8 +402,9 @@ int imap_sync(struct imap *im, const char *wire, enum imap_priority prio,
 	j = calloc(1, sizeof(*j));
 	if (!j)
 		return -ENOMEM;
-	j->uidnext = req->uidnext;
-	r = listing_init(&j->l, &sync_class, wire, ops, ctx);
+	j->ops = *ops;
+	j->req = *req;
+	r = listing_init(&j->l, &sync_class, wire, &heard, ctx);
 	if (r < 0) {
 		listing_free(&j->l.job);
 		return r;

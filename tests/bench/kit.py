@@ -272,8 +272,9 @@ class Bench:
                        env={"HOME": folder}).seconds
             return pull, timed(then, mail / box)[0] if then else 0.0
 
-    def mount(self, port=None, cache=None):
-        """A fresh mount, started as a user does, idle when this returns."""
+    def mount(self, port=None, cache=None, wait=True):
+        """A fresh mount, started as a user does, idle when this returns,
+        unless nobody shall `wait` for that."""
         folder = tempfile.mkdtemp(dir=self.tmp)
         m = Mount(folder, self.server.url(port=port), background=True,
                   cafile=self.certs.ca, cache=cache)
@@ -281,7 +282,8 @@ class Bench:
         began = time.monotonic()
         m.start()
         m.start_seconds = time.monotonic() - began
-        settle(m)
+        if wait:
+            settle(m)
         return m
 
     def unmount(self, m):

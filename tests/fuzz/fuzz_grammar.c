@@ -6,6 +6,7 @@
 
 #include "imap/frame.h"
 #include "imap/grammar.h"
+#include "imap/set.h"
 #include "imap/status.h"
 
 /*
@@ -47,11 +48,47 @@ static void look_at_name(int result, struct mail_folder *f)
 	free(f->wire);
 }
 
+/* Every run costs a byte at least, whatever it names. */
+static void look_at_set(struct scan at)
+{
+	size_t left = (size_t)(at.end - at.p);
+	struct set_run run;
+	struct set set;
+
+	set_begin(&set, &at);
+	while (set_next(&set, &run) > 0) {
+		struct mail_range v = set_range(run);
+
+		assert(v.first > 0 && v.first <= v.last);
+		assert(set_count(run) == (uint64_t)v.last - v.first + 1);
+		assert(left-- > 0);
+	}
+	assert(set.at.p <= at.end);
+}
+
+static void look_at_search(const struct response *r)
+{
+	struct scan at = r->rest;
+	struct esearch e;
+	uint32_t v;
+
+	(void)grammar_search_max(r);
+	if (r->kind == RESPONSE_ESEARCH) {
+		if (grammar_esearch(r, &e))
+			look_at_set(e.all);
+		return;
+	}
+	while (grammar_search_next(&at, &v) > 0)
+		assert(v > 0);
+	assert(at.p <= at.end);
+}
+
 static int on_response(void *ctx, char *text, size_t n)
 {
 	struct response r;
 	struct status st;
 	struct mail_folder f;
+	bool earlier;
 
 	(void)ctx;
 	if (status_parse(text, n, &st))
@@ -64,7 +101,9 @@ static int on_response(void *ctx, char *text, size_t n)
 	else if (r.kind == RESPONSE_STATUS)
 		look_at_name(grammar_status(&r, &f), &f);
 	else if (r.kind == RESPONSE_SEARCH || r.kind == RESPONSE_ESEARCH)
-		(void)grammar_search_max(&r);
+		look_at_search(&r);
+	else if (r.kind == RESPONSE_VANISHED)
+		look_at_set(grammar_vanished(&r, &earlier));
 	return 0;
 }
 

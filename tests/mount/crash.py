@@ -11,12 +11,7 @@ import subprocess
 import time
 
 from imapfstest import *
-from imapfstest.letters import letter
-
-
-def numbered(m, folder="INBOX"):
-    return {int(re.search(r"_Letter-(\d+)_", name).group(1)):
-            m.path / folder / name for name in m.messages(folder)}
+from imapfstest.letters import letter, numbered
 
 
 def mail(count, size=None):

@@ -50,6 +50,28 @@ def test_scripted_server_satisfies_an_independent_client(env):
     assert server.count(rb"UID MOVE") == 1
 
 
+def test_tap_reads_the_line_hides_and_loses(env):
+    server = env.dovecot()
+    tap = env.tap(server, mask=["NOTIFY", "QRESYNC"])
+    client = Client(tap)
+    assert {"NOTIFY", "QRESYNC"}.isdisjoint(client.imap.capabilities)
+    assert "IDLE" in client.imap.capabilities
+    client.append("INBOX", b"Subject: NOTIFY\r\n\r\nCAPABILITY NOTIFY\r\n")
+    assert client.fetch("INBOX")[1].endswith(b"CAPABILITY NOTIFY\r\n")
+    assert tap.count(rb"APPEND") == 1 and tap.count(rb"UID FETCH") == 1
+    assert tap.first(rb"CAPABILITY NOTIFY") < time.monotonic()
+    assert tap.after_login().turns == 5, tap.commands()
+    tap.lose()
+    client.imap.sock.settimeout(1)
+    try:
+        client.imap.noop()
+    except (OSError, client.imap.error):
+        pass
+    else:
+        raise AssertionError("a lost connection answers")
+    assert Client(tap).uids("INBOX") == [1]
+
+
 @measure
 def test_connections_through_a_proxy_share_its_rate(env):
     letter = makemail.large(2_000_000)

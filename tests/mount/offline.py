@@ -4,14 +4,13 @@ not fails soon and with the right error, and everything resumes by itself."""
 
 import errno
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 
 from imapfstest import *
-from imapfstest.letters import letter
+from imapfstest.letters import letter, numbered
 
 BODY = rb"UID FETCH .*BODY\.PEEK\[\]"
 
@@ -27,12 +26,6 @@ def errno_of(call):
 def read_fails(path, *codes):
     code = errno_of(path.read_bytes)
     assert code in codes, f"{path}: {errno.errorcode.get(code, code)}"
-
-
-def numbered(m, folder="INBOX"):
-    """{n: path} of letter(n)."""
-    return {int(re.search(r"_Letter-(\d+)_", name).group(1)):
-            m.path / folder / name for name in m.messages(folder)}
 
 
 def mail(count, size=None):

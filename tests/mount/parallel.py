@@ -3,21 +3,15 @@
 waits for the network delays nobody who need not."""
 
 import os
-import re
 import subprocess
 import time
 from pathlib import Path
 
 from imapfstest import *
-from imapfstest.letters import letter
+from imapfstest.letters import letter, numbered
 
 BODY = rb"UID FETCH .*BODY\.PEEK\[\]"
 MB = 1 << 20
-
-
-def numbered(m, folder="INBOX"):
-    return {int(re.search(r"_Letter-(\d+)_", name).group(1)):
-            m.path / folder / name for name in m.messages(folder)}
 
 
 def sleeps_in_read(pid):

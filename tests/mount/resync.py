@@ -6,12 +6,7 @@ import os
 import re
 
 from imapfstest import *
-from imapfstest.letters import letter
-
-
-def numbered(m, folder="INBOX"):
-    return {int(re.search(r"_Letter-(\d+)_", name).group(1)):
-            m.path / folder / name for name in m.messages(folder)}
+from imapfstest.letters import letter, numbered
 
 
 def filled(env, count=5):
@@ -101,35 +96,12 @@ def test_new_uidvalidity_while_unmounted(env):
         assert os.getxattr(path, "user.imap.uidvalidity") == b"7777"
 
 
-class Watch:
-    """inotifywait on a folder; its lines as they come."""
-
-    def __init__(self, env, folder):
-        self.out = env.tmp / "events"
-        self.err = env.tmp / "inotify"
-        self.process = popen(
-            ["inotifywait", "-m", "-e", "create,delete,attrib", "--format",
-             "%e %f", str(folder)], stdout=self.out.open("wb"),
-            stderr=self.err.open("wb"))
-        env.keep(self)
-        wait_for(lambda: "established" in self.err.read_text(), 10,
-                 "the watch is set")
-
-    def events(self):
-        return [line.split(" ", 1)
-                for line in self.out.read_text().splitlines()]
-
-    def remove(self):
-        self.process.kill()
-        self.process.wait(5)
-
-
 def check_watched(env, server, uids, show):
     """Changes made elsewhere; show(m) makes them known to the mount."""
     m = env.mount(server)
     old = numbered(m)
     inodes = {n: os.stat(p).st_ino for n, p in old.items()}
-    watch = Watch(env, m.path / "INBOX")
+    watch = env.watch(m.path / "INBOX")
     held = open(old[0], "rb", buffering=0)
     assert held.read() == letter(0)
     change(server, uids)
@@ -137,15 +109,10 @@ def check_watched(env, server, uids, show):
     env.wait_for(lambda: not os.path.exists(old[0]), 10)
     paths = check_changed(m)
 
-    def seen(kind, name):
-        return any(kind in events.split(",") and name == file
-                   for events, file in watch.events())
     for kind, path in [("CREATE", paths[100]), ("DELETE", old[0]),
                        ("ATTRIB", paths[1]), ("ATTRIB", paths[2])]:
-        env.wait_for(lambda k=kind, p=path: seen(k, p.name), 10,
-                     f"{kind} {path.name}")
-    assert not seen("CREATE", paths[3].name)
-    assert len([1 for kind, _ in watch.events() if "CREATE" in kind]) == 1
+        assert watch.wait(kind, re.escape(path.name)) == path.name
+    assert watch.count("CREATE") == 1
 
     # The one that is gone is still open; its number is nobody else's.
     assert os.fstat(held.fileno()).st_ino == inodes[0]
@@ -182,7 +149,7 @@ def test_a_thousand_come_and_go_under_a_watch(env):
     server = env.script({b"INBOX": box})
     m = env.mount(server)
     assert len(m.messages()) == 1000
-    watch = Watch(env, m.path / "INBOX")
+    watch = env.watch(m.path / "INBOX")
     with server.lock:
         server.boxes[b"INBOX"] = Box([Msg(n, letter(n))
                                       for n in range(501, 1501)])
@@ -190,9 +157,9 @@ def test_a_thousand_come_and_go_under_a_watch(env):
     os.utime(m.path / "INBOX")
     env.wait_for(lambda: sorted(numbered(m)) == list(range(501, 1501)), 20)
 
-    def kinds(word):
-        return sum(word in kind for kind, _ in watch.events())
-    env.wait_for(lambda: kinds("CREATE") == kinds("DELETE") == 500, 10)
+    watch.wait("CREATE", times=500)
+    watch.wait("DELETE", times=500)
+    assert watch.count("CREATE") == watch.count("DELETE") == 500
 
 
 @deadline(150)

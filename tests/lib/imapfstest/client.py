@@ -141,9 +141,13 @@ class Client:
     def unseen(self, box):
         return self.status(box)["UNSEEN"]
 
+    def selectable(self):
+        """Names of the mailboxes that can hold messages, sorted."""
+        return sorted(name for name, flags in self.list().items()
+                      if not flags & {"\\Noselect", "\\NonExistent"})
+
     def unseen_all(self):
-        return {name: self.unseen(name) for name, flags in self.list().items()
-                if not flags & {"\\Noselect", "\\NonExistent"}}
+        return {name: self.unseen(name) for name in self.selectable()}
 
     def uids(self, box, criteria="ALL"):
         self.select(box)

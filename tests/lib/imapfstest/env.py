@@ -22,8 +22,10 @@ from .dovecot import Dovecot
 from .mount import Mount, StartFailed
 from .proxy import Proxy
 from .script import ScriptServer
+from .tap import Tap
 from .terminal import Terminal
 from .util import run, wait_for
+from .watch import Watch
 
 ERROR_LINE = re.compile(r"(?:^|\s|>)error: ")
 
@@ -108,6 +110,13 @@ class Env:
 
     def proxy(self, server, rtt=0, rate=0, port=None):
         return self.keep(Proxy(port or server.tls_port, rtt, rate))
+
+    def tap(self, target, mask=()):
+        """A line to `target` that can be read; see tap.py."""
+        return self.keep(Tap(target, self.certs.valid, mask))
+
+    def watch(self, folder, **kw):
+        return self.keep(Watch(folder, **kw))
 
     def mount_object(self, url, cafile=None, **kw):
         """A Mount that is not started. `url`: a server or a URL."""

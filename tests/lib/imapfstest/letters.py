@@ -5,6 +5,7 @@ letter(7) is the same bytes at every call; its name in a mount holds
 `Letter-7`. text() makes a body of a given length.
 """
 
+import re
 from email.utils import formatdate
 
 EPOCH = 1_700_000_000
@@ -37,3 +38,14 @@ def letter(n, size=None, subject=None, sender=None, message_id=None,
         return head + f"This is letter {n}.\r\n".encode()
     assert size > len(head)
     return head + text(size - len(head), n)
+
+
+def numbered(m, folder="INBOX"):
+    """{n: path} of the messages letter(n) in a folder of a mount."""
+    return {number(name): m.path / folder / name
+            for name in m.messages(folder)}
+
+
+def number(name):
+    """The n of letter(n), by its file name."""
+    return int(re.search(r"_Letter-(\d+)_", name).group(1))

@@ -260,7 +260,7 @@ static void a_removed_row_stays_dead_while_it_is_held(void **state)
 	assert_int_equal(box_hold(s->box, id), 0);
 	assert_int_equal(box_hold(s->box, id), 0);
 	assert_int_equal(box_held(s->box), 2);
-	box_doom(s->box, id);
+	assert_int_equal(box_doom(s->box, &id, 1, NULL), 0);
 	assert_int_equal(box_find_id(s->box, id, &m), 0);
 	assert_true(m.doomed);
 	assert_int_equal(box_remove(s->box, &id, 1), 0);

@@ -17,6 +17,7 @@ static void the_state_is_stored_with_its_rows(void **state)
 				 .low_uid = 9,
 				 .complete = true,
 				 .highestmodseq = 1ULL << 62,
+				 .messages = 4000000000u,
 				 .synced_at = 1700000001,
 				 .changed_at_ns = 1700000001000000002};
 	struct cache_state out;
@@ -31,12 +32,58 @@ static void the_state_is_stored_with_its_rows(void **state)
 	assert_int_equal(out.uidvalidity, in.uidvalidity);
 	assert_int_equal(out.highestmodseq, in.highestmodseq);
 	assert_int_equal(out.changed_at_ns, in.changed_at_ns);
+	assert_int_equal(out.messages, in.messages);
 	assert_true(out.complete);
 	in.complete = false;
 	assert_int_equal(box_set_state(s->box, &in), 0);
 	scene_reopen(s);
 	box_state(s->box, &out);
 	assert_false(out.complete);
+}
+
+static void states_come_with_the_folders(void **state)
+{
+	struct scene *s = *state;
+	struct cache_state in = {.uidvalidity = 3, .uidnext = 8, .messages = 7};
+	struct cache_folder *f;
+	size_t n;
+
+	scene_box(s);
+	assert_int_equal(box_set_state(s->box, &in), 0);
+	assert_int_equal(cache_load_folders(s->c, &f, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(f[0].state.uidvalidity, 3);
+	assert_int_equal(f[0].state.uidnext, 8);
+	assert_int_equal(f[0].state.messages, 7);
+	assert_false(f[0].kept);
+	free(f);
+}
+
+static void a_database_of_the_first_version_is_taken_over(void **state)
+{
+	struct scene *s = *state;
+	struct cache_folder *f;
+	struct cache_msg m;
+	uint64_t id;
+	size_t n;
+
+	scene_box(s);
+	id = scene_add(s, 5, "old.eml");
+	scene_close(s);
+	scene_sql(s, "DROP INDEX folders_kept; DROP INDEX blobs_read;"
+		     "ALTER TABLE folders DROP COLUMN kept;"
+		     "ALTER TABLE folders DROP COLUMN messages;"
+		     "PRAGMA user_version = 1");
+	scene_open(s);
+	assert_string_equal(s->report.set_aside, "");
+	assert_int_equal(cache_load_folders(s->c, &f, &n), 0);
+	assert_int_equal(n, 1);
+	assert_false(f[0].kept);
+	assert_int_equal(f[0].state.messages, 0);
+	free(f);
+	assert_int_equal(box_open(s->c, s->folder, &s->box), 0);
+	assert_int_equal(box_find_uid(s->box, 5, &m), 0);
+	assert_int_equal(m.id, id);
 }
 
 static void a_folder_has_one_box_at_a_time(void **state)
@@ -104,13 +151,12 @@ static void folders_come_back_ascending(void **state)
 #define T(name)                                                                \
 	cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 
-#define T(name)                                                                \
-	cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(the_state_is_stored_with_its_rows),
+		T(states_come_with_the_folders),
+		T(a_database_of_the_first_version_is_taken_over),
 		T(a_folder_has_one_box_at_a_time),
 		T(a_dropped_folder_takes_its_messages_along),
 		T(folders_come_back_ascending),

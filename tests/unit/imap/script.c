@@ -228,7 +228,8 @@ static bool play_step(struct player *p, const char *step)
 			note_failure(p->server, step + 3, "(the end)");
 			return false;
 		}
-		(void)sscanf(line, "%31s", p->tag);
+		if (strcmp(line, "DONE") != 0) /* it belongs to IDLE's tag */
+			(void)sscanf(line, "%31s", p->tag);
 		if (!strstr(line, step + 3))
 			note_failure(p->server, step + 3, line);
 		return true;

@@ -55,6 +55,9 @@ void server_stop(struct server *s);
 #define LOGIN                                                                  \
 	GREETING, "C: AUTHENTICATE PLAIN",                                     \
 		"S: $T OK [CAPABILITY IMAP4rev1 ESEARCH] in"
+#define LOGIN_WITH(caps)                                                       \
+	GREETING, "C: AUTHENTICATE PLAIN",                                     \
+		"S: $T OK [CAPABILITY IMAP4rev1 " caps "] in"
 #define EXAMINE(exists)                                                        \
 	"C: EXAMINE", "S: * " exists " EXISTS", "S: * OK [UIDVALIDITY 7] ok",  \
 		"S: * OK [UIDNEXT 100] ok", "S: $T OK [READ-ONLY] done"
@@ -83,14 +86,24 @@ struct seen {
 	size_t n_body;
 	struct mail_folder folder[16];
 	unsigned n_folders;
+	/*
+	 * Of a sync: what was told, in order, as
+	 * "open gone(3:4,7) rows(8) here(1:9) new(100,101)".
+	 */
+	char told[1024];
+	unsigned n_ranges;
+	struct imap_sync_end end;
+	bool has_end;
 	int result;
 	struct imap_error why;
 	bool done;
 };
 
 extern const struct imap_list_ops seen_list_ops;
+extern const struct imap_sync_ops seen_sync_ops;
 extern const struct imap_body_ops seen_body_ops;
 extern const struct imap_folders_ops seen_folders_ops;
+extern const struct imap_folders_request seen_no_status;
 
 /* Wait until the job is done, or fail the test. */
 void seen_wait(struct seen *s);
@@ -112,10 +125,11 @@ void account_free(struct imap *im);
 unsigned account_online(void);
 unsigned account_offline(void);
 
-/* Start a job on INBOX: the listing below a UID (0: all of it), what is new
- * since `uidnext`, bodies of a mailbox whose UIDVALIDITY is 7. */
+/* Start a job on INBOX: the listing below a UID (0: all of it), what changed
+ * of its messages below UID 100 since that HIGHESTMODSEQ (0: unknown), bodies
+ * of it; its UIDVALIDITY is 7. */
 void seen_list(struct imap *im, struct seen *seen, uint32_t below);
-void seen_sync(struct imap *im, struct seen *seen, uint32_t uidnext);
+void seen_sync(struct imap *im, struct seen *seen, uint64_t modseq);
 imap_job seen_fetch(struct imap *im, struct seen *seen, const uint32_t *uids,
 		    size_t n);
 

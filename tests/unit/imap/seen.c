@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -65,6 +67,92 @@ static void on_done(void *ctx, int result, const struct imap_error *why)
 {
 	finish(ctx, result, why);
 }
+
+/* --- what a sync tells --- */
+
+/* "word(a:b,c)", behind a blank; "open" alone. Mutex held. */
+static void note(struct seen *s, const char *word, const struct mail_range *v,
+		 size_t n)
+{
+	char text[sizeof(s->told)];
+	size_t at;
+
+	at = (size_t)snprintf(text, sizeof(text), "%s%s%s",
+			      s->told[0] ? " " : "", word, n > 0 ? "(" : "");
+	for (size_t i = 0; i < n && at < sizeof(text) - 32; i++) {
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%u",
+				       i > 0 ? "," : "", v[i].first);
+		if (v[i].last != v[i].first)
+			at += (size_t)snprintf(text + at, sizeof(text) - at,
+					       ":%u", v[i].last);
+	}
+	if (n > 0)
+		at += (size_t)snprintf(text + at, sizeof(text) - at, ")");
+	if (strlen(s->told) + at < sizeof(s->told))
+		strcat(s->told, text);
+}
+
+static int on_sync_opened(void *ctx, const struct imap_mailbox *box)
+{
+	struct seen *s = ctx;
+
+	pthread_mutex_lock(&seen_mutex);
+	note(s, "open", NULL, 0);
+	pthread_mutex_unlock(&seen_mutex);
+	return on_opened(ctx, box);
+}
+
+static int on_sync_rows(void *ctx, const struct mail_row *rows, size_t n)
+{
+	struct mail_range v[64];
+	struct seen *s = ctx;
+	bool is_new = n > 0 && (rows[0].has & ROW_SIZE);
+
+	for (size_t i = 0; i < n; i++) {
+		assert_true(is_new == ((rows[i].has & ROW_SIZE) != 0));
+		if (i < 64)
+			v[i] = (struct mail_range){rows[i].uid, rows[i].uid};
+	}
+	pthread_mutex_lock(&seen_mutex);
+	note(s, is_new ? "new" : "rows", v, n < 64 ? n : 64);
+	pthread_mutex_unlock(&seen_mutex);
+	return on_rows(ctx, rows, n);
+}
+
+static int on_ranges(struct seen *s, const char *word,
+		     const struct mail_range *v, size_t n)
+{
+	pthread_mutex_lock(&seen_mutex);
+	note(s, word, v, n);
+	s->n_ranges += (unsigned)n;
+	pthread_mutex_unlock(&seen_mutex);
+	return 0;
+}
+
+static int on_present(void *ctx, const struct mail_range *v, size_t n)
+{
+	return on_ranges(ctx, "here", v, n);
+}
+
+static int on_vanished(void *ctx, const struct mail_range *v, size_t n)
+{
+	return on_ranges(ctx, "gone", v, n);
+}
+
+static void on_synced(void *ctx, int result, const struct imap_error *why,
+		      const struct imap_sync_end *end)
+{
+	struct seen *s = ctx;
+
+	pthread_mutex_lock(&seen_mutex);
+	s->has_end = end != NULL;
+	if (end)
+		s->end = *end;
+	pthread_mutex_unlock(&seen_mutex);
+	finish(ctx, result, why);
+}
+
+/* --- bodies, folders --- */
 
 static int on_begin(void *ctx, uint32_t uid, uint64_t offset, uint64_t size)
 {
@@ -128,8 +216,11 @@ static void on_folders(void *ctx, int result, const struct mail_folder *folders,
 }
 
 const struct imap_list_ops seen_list_ops = {on_opened, on_rows, on_done};
+const struct imap_sync_ops seen_sync_ops = {on_sync_opened, on_sync_rows,
+					    on_present, on_vanished, on_synced};
 const struct imap_body_ops seen_body_ops = {on_begin, on_data, on_end, on_done};
 const struct imap_folders_ops seen_folders_ops = {on_folders};
+const struct imap_folders_request seen_no_status = {0};
 
 static void wait_for(struct seen *s, bool begun)
 {
@@ -267,13 +358,14 @@ void seen_list(struct imap *im, struct seen *seen, uint32_t below)
 			 0);
 }
 
-void seen_sync(struct imap *im, struct seen *seen, uint32_t uidnext)
+void seen_sync(struct imap *im, struct seen *seen, uint64_t modseq)
 {
-	const struct imap_sync_request req = {.uidnext = uidnext};
+	const struct imap_sync_request req = {
+		.uidvalidity = 7, .uidnext = 100, .highestmodseq = modseq};
 	imap_job job;
 
 	assert_int_equal(imap_sync(im, "INBOX", IMAP_PRIO_SYNC, &req,
-				   &seen_list_ops, seen, &job),
+				   &seen_sync_ops, seen, &job),
 			 0);
 }
 

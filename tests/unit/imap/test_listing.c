@@ -86,6 +86,24 @@ static void expunge_during_a_listing_loses_nobody(void **state)
 	assert_int_equal(seen.uid[1], 11);
 }
 
+/* The same, of a server on which QRESYNC was enabled. */
+static void vanished_during_a_listing_loses_nobody(void **state)
+{
+	struct seen seen = list_on(STEPS(
+		LOGIN_WITH("ENABLE QRESYNC"), "C: ENABLE", "S: $T OK done",
+		EXAMINE("102"), "C: FETCH 3:102 ", "S: " ROW("3", "12") ")",
+		"S: * VANISHED 10:11", "S: " ROW("100", "95") ")",
+		"S: $T NO not all", "C: FETCH 3:100 ",
+		"S: " ROW("100", "95") ")", "S: $T OK done", "C: FETCH 1:2 ",
+		"S: " ROW("1", "12") ")", "S: $T OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.uid[0], 95);
+	assert_int_equal(seen.uid[1], 12);
+}
+
 static void a_listing_goes_on_below_a_uid(void **state)
 {
 	struct server *s = SERVER(
@@ -165,6 +183,21 @@ static void a_refused_window_is_asked_for_in_halves(void **state)
 	assert_int_equal(seen.uid[0], 9);
 }
 
+static void half_a_window_is_asked_for_in_halves(void **state)
+{
+	struct seen seen = list_on(STEPS(
+		LOGIN, EXAMINE("2"), "C: FETCH 1:2 ", "S: " ROW("2", "9") ")",
+		"S: $T OK [MESSAGELIMIT 1 9] x", "C: A4 FETCH 2 ",
+		"C: A5 FETCH 1 ", "S: " ROW("2", "9") ")", "S: A4 OK done",
+		"S: " ROW("1", "8") ")", "S: A5 OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.uid[0], 9);
+	assert_int_equal(seen.uid[1], 8);
+}
+
 static void a_mailbox_that_is_not_there_is_enoent(void **state)
 {
 	struct seen seen = list_on(
@@ -195,60 +228,6 @@ static void opened_may_stop_a_job(void **state)
 	assert_int_equal(seen.result, -ESTALE);
 }
 
-static void sync_tells_old_flags_and_then_new_rows(void **state)
-{
-	struct server *s = SERVER(
-		STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 1:9 (UID FLAGS)",
-		      "C: UID FETCH 10:* (UID FLAGS RFC822.SIZE",
-		      "S: * 1 FETCH (FLAGS (\\Seen a%b) UID 4)",
-		      "S: * 3 FETCH (FLAGS ())", "S: A3 OK done",
-		      "S: " ROW("1", "4") ")", "S: " ROW("3", "12") ")",
-		      "S: A4 OK done"));
-	struct imap *im = account_connected(s, 1);
-	struct seen seen = {0};
-
-	(void)state;
-	seen_sync(im, &seen, 10);
-	seen_wait(&seen);
-	account_end(im, s);
-	assert_int_equal(seen.result, 0);
-	assert_int_equal(seen.uid[0], 4);
-	for (unsigned i = 0; i + 1 < seen.n; i++)
-		assert_int_equal(seen.has[i], ROW_UID | ROW_FLAGS);
-	assert_int_equal(seen.uid[seen.n - 1], 12);
-	assert_true((seen.has[seen.n - 1] & ROW_FIELDS) != 0);
-}
-
-static void sync_does_not_guess_who_is_gone(void **state)
-{
-	struct server *s = SERVER(
-		STEPS(LOGIN, EXAMINE("1"), "C: UID FETCH 1:9 (UID FLAGS)",
-		      "C: UID FETCH 10:*", "S: * 1 FETCH (FLAGS () UID x)",
-		      "S: A3 OK done", "S: A4 OK done"));
-	struct imap *im = account_connected(s, 1);
-	struct seen seen = {0};
-
-	(void)state;
-	seen_sync(im, &seen, 10);
-	seen_wait(&seen);
-	account_end(im, s);
-	assert_int_equal(seen.result, -EBADMSG);
-}
-
-static void sync_of_an_empty_mailbox_asks_nothing(void **state)
-{
-	struct server *s = SERVER(STEPS(LOGIN, EXAMINE("0"), "H:"));
-	struct imap *im = account_connected(s, 1);
-	struct seen seen = {0};
-
-	(void)state;
-	seen_sync(im, &seen, 10);
-	seen_wait(&seen);
-	account_end(im, s);
-	assert_int_equal(seen.result, 0);
-	assert_int_equal(seen.n, 0);
-}
-
 static void folders_come_with_status_or_plain(void **state)
 {
 	struct server *s = SERVER(STEPS(
@@ -270,7 +249,8 @@ static void folders_come_with_status_or_plain(void **state)
 
 	(void)state;
 	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
-					   &seen_folders_ops, &seen, &job),
+					   &seen_no_status, &seen_folders_ops,
+					   &seen, &job),
 			 0);
 	seen_wait(&seen);
 	account_end(im, s);
@@ -291,16 +271,15 @@ int main(void)
 		cmocka_unit_test(
 			later_windows_answered_first_are_handed_on_in_order),
 		cmocka_unit_test(expunge_during_a_listing_loses_nobody),
+		cmocka_unit_test(vanished_during_a_listing_loses_nobody),
 		cmocka_unit_test(a_listing_goes_on_below_a_uid),
 		cmocka_unit_test(a_bad_row_is_asked_for_once_more),
 		cmocka_unit_test(a_row_that_stays_bad_is_left_out),
 		cmocka_unit_test(a_row_without_uid_is_asked_for_by_number),
 		cmocka_unit_test(a_refused_window_is_asked_for_in_halves),
+		cmocka_unit_test(half_a_window_is_asked_for_in_halves),
 		cmocka_unit_test(a_mailbox_that_is_not_there_is_enoent),
 		cmocka_unit_test(opened_may_stop_a_job),
-		cmocka_unit_test(sync_tells_old_flags_and_then_new_rows),
-		cmocka_unit_test(sync_does_not_guess_who_is_gone),
-		cmocka_unit_test(sync_of_an_empty_mailbox_asks_nothing),
 		cmocka_unit_test(folders_come_with_status_or_plain),
 	};
 

@@ -214,7 +214,8 @@ static void compression_is_agreed_to_in_one_flight_with_id(void **state)
 	imap_get_state(im, &st);
 	assert_true(st.conn[0].compressed);
 	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
-					   &seen_folders_ops, &seen, &job),
+					   &seen_no_status, &seen_folders_ops,
+					   &seen, &job),
 			 0);
 	seen_wait(&seen);
 	assert_int_equal(seen.result, 0);
@@ -241,7 +242,8 @@ static void a_near_server_is_not_asked_to_compress(void **state)
 	imap_get_state(im, &st);
 	assert_false(st.conn[0].compressed);
 	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
-					   &seen_folders_ops, &seen, &job),
+					   &seen_no_status, &seen_folders_ops,
+					   &seen, &job),
 			 0);
 	seen_wait(&seen);
 	assert_int_equal(seen.result, 0);
@@ -268,9 +270,9 @@ static void a_server_that_refuses_to_compress_is_served_in_clear(void **state)
 
 		imap_get_state(im, &st);
 		assert_false(st.conn[0].compressed);
-		assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
-						   &seen_folders_ops, &seen,
-						   &job),
+		assert_int_equal(imap_list_folders(
+					 im, IMAP_PRIO_LISTING, &seen_no_status,
+					 &seen_folders_ops, &seen, &job),
 				 0);
 		seen_wait(&seen);
 		assert_int_equal(seen.result, 0);
@@ -305,7 +307,8 @@ static void listing_ends(const char *step, int result, const char *words)
 	imap_job job;
 
 	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
-					   &seen_folders_ops, &seen, &job),
+					   &seen_no_status, &seen_folders_ops,
+					   &seen, &job),
 			 0);
 	seen_wait(&seen);
 	imap_get_state(im, &st);

@@ -72,6 +72,8 @@ static void other_lines_are_no_status(void **state)
 static void codes_carry_their_arguments(void **state)
 {
 	(void)state;
+	expect("a1 OK [MESSAGELIMIT 1000 23221] part\r\n", "a1", STATUS_OK,
+	       CODE_MESSAGELIMIT, 1000, "<23221> <part>");
 	expect("* OK [UIDNEXT 4294967295] x\r\n", "*", STATUS_OK, CODE_UIDNEXT,
 	       4294967295u, "<> <x>");
 	expect("* OK [uidvalidity 7]\r\n", "*", STATUS_OK, CODE_UIDVALIDITY, 7,

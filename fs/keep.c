@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/keep.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/folder.h"
+#include "fs/offline.h"
+#include "imap/log.h"
+#include "imap/names.h"
+
+/*
+ * The thread, and those who have it work. A folder that is due is in a list of
+ * the lock's; it leaves that before it is looked at, so whoever finds it due
+ * once more puts it in again and nothing is lost.
+ *
+ * Callbacks of the watch and of LIST run on connections' threads: those of the
+ * watch mark folders and wake the thread; those of LIST change the tree.
+ */
+
+/* An account that was listed once can be mounted without its server. */
+#define KEY_LISTED "folders-listed"
+
+struct keep {
+	struct fs *fs;
+	char *watched; /* wire name; set by keep_watch() */
+	pthread_t thread;
+
+	struct lock lock; /* RANK_KEEP, guards what follows */
+	struct lock_cond cond;
+	struct folder *due;
+	unsigned n_running; /* syncs that the thread has begun */
+	bool list_running;
+	bool list_again; /* once more, when that has come */
+	bool list_came;  /* one that was asked for has, with ... */
+	int list_result; /* ... this */
+	bool listed;
+	int64_t list_asked_ms;
+	int64_t poll_ms;
+	int64_t offline_ms; /* when offline_run() is due */
+	bool stopping;
+};
+
+/* --- what is due --- */
+
+static void make_due(struct keep *k, struct folder *f, int64_t not_before_ms)
+{
+	int64_t at_ms = folder_due_ms(f);
+
+	if (at_ms == CLOCK_NEVER)
+		return;
+	lock_take(&k->lock);
+	if (!f->due && !k->stopping) {
+		f->due = true;
+		f->due_ms = at_ms > not_before_ms ? at_ms : not_before_ms;
+		f->next_due = k->due;
+		k->due = f;
+		lock_cond_wake_all(&k->cond);
+	}
+	lock_drop(&k->lock);
+}
+
+/* A folder whose time has come, out of the list; NULL: none. */
+static struct folder *take_due_locked(struct keep *k, int64_t now,
+				      int64_t *deadline) REQUIRES(k->lock)
+{
+	for (struct folder **at = &k->due; *at; at = &(*at)->next_due) {
+		struct folder *f = *at;
+
+		if (f->due_ms > now) {
+			if (f->due_ms < *deadline)
+				*deadline = f->due_ms;
+			continue;
+		}
+		if (k->n_running >= KEEP_SYNCS)
+			return NULL;
+		*at = f->next_due;
+		f->due = false;
+		f->in_background = true;
+		k->n_running++;
+		return f;
+	}
+	return NULL;
+}
+
+static void ended_locked(struct keep *k, struct folder *f) REQUIRES(k->lock)
+{
+	if (!f->in_background)
+		return;
+	f->in_background = false;
+	k->n_running--;
+	lock_cond_wake_all(&k->cond);
+}
+
+void keep_job_ended(struct fs *fs, struct folder *f, int result)
+{
+	struct keep *k = fs->keep;
+
+	lock_take(&k->lock);
+	ended_locked(k, f);
+	lock_drop(&k->lock);
+	if (result == 0) {
+		make_due(k, f, clock_now_ms() + KEEP_GAP_MS);
+	} else if (result == -ENOENT && !f->gone) {
+		/* It is not there any more: what is? */
+		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
+	}
+}
+
+void keep_replays_ended(struct fs *fs, struct folder *f)
+{
+	make_due(fs->keep, f, 0);
+}
+
+void keep_note_used(struct fs *fs, struct folder *f)
+{
+	make_due(fs->keep, f, 0);
+}
+
+void keep_offline_due(struct fs *fs)
+{
+	struct keep *k = fs->keep;
+
+	lock_take(&k->lock);
+	k->offline_ms = 0;
+	lock_cond_wake_all(&k->cond);
+	lock_drop(&k->lock);
+}
+
+/* --- the folders --- */
+
+static void hear_all(struct fs *fs, const struct mail_folder *v, size_t n,
+		     int64_t asked_ms)
+{
+	struct folder *f;
+
+	for (size_t i = 0; i < n; i++) {
+		f = tree_by_wire(fs->tree, v[i].wire);
+		if (!f)
+			continue;
+		folder_hear_status(f, &v[i], asked_ms);
+		make_due(fs->keep, f, 0);
+	}
+}
+
+static void list_done(void *ctx, int result, const struct mail_folder *v,
+		      size_t n)
+{
+	struct keep *k = ctx;
+	struct fs *fs = k->fs;
+	int64_t asked_ms;
+	bool again;
+
+	lock_take(&k->lock);
+	asked_ms = k->list_asked_ms;
+	lock_drop(&k->lock);
+	if (result == 0)
+		result = tree_apply(fs->tree, v, n);
+	if (result == 0) {
+		hear_all(fs, v, n, asked_ms);
+		if (cache_set_value(fs->cache, KEY_LISTED, "1") != 0)
+			log_warn("keep: cannot note that the folders are "
+				 "known");
+	} else if (result != -ECANCELED) {
+		log_warn("keep: the list of folders did not come: %s",
+			 strerrordesc_np(-result));
+	}
+
+	lock_take(&k->lock);
+	k->list_running = false;
+	k->list_came = true;
+	k->list_result = result;
+	k->listed |= result == 0;
+	k->poll_ms = clock_now_ms() + KEEP_POLL_MS;
+	again = k->list_again && result == 0;
+	k->list_again = false;
+	lock_cond_wake_all(&k->cond);
+	lock_drop(&k->lock);
+	if (again)
+		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
+}
+
+static const struct imap_folders_ops list_ops = {list_done};
+
+/* Folders that somebody has entered, or that are kept: their wire names. */
+static const char **entered_wires(struct fs *fs, size_t *ret_n)
+{
+	const char **wires = NULL;
+	struct folder **v;
+	size_t n, used = 0;
+
+	*ret_n = 0;
+	if (!fs->serving || tree_all(fs->tree, &v, &n) != 0)
+		return NULL;
+	wires = calloc(n + 1, sizeof(*wires));
+	for (size_t i = 0; wires && i < n; i++)
+		if (folder_is_entered(v[i]))
+			wires[used++] = v[i]->wire;
+	free(v);
+	*ret_n = wires ? used : 0;
+	return wires;
+}
+
+int keep_ask_folders(struct fs *fs, enum imap_priority prio)
+{
+	struct keep *k = fs->keep;
+	struct imap_folders_request req = {0};
+	const char **wires;
+	bool running;
+	imap_job job;
+	int r;
+
+	if (fs->stopping)
+		return -ECANCELED;
+	lock_take(&k->lock);
+	running = k->list_running;
+	k->list_again = running;
+	if (!running) {
+		k->list_running = true;
+		k->list_came = false;
+		k->list_asked_ms = clock_now_ms();
+	}
+	lock_drop(&k->lock);
+	if (running)
+		return 0;
+
+	/* Without memory for it: without their STATUS. */
+	wires = entered_wires(fs, &req.n_status_of);
+	req.status_of = wires;
+	r = imap_list_folders(fs->imap, prio, &req, &list_ops, k, &job);
+	free(wires);
+	if (r != 0) {
+		lock_take(&k->lock);
+		k->list_running = false;
+		lock_drop(&k->lock);
+		log_debug("keep: cannot ask for the folders: %s",
+			  strerrordesc_np(-r));
+	}
+	return r;
+}
+
+int keep_wait_folders(struct fs *fs)
+{
+	struct keep *k = fs->keep;
+	int r;
+
+	lock_take(&k->lock);
+	while (!k->list_came)
+		(void)lock_cond_wait(&k->cond, &k->lock, CLOCK_NEVER);
+	r = k->list_result;
+	lock_drop(&k->lock);
+	return r;
+}
+
+bool keep_has_folders(struct fs *fs)
+{
+	struct keep *k = fs->keep;
+	bool listed;
+
+	lock_take(&k->lock);
+	listed = k->listed;
+	lock_drop(&k->lock);
+	return listed;
+}
+
+bool keep_is_known(struct fs *fs)
+{
+	char *value = NULL;
+	bool known = cache_get_value(fs->cache, KEY_LISTED, &value) == 0;
+
+	free(value);
+	return known;
+}
+
+void keep_online(struct fs *fs)
+{
+	(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
+	keep_offline_due(fs);
+}
+
+/* --- the watch --- */
+
+static void watch_moved(void *ctx, const char *wire)
+{
+	struct keep *k = ctx;
+	struct folder *f = tree_by_wire(k->fs->tree, wire);
+
+	if (!f)
+		return;
+	folder_note_moved(f, clock_now_ms());
+	make_due(k, f, 0);
+}
+
+static void watch_folders(void *ctx)
+{
+	struct keep *k = ctx;
+
+	(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
+}
+
+static const struct imap_watch_ops watch_ops = {watch_moved, watch_folders};
+
+int keep_watch(struct fs *fs)
+{
+	const char *mailbox = fs->account->mailbox;
+	struct keep *k = fs->keep;
+	int r = 0;
+
+	if (mailbox && strcasecmp(mailbox, "INBOX") != 0)
+		r = utf7_encode(mailbox, &k->watched);
+	else
+		k->watched = strdup("INBOX");
+	if (r == 0 && !k->watched)
+		r = -ENOMEM;
+	return r == 0 ? imap_watch(fs->imap, k->watched, &watch_ops, k) : r;
+}
+
+bool keep_is_inbox(const struct fs *fs, const struct folder *f)
+{
+	return fs->keep->watched && strcmp(f->wire, fs->keep->watched) == 0;
+}
+
+enum imap_watched keep_watched(const struct fs *fs, const struct folder *f,
+			       int64_t *ret_since_ms)
+{
+	return imap_watched(fs->imap, f->wire, ret_since_ms);
+}
+
+int64_t keep_interval_ms(const struct fs *fs)
+{
+	return fs->account->is_google ? KEEP_ENTER_GOOGLE_MS : KEEP_ENTER_MS;
+}
+
+/* --- the thread --- */
+
+static bool anything_is_used(struct fs *fs)
+{
+	struct folder **v;
+	bool used = false;
+	size_t n;
+
+	if (tree_all(fs->tree, &v, &n) != 0)
+		return false;
+	for (size_t i = 0; i < n && !used; i++)
+		used = folder_is_used(v[i]);
+	free(v);
+	return used;
+}
+
+static void poll_folders(struct keep *k, int64_t now)
+{
+	bool used = k->fs->online && anything_is_used(k->fs);
+
+	lock_take(&k->lock);
+	k->poll_ms = now + KEEP_POLL_MS;
+	lock_drop(&k->lock);
+	if (used)
+		(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
+}
+
+static void run_offline(struct keep *k, int64_t now)
+{
+	int64_t next;
+
+	lock_take(&k->lock);
+	k->offline_ms = CLOCK_NEVER;
+	lock_drop(&k->lock);
+	next = offline_run(k->fs, now);
+	lock_take(&k->lock);
+	if (next < k->offline_ms)
+		k->offline_ms = next;
+	lock_drop(&k->lock);
+}
+
+static void catch_up(struct keep *k, struct folder *f)
+{
+	int r = folder_catch_up(k->fs, f);
+
+	if (r > 0)
+		return; /* begun; keep_job_ended() will be called */
+	if (r != 0 && r != -EAGAIN)
+		log_debug("keep: cannot ask for '%s': %s", f->path,
+			  strerrordesc_np(-r));
+	lock_take(&k->lock);
+	ended_locked(k, f);
+	lock_drop(&k->lock);
+}
+
+enum work { WORK_STOP, WORK_FOLDER, WORK_POLL, WORK_OFFLINE };
+
+static enum work wait_for_work(struct keep *k, int64_t *now,
+			       struct folder **ret_f)
+{
+	enum work work = WORK_STOP;
+	int64_t deadline;
+
+	lock_take(&k->lock);
+	for (;;) {
+		*now = clock_now_ms();
+		deadline =
+			k->poll_ms < k->offline_ms ? k->poll_ms : k->offline_ms;
+		if (k->stopping)
+			break;
+		*ret_f = take_due_locked(k, *now, &deadline);
+		work = *ret_f                  ? WORK_FOLDER
+		       : k->poll_ms <= *now    ? WORK_POLL
+		       : k->offline_ms <= *now ? WORK_OFFLINE
+					       : WORK_STOP;
+		if (work != WORK_STOP)
+			break;
+		(void)lock_cond_wait(&k->cond, &k->lock, deadline);
+	}
+	lock_drop(&k->lock);
+	return work;
+}
+
+static void *keep_thread(void *arg)
+{
+	struct keep *k = arg;
+	struct folder *f;
+	int64_t now;
+
+	pthread_setname_np(pthread_self(), "keep");
+	for (;;) {
+		switch (wait_for_work(k, &now, &f)) {
+		case WORK_STOP:
+			return NULL;
+		case WORK_FOLDER:
+			catch_up(k, f);
+			break;
+		case WORK_POLL:
+			poll_folders(k, now);
+			break;
+		case WORK_OFFLINE:
+			run_offline(k, now);
+			break;
+		}
+	}
+}
+
+int keep_new(struct fs *fs, struct keep **ret)
+{
+	struct keep *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return -ENOMEM;
+
+	k->fs = fs;
+	lock_init(&k->lock, RANK_KEEP);
+	lock_cond_init(&k->cond);
+	k->poll_ms = CLOCK_NEVER; /* the first LIST sets it */
+	k->offline_ms = CLOCK_NEVER;
+	if (pthread_create(&k->thread, NULL, keep_thread, k) != 0) {
+		lock_cond_finish(&k->cond);
+		lock_finish(&k->lock);
+		free(k);
+		return -EAGAIN;
+	}
+	*ret = k;
+	return 0;
+}
+
+void keep_stop(struct keep *k)
+{
+	lock_take(&k->lock);
+	k->stopping = true;
+	lock_cond_wake_all(&k->cond);
+	lock_drop(&k->lock);
+	pthread_join(k->thread, NULL);
+}
+
+void keep_free(struct keep *k)
+{
+	if (!k)
+		return;
+	lock_cond_finish(&k->cond);
+	lock_finish(&k->lock);
+	free(k->watched);
+	free(k);
+}

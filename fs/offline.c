@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/offline_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fs/ahead_private.h"
+#include "fs/folder.h"
+#include "fs/keep.h"
+#include "imap/log.h"
+
+/*
+ * One `struct kept` a folder, made when its first body is looked for. Which
+ * bodies are missing is asked of the cache once, and again when something has
+ * come (`look`); the list is then worked off. What could not be fetched is
+ * skipped, for one bad message must not stop a folder, and looked for again
+ * OFFLINE_RETRY_MS later.
+ *
+ * The sets are those of the read-ahead (ahead_set.c): who reads a message of
+ * one waits for that set, and nothing is fetched twice.
+ */
+
+#define IN_FLIGHT 2    /* sets, or large bodies */
+#define FAILURES_MAX 3 /* in a row, before nothing is asked for a while */
+#define SOON_MS 10000
+
+struct kept {
+	struct kept *next;
+	struct folder *f;
+
+	/* The thread's own. */
+	uint64_t *ids; /* of messages without a body, newest first */
+	size_t n, at;
+	int64_t retry_ms; /* look again for what failed; 0: nothing did */
+
+	/* offline.lock: */
+	bool look;   /* find out what is missing */
+	bool failed; /* some could not be fetched */
+	uint64_t missing;
+};
+
+struct offline {
+	struct lock lock; /* RANK_OFFLINE, guards what follows */
+	struct kept *kept;
+	unsigned in_flight;
+	unsigned n_failures; /* in a row */
+	int64_t retry_ms;    /* nothing is asked before; 0: at once */
+	const char *why;     /* it is waited for; "" */
+};
+
+static struct kept *find_locked(struct offline *o, const struct folder *f)
+	REQUIRES(o->lock)
+{
+	struct kept *k = o->kept;
+
+	while (k && k->f != f)
+		k = k->next;
+	return k;
+}
+
+/* --- what has ended --- */
+
+static void wait_locked(struct offline *o, const char *why, int64_t ms)
+	REQUIRES(o->lock)
+{
+	if (o->why[0] == '\0' && why[0] != '\0')
+		log_warn("offline: no more bodies are fetched for a while: %s",
+			 why);
+	o->why = why;
+	o->retry_ms = clock_now_ms() + ms;
+}
+
+/* What follows from how the last question ended? */
+static void judge_locked(struct offline *o, int result) REQUIRES(o->lock)
+{
+	o->n_failures = result == 0 ? 0 : o->n_failures + 1;
+	if (result == -ENOSPC)
+		wait_locked(o, "the disk is full", OFFLINE_RETRY_MS);
+	else if (result == -EDQUOT)
+		wait_locked(o, "the server says that a limit is reached",
+			    OFFLINE_RETRY_MS);
+	else if (result == -ENOTCONN)
+		wait_locked(o, "", SOON_MS);
+	else if (o->n_failures >= FAILURES_MAX)
+		wait_locked(o, "the server does not give them",
+			    OFFLINE_RETRY_MS);
+}
+
+void offline_ended(struct fs *fs, struct folder *f, size_t n, int result)
+{
+	struct offline *o = fs->offline;
+	struct kept *k;
+
+	lock_take(&o->lock);
+	o->in_flight--;
+	k = find_locked(o, f);
+	if (k) {
+		k->missing -= n < k->missing ? n : k->missing;
+		k->failed |= result != 0;
+		/* Cut off, or of other UIDs: it is looked at again. */
+		k->look |= result == -ENOTCONN || result == -ESTALE;
+	}
+	judge_locked(o, result);
+	lock_drop(&o->lock);
+	if (result == -ESTALE)
+		folder_resync(fs, f);
+	if (result != -ECANCELED)
+		keep_offline_due(fs);
+}
+
+static void set_ended(struct ahead_set *set, int result)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->n; i++)
+		n += set->item[i].here;
+	offline_ended(set->fs, set->f, n, result);
+}
+
+/* --- what is missing --- */
+
+/* Every folder that is kept has a struct, the others have none. */
+static void renew_list(struct fs *fs, struct offline *o)
+{
+	struct folder **v;
+	struct kept *k, **at;
+	size_t n;
+
+	if (tree_all(fs->tree, &v, &n) != 0)
+		return;
+	lock_take(&o->lock);
+	for (at = &o->kept; (k = *at) != NULL;) {
+		if (k->f->kept && !k->f->gone) {
+			at = &k->next;
+			continue;
+		}
+		*at = k->next;
+		free(k->ids);
+		free(k);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i]->kept || find_locked(o, v[i]))
+			continue;
+		k = calloc(1, sizeof(*k));
+		if (!k)
+			break;
+		k->f = v[i];
+		k->look = true;
+		k->next = o->kept;
+		o->kept = k;
+	}
+	lock_drop(&o->lock);
+	free(v);
+}
+
+static bool wants_look(struct offline *o, struct kept *k, int64_t now)
+{
+	bool look;
+
+	lock_take(&o->lock);
+	look = k->look || (k->retry_ms != 0 && now >= k->retry_ms);
+	k->look = false;
+	if (look)
+		k->failed = false;
+	lock_drop(&o->lock);
+	return look;
+}
+
+/* Ask the cache what is missing. -EAGAIN: the folder is being listed. */
+static int look(struct fs *fs, struct offline *o, struct kept *k)
+{
+	struct box *box;
+	int r;
+
+	free(k->ids);
+	k->ids = NULL;
+	k->n = k->at = 0;
+	k->retry_ms = 0;
+	r = folder_need_list(fs, k->f);
+	if (r == 0)
+		r = folder_get(fs, k->f, &box);
+	if (r == 0) {
+		r = box_missing_bodies(box, &k->ids, &k->n);
+		folder_put(fs, k->f);
+	}
+	lock_take(&o->lock);
+	k->missing = k->n;
+	k->look |= r != 0;
+	lock_drop(&o->lock);
+	return r;
+}
+
+static void found_here(struct offline *o, struct kept *k)
+{
+	lock_take(&o->lock);
+	if (k->missing > 0)
+		k->missing--;
+	lock_drop(&o->lock);
+}
+
+/*
+ * Fill a set from the list; a large body is one by itself. Neither: the list
+ * is at its end.
+ */
+static void gather(struct fs *fs, struct offline *o, struct kept *k,
+		   struct box *box, struct ahead_set **set,
+		   struct cache_msg *large)
+{
+	struct cache_msg m;
+	size_t had;
+
+	large->id = 0;
+	for (; k->at < k->n; k->at++) {
+		if (box_find_id(box, k->ids[k->at], &m) != 0 || m.dead ||
+		    m.uid == 0 || cache_has_body(fs->cache, m.id)) {
+			found_here(o, k);
+			continue;
+		}
+		if (m.size > AHEAD_MESSAGE_MAX) {
+			if (*set)
+				return;
+			*large = m;
+			k->at++;
+			return;
+		}
+		if (*set && ((*set)->n == SET_MESSAGES ||
+			     (*set)->bytes + m.size > SET_BYTES))
+			return;
+		had = *set ? (*set)->n : 0;
+		ahead_set_add(fs, k->f, set, &m);
+		if (!*set || (*set)->n == had)
+			found_here(o, k); /* somebody else fetches it */
+	}
+}
+
+/* One set of this folder: 1; 0: nothing is missing; or why not. */
+static int ask(struct fs *fs, struct offline *o, struct kept *k)
+{
+	struct ahead_set *set = NULL;
+	struct cache_msg large;
+	struct box *box;
+	int r;
+
+	r = folder_get(fs, k->f, &box);
+	if (r != 0)
+		return r;
+	gather(fs, o, k, box, &set, &large);
+	folder_put(fs, k->f);
+	if (!set && large.id == 0)
+		return 0;
+
+	lock_take(&o->lock);
+	o->in_flight++;
+	lock_drop(&o->lock);
+	if (set) {
+		set->ended = set_ended;
+		ahead_set_send(fs, set);
+		return 1;
+	}
+	r = offline_fetch_large(fs, k->f, &large);
+	if (r != 0)
+		offline_ended(fs, k->f, 0, r);
+	return 1;
+}
+
+/* May anything be asked for now? Else when: a time, or CLOCK_NEVER. */
+static bool may_ask(struct fs *fs, struct offline *o, int64_t now,
+		    int64_t *ret_when)
+{
+	struct cache_stats st;
+	bool may;
+
+	cache_get_stats(fs->cache, &st);
+	lock_take(&o->lock);
+	if (now >= o->retry_ms) {
+		o->retry_ms = 0;
+		if (st.full)
+			wait_locked(o, "cache_size is used up",
+				    OFFLINE_RETRY_MS);
+	}
+	if (o->retry_ms == 0)
+		o->why = "";
+	may = o->retry_ms == 0 && o->in_flight < IN_FLIGHT && fs->online &&
+	      !fs->stopping;
+	*ret_when = o->retry_ms != 0 ? o->retry_ms : CLOCK_NEVER;
+	lock_drop(&o->lock);
+	return may;
+}
+
+/* Work at one folder until enough is in flight, or nothing is missing. */
+static void run_folder(struct fs *fs, struct offline *o, struct kept *k,
+		       int64_t now)
+{
+	int64_t when;
+	bool failed;
+	int r = 1;
+
+	if (wants_look(o, k, now))
+		r = look(fs, o, k) == 0;
+	while (r > 0 && may_ask(fs, o, now, &when))
+		r = ask(fs, o, k);
+	lock_take(&o->lock);
+	failed = k->failed;
+	lock_drop(&o->lock);
+	if (k->at == k->n && failed && k->retry_ms == 0)
+		k->retry_ms = now + OFFLINE_RETRY_MS;
+}
+
+int64_t offline_run(struct fs *fs, int64_t now)
+{
+	struct offline *o = fs->offline;
+	int64_t when;
+
+	renew_list(fs, o);
+	if (!may_ask(fs, o, now, &when))
+		return when;
+	/* This thread alone changes the list. */
+	for (struct kept *k = o->kept; k; k = k->next)
+		run_folder(fs, o, k, now);
+	(void)may_ask(fs, o, now, &when);
+	for (struct kept *k = o->kept; k; k = k->next)
+		if (k->retry_ms != 0 && k->retry_ms < when)
+			when = k->retry_ms;
+	return when;
+}
+
+/* --- asked from outside --- */
+
+void offline_note(struct fs *fs, struct folder *f)
+{
+	struct offline *o = fs->offline;
+	struct kept *k;
+
+	if (!f->kept)
+		return;
+	lock_take(&o->lock);
+	k = find_locked(o, f);
+	if (k)
+		k->look = true;
+	lock_drop(&o->lock);
+	keep_offline_due(fs);
+}
+
+int offline_set(struct fs *fs, struct folder *f, bool keep)
+{
+	int r;
+
+	if (f->attrs & FOLDER_NOSELECT)
+		return -EPERM;
+	r = cache_keep_folder(fs->cache, f->id, keep);
+	if (r != 0)
+		return r;
+	f->kept = keep;
+	keep_note_used(fs, f);
+	keep_offline_due(fs);
+	return 0;
+}
+
+bool offline_get(struct fs *fs, struct folder *f, struct offline_report *ret)
+{
+	struct offline *o = fs->offline;
+	struct kept *k;
+
+	*ret = (struct offline_report){.state = "looking", .why = ""};
+	if (!f->kept)
+		return false;
+	lock_take(&o->lock);
+	k = find_locked(o, f);
+	if (k) {
+		ret->missing = k->missing;
+		if (!k->look)
+			ret->state = k->missing ? "fetching" : "complete";
+	}
+	if (ret->state[0] != 'c' && o->retry_ms != 0) {
+		ret->state = "waiting";
+		ret->why = o->why;
+	}
+	lock_drop(&o->lock);
+	return true;
+}
+
+int offline_new(struct fs *fs, struct offline **ret)
+{
+	struct offline *o = calloc(1, sizeof(*o));
+
+	(void)fs;
+	if (!o)
+		return -ENOMEM;
+	lock_init(&o->lock, RANK_OFFLINE);
+	o->why = "";
+	*ret = o;
+	return 0;
+}
+
+void offline_free(struct offline *o)
+{
+	struct kept *next;
+
+	if (!o)
+		return;
+	for (struct kept *k = o->kept; k; k = next) {
+		next = k->next;
+		free(k->ids);
+		free(k);
+	}
+	lock_finish(&o->lock);
+	free(o);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fs/ahead.h"
+#include "fs/folder.h"
+#include "fs/load_private.h"
+#include "fs/offline_private.h"
+
+/*
+ * A large body, piece by piece, each a job of its own. A piece is asked for
+ * from where the first gap is, and shows the end of the body if less comes
+ * than was asked for: so the last one asks for more than there should be.
+ * Callbacks run on a connection's thread, one at a time.
+ */
+
+#define PIECE (1u << 20)
+
+struct large {
+	struct fs *fs;
+	struct folder *f;
+	uint64_t id;
+	uint32_t uid;
+	struct body *body;
+	uint64_t offset; /* of the piece */
+	uint64_t length;
+	uint64_t at; /* where the next bytes go */
+	bool came;   /* the piece has begun to come */
+	int error;
+};
+
+static void finish(struct large *l, int result)
+{
+	struct fs *fs = l->fs;
+	struct folder *f = l->f;
+	uint64_t id = l->id;
+
+	body_put(l->body);
+	free(l);
+	load_moved(fs, id);
+	offline_ended(fs, f, result == 0, result);
+}
+
+static int ask(struct large *l);
+
+static int large_begin(void *ctx, uint32_t uid, uint64_t offset, uint64_t size)
+{
+	struct large *l = ctx;
+
+	if (uid != l->uid || offset != l->offset || size > l->length)
+		return -EBADMSG;
+	l->at = offset;
+	l->came = true;
+	return 0;
+}
+
+static int large_data(void *ctx, uint32_t uid, const void *bytes, size_t n)
+{
+	struct large *l = ctx;
+	int r = body_write(l->body, l->at, bytes, n);
+
+	(void)uid;
+	if (r == 0)
+		l->at += n;
+	return r;
+}
+
+static void large_end(void *ctx, uint32_t uid, int result)
+{
+	struct large *l = ctx;
+
+	(void)uid;
+	if (result != 0)
+		l->error = result;
+}
+
+static int end_of_body(struct large *l)
+{
+	int r = body_end(l->body, l->at);
+
+	if (r == 0) {
+		load_correct_size(l->fs, l->f, l->id, l->at);
+		ahead_remember(l->fs, l->id);
+	}
+	return r;
+}
+
+static void large_done(void *ctx, int result, const struct imap_error *why)
+{
+	struct large *l = ctx;
+
+	(void)why;
+	if (result == 0)
+		result = l->error;
+	if (result == 0 && !l->came)
+		result = -EBADMSG; /* no such message, or no body */
+	if (result == 0 && l->at - l->offset < l->length) {
+		finish(l, end_of_body(l));
+		return;
+	}
+	if (result == 0)
+		result = ask(l);
+	if (result != 0)
+		finish(l, result);
+}
+
+static const struct imap_body_ops large_ops = {large_begin, large_data,
+					       large_end, large_done};
+
+/* The first gap from where the last piece ended; behind all, what may be there.
+ */
+static void choose_piece(struct large *l)
+{
+	uint64_t size = body_size(l->body), gap;
+
+	if (l->at >= size || !body_gap(l->body, l->at, &l->offset, &gap)) {
+		l->offset = l->at > size ? l->at : size;
+		gap = PIECE;
+	}
+	/* Up to the end, and further. */
+	if (gap > PIECE || l->offset + gap >= size)
+		gap = PIECE;
+	l->length = gap;
+	l->at = l->offset;
+	l->came = false;
+}
+
+static int ask(struct large *l)
+{
+	struct imap_body_request req = {.uids = &l->uid, .n_uids = 1};
+	struct cache_state s;
+	struct box *box;
+	imap_job job;
+	int r;
+
+	if (l->fs->stopping)
+		return -ECANCELED;
+	r = folder_get(l->fs, l->f, &box);
+	if (r != 0)
+		return r;
+	box_state(box, &s);
+	folder_put(l->fs, l->f);
+
+	choose_piece(l);
+	req.uidvalidity = s.uidvalidity;
+	req.offset = l->offset;
+	req.length = l->length;
+	return imap_fetch(l->fs->imap, l->f->wire, IMAP_PRIO_PREFETCH, &req,
+			  &large_ops, l, &job);
+}
+
+int offline_fetch_large(struct fs *fs, struct folder *f,
+			const struct cache_msg *m)
+{
+	struct large *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	*l = (struct large){.fs = fs, .f = f, .id = m->id, .uid = m->uid};
+	r = body_open(fs->cache, m->id, m->size, &l->body);
+	if (r != 0) {
+		free(l);
+		return r;
+	}
+	r = ask(l);
+	if (r != 0) {
+		body_put(l->body);
+		free(l);
+	}
+	return r;
+}

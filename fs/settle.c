@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/folder.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fs/keep.h"
+#include "fs/notify.h"
+#include "fs/park.h"
+#include "fs/replay.h"
+#include "imap/log.h"
+
+/*
+ * How a change of a message becomes visible. In a folder that the kernel knows
+ * it does so by its replay (replay.h): until then a new message is not
+ * announced, and one that is gone is still shown. In others, and where there
+ * is no helper, it does at once, and the kernel is told.
+ *
+ * Called by connections' threads and by that of the replays.
+ */
+
+/* The body of a message that is gone, while the kernel holds its inode. */
+struct ghost {
+	struct ghost *next;
+	uint64_t id;
+	struct body *body;
+};
+
+/* Without memory for it a reader gets ENOENT: better than staying. */
+static void keep_body(struct fs *fs, struct folder *f,
+		      const struct cache_msg *m)
+{
+	struct ghost *g = NULL;
+
+	if (m->held > 0 && cache_has_body(fs->cache, m->id))
+		g = calloc(1, sizeof(*g));
+	if (!g)
+		return;
+	g->id = m->id;
+	if (body_open(fs->cache, m->id, m->size, &g->body) != 0) {
+		free(g);
+		return;
+	}
+	lock_take(&f->lock);
+	g->next = f->ghosts;
+	f->ghosts = g;
+	lock_drop(&f->lock);
+}
+
+void folder_drop_ghost(struct folder *f, uint64_t id)
+{
+	struct ghost *gone = NULL;
+
+	lock_take(&f->lock);
+	for (struct ghost **at = &f->ghosts; *at; at = &(*at)->next) {
+		if ((*at)->id != id)
+			continue;
+		gone = *at;
+		*at = gone->next;
+		break;
+	}
+	lock_drop(&f->lock);
+	if (!gone)
+		return;
+	body_put(gone->body);
+	free(gone);
+}
+
+void folder_drop_ghosts(struct folder *f)
+{
+	while (f->ghosts)
+		folder_drop_ghost(f, f->ghosts->id);
+}
+
+/* The row as the replay would have left it; true: the kernel must be told. */
+static bool settle(struct box *box, enum replay_op op, int error,
+		   const struct cache_msg *m)
+{
+	switch (op) {
+	case REPLAY_CREATE:
+		/* Announced, but the call failed: the kernel may not know. */
+		if (m->announced)
+			return error != 0;
+		box_announce(box, m->id);
+		return true;
+	case REPLAY_UNLINK:
+		if (!m->doomed)
+			return false;
+		if (box_remove(box, &m->id, 1) != 0)
+			log_warn("settle: cannot forget '%s'", m->name);
+		return true;
+	case REPLAY_ATTRIB:
+		return m->held > 0;
+	default:
+		return false;
+	}
+}
+
+void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
+		     uint64_t id, int error)
+{
+	uint64_t dir = tree_ino(fs->tree, f);
+	struct cache_msg m;
+	struct box *box;
+	bool last;
+
+	if (folder_get(fs, f, &box) == 0) {
+		/* The reply to utimensat told the kernel. */
+		bool told = op == REPLAY_ATTRIB && error == 0;
+
+		if (!told && box_find_id(box, id, &m) == 0 && !m.dead &&
+		    settle(box, op, error, &m)) {
+			if (op == REPLAY_CREATE)
+				notify_added(fs->notify, dir, m.name);
+			else if (op == REPLAY_UNLINK)
+				notify_removed(fs->notify, dir, id, m.name);
+			else
+				notify_attr(fs->notify, id);
+		}
+		folder_put(fs, f);
+	}
+
+	lock_take(&f->lock);
+	assert(f->replays > 0);
+	last = --f->replays == 0;
+	if (last)
+		f->gen++;
+	lock_drop(&f->lock);
+	if (!last)
+		return;
+	folder_close(f);
+	park_wake(fs->park, tree_ino(fs->tree, f));
+	keep_replays_ended(fs, f);
+}
+
+void folder_change(struct fs *fs, struct folder *f, enum replay_op op,
+		   const struct cache_msg *m, bool replay)
+{
+	lock_take(&f->lock);
+	f->replays++;
+	if (f->held == 0 || (op == REPLAY_ATTRIB && m->held == 0))
+		replay = false;
+	lock_drop(&f->lock);
+	if (!replay || !replay_push(fs->replay, f, op, m->id, m->name))
+		folder_replayed(fs, f, op, m->id, -ENOTCONN);
+}
+
+int folder_doom(struct fs *fs, struct folder *f, struct box *box,
+		const uint64_t *ids, size_t n, const struct cache_state *s,
+		unsigned *budget)
+{
+	struct cache_msg m;
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		if (box_find_id(box, ids[i], &m) == 0 && !m.dead && !m.doomed)
+			keep_body(fs, f, &m);
+	r = box_doom(box, ids, n, s);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (box_find_id(box, ids[i], &m) != 0 || m.dead)
+			continue;
+		folder_change(fs, f, REPLAY_UNLINK, &m, *budget > 0);
+		if (*budget > 0)
+			--*budget;
+	}
+	return r;
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/news.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "imap/lock.h"
+#include "imap/log.h"
+
+/*
+ * A mailbox that moved is marked, and has a time when that is due: now, if
+ * nothing was told of it for a while. There are few marks at a time and the
+ * times are looked at only when the first is due, so a list does for them.
+ *
+ * EXISTS and EXPUNGE keep count of the messages, and by EXISTS also of UIDNEXT
+ * (each message that comes takes one); HIGHESTMODSEQ is unknown after them,
+ * until the mailbox is opened again.
+ */
+
+struct known {
+	char *wire; /* NULL: stands for the list of mailboxes */
+	struct imap_mailbox has;
+	bool listed; /* in this round */
+	bool marked;
+	bool told; /* ever */
+	int64_t told_ms;
+	int64_t due_ms;
+	struct known *next;
+	struct known *prev;
+};
+
+struct news {
+	struct news_times times;
+	struct imap_watch_ops ops;
+	void *ctx;
+	struct known names;
+	struct known watched; /* heads the list of all */
+	bool opened;          /* its numbers are known */
+	void *by_name;        /* tree of the others */
+	unsigned n_others;
+	bool in_round;
+	bool complete; /* there was a whole round */
+	unsigned n_marked;
+	int64_t due_ms; /* of the first mark, or earlier */
+};
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(((const struct known *)a)->wire,
+		      ((const struct known *)b)->wire);
+}
+
+int news_new(const char *watched, const struct news_times *times,
+	     const struct imap_watch_ops *ops, void *ctx, struct news **ret)
+{
+	struct news *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return -ENOMEM;
+	n->watched.wire = strdup(watched);
+	if (!n->watched.wire) {
+		free(n);
+		return -ENOMEM;
+	}
+	n->times = *times;
+	n->ops = *ops;
+	n->ctx = ctx;
+	n->due_ms = CLOCK_NEVER;
+	*ret = n;
+	return 0;
+}
+
+static void forget(struct news *n, struct known *k)
+{
+	k->prev->next = k->next;
+	if (k->next)
+		k->next->prev = k->prev;
+	(void)tdelete(k, &n->by_name, compare_names);
+	n->n_others--;
+	n->n_marked -= k->marked;
+	free(k->wire);
+	free(k);
+}
+
+void news_free(struct news *n)
+{
+	if (!n)
+		return;
+	while (n->watched.next)
+		forget(n, n->watched.next);
+	free(n->watched.wire);
+	free(n);
+}
+
+static struct known *find(struct news *n, const char *wire)
+{
+	struct known key = {.wire = (char *)wire};
+	struct known **at;
+
+	if (strcmp(wire, n->watched.wire) == 0)
+		return &n->watched;
+	at = tfind(&key, &n->by_name, compare_names);
+	return at ? *at : NULL;
+}
+
+static struct known *add(struct news *n, const char *wire)
+{
+	struct known *k;
+
+	if (n->n_others >= MAIL_FOLDERS_MAX)
+		return NULL;
+	k = calloc(1, sizeof(*k));
+	if (!k)
+		return NULL;
+	k->wire = strdup(wire);
+	if (!k->wire || !tsearch(k, &n->by_name, compare_names)) {
+		free(k->wire);
+		free(k);
+		return NULL;
+	}
+	k->prev = &n->watched;
+	k->next = n->watched.next;
+	if (k->next)
+		k->next->prev = k;
+	n->watched.next = k;
+	n->n_others++;
+	return k;
+}
+
+/* --- marks --- */
+
+static void mark(struct news *n, struct known *k, int64_t apart_ms)
+{
+	int64_t due_ms = clock_now_ms();
+
+	if (k->told && k->told_ms + apart_ms > due_ms)
+		due_ms = k->told_ms + apart_ms;
+	if (!k->marked || due_ms < k->due_ms)
+		k->due_ms = due_ms;
+	n->n_marked += !k->marked;
+	k->marked = true;
+	if (k->due_ms < n->due_ms)
+		n->due_ms = k->due_ms;
+}
+
+/* True: tell it. */
+static bool take_mark(struct news *n, struct known *k, int64_t until_ms)
+{
+	if (!k->marked)
+		return false;
+	if (k->due_ms > until_ms) {
+		if (k->due_ms < n->due_ms)
+			n->due_ms = k->due_ms;
+		return false;
+	}
+	k->marked = false;
+	k->told = true;
+	k->told_ms = clock_now_ms();
+	n->n_marked--;
+	return true;
+}
+
+void news_tell(struct news *n, bool all)
+{
+	int64_t until_ms = all ? CLOCK_NEVER : clock_now_ms();
+
+	if (n->n_marked == 0 || n->due_ms > until_ms)
+		return;
+	lock_assert_none();
+	n->due_ms = CLOCK_NEVER;
+	if (take_mark(n, &n->names, until_ms))
+		n->ops.folders(n->ctx);
+	for (struct known *k = &n->watched; k; k = k->next) {
+		if (take_mark(n, k, until_ms))
+			n->ops.moved(n->ctx, k->wire);
+	}
+}
+
+int64_t news_due_ms(const struct news *n)
+{
+	return n->n_marked > 0 ? n->due_ms : CLOCK_NEVER;
+}
+
+/* --- numbers --- */
+
+/* Two sets of numbers of one mailbox: did it move from one to the other? */
+static void compare(struct news *n, struct known *k,
+		    const struct imap_mailbox *now, bool paused)
+{
+	const struct imap_mailbox *was = &k->has;
+
+	if (was->uidvalidity != now->uidvalidity ||
+	    was->uidnext != now->uidnext || was->messages != now->messages)
+		mark(n, k, n->times.burst_ms);
+	else if (now->highestmodseq == 0)
+		mark(n, k, paused ? n->times.doubt_ms : n->times.burst_ms);
+	else if (was->highestmodseq != now->highestmodseq)
+		mark(n, k, n->times.burst_ms);
+}
+
+void news_opened(struct news *n, const struct imap_mailbox *box, bool paused)
+{
+	if (n->opened)
+		compare(n, &n->watched, box, paused);
+	n->watched.has = *box;
+	n->opened = true;
+}
+
+void news_changed(struct news *n, uint32_t messages)
+{
+	n->watched.has.messages = messages;
+	n->watched.has.highestmodseq = 0;
+	mark(n, &n->watched, n->times.burst_ms);
+}
+
+void news_exists(struct news *n, uint32_t messages)
+{
+	struct imap_mailbox *has = &n->watched.has;
+
+	if (messages == has->messages)
+		return;
+	if (messages > has->messages && has->uidnext > 0)
+		has->uidnext += messages - has->messages;
+	news_changed(n, messages);
+}
+
+static struct imap_mailbox numbers_of(const struct mail_folder *f)
+{
+	return (struct imap_mailbox){
+		.uidvalidity = f->uidvalidity,
+		.uidnext = f->uidnext,
+		.messages = f->messages,
+		.highestmodseq = f->highestmodseq,
+	};
+}
+
+/* Some of its numbers, because something moved; 0: it is not among them. */
+static void told(struct news *n, struct known *k, const struct mail_folder *f)
+{
+	struct imap_mailbox now = k->has;
+
+	if (f->uidvalidity > 0)
+		now.uidvalidity = f->uidvalidity;
+	/* These two come together: there is no UIDNEXT of 0. */
+	if (f->uidnext > 0) {
+		now.uidnext = f->uidnext;
+		now.messages = f->messages;
+	}
+	now.highestmodseq = f->highestmodseq;
+	compare(n, k, &now, false);
+	k->has = now;
+}
+
+void news_status(struct news *n, const struct mail_folder *f, bool paused)
+{
+	struct imap_mailbox now = numbers_of(f);
+	struct known *k = find(n, f->wire);
+	bool is_new = !k;
+
+	if (is_new)
+		k = add(n, f->wire);
+	/* The watched one is told of by what is heard of it, not by STATUS. */
+	if (!k || k == &n->watched)
+		return;
+	k->listed = true;
+	if (is_new) {
+		k->has = now;
+		if (n->complete) {
+			mark(n, k, n->times.burst_ms);
+			mark(n, &n->names, n->times.burst_ms);
+		}
+	} else if (n->in_round) {
+		compare(n, k, &now, paused);
+		k->has = now;
+	} else {
+		told(n, k, f);
+	}
+}
+
+void news_round_begin(struct news *n)
+{
+	for (struct known *k = n->watched.next; k; k = k->next)
+		k->listed = false;
+	n->in_round = true;
+}
+
+void news_round_end(struct news *n, bool whole)
+{
+	struct known *next;
+
+	n->in_round = false;
+	if (!whole)
+		return;
+	for (struct known *k = n->watched.next; k; k = next) {
+		next = k->next;
+		if (k->listed)
+			continue;
+		forget(n, k);
+		mark(n, &n->names, n->times.burst_ms);
+	}
+	n->complete = true;
+}
+
+void news_listed(struct news *n, const struct mail_folder *f)
+{
+	struct known *k = find(n, f->wire);
+	bool is_gone = (f->attrs & FOLDER_NOSELECT) != 0;
+
+	if (k && !is_gone)
+		return; /* told again */
+	if (k && k != &n->watched)
+		forget(n, k);
+	mark(n, &n->names, n->times.burst_ms);
+}
+
+void news_all(struct news *n)
+{
+	mark(n, &n->names, n->times.burst_ms);
+	for (struct known *k = &n->watched; k; k = k->next)
+		mark(n, k, n->times.burst_ms);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What sync.c (asking) and sync_hear.c (taking in) share: one imap_sync(). All
+ * of it belongs to the thread of the connection that has the job.
+ */
+#ifndef IMAPFS_IMAP_SYNC_H
+#define IMAPFS_IMAP_SYNC_H
+
+#include "imap/listing.h"
+
+#define SYNC_ASKS_MAX 128 /* questions that wait to be sent */
+#define SYNC_ODD_MAX 64   /* messages whose flags are asked for once more */
+
+/* What is asked of a range of UIDs. */
+enum sync_question {
+	SYNC_ASK_CHANGED = CALL_OWN, /* flags that are newer than MODSEQ */
+	SYNC_ASK_PRESENT,            /* which UIDs are there */
+	SYNC_ASK_FLAGS,              /* flags of all of them */
+	SYNC_ASK_NEW,                /* full rows */
+	SYNC_ASK_ODD,                /* flags of messages that had none */
+};
+
+struct sync_ask {
+	enum sync_question what;
+	struct mail_range uids;
+};
+
+/* A message that had a row without flags. */
+struct sync_odd {
+	uint32_t uid;
+	bool asked; /* for its flags alone */
+};
+
+struct sync_job {
+	struct listing l;
+	struct imap_sync_ops ops;
+	struct imap_sync_request req;
+	enum imap_sync_method method;
+
+	struct sync_ask ask[SYNC_ASKS_MAX]; /* the last one is sent first */
+	unsigned n_asks;
+	unsigned n_halved;
+	unsigned search;        /* tag of the search in flight; 0: none */
+	bool searched;          /* ... which has got an answer */
+	unsigned n_incremental; /* questions in flight by another method ... */
+	bool given_up;          /* ... of which nothing is wanted any more */
+
+	bool opened;      /* the one who asked was told */
+	bool heard;       /* the server named what changed (QRESYNC) */
+	bool unsure;      /* a row came that could be any message's */
+	bool withheld;    /* flags of some message could not be told */
+	uint64_t settled; /* may be remembered, if not */
+	uint64_t ranges_sum;
+	struct sync_odd odd[SYNC_ODD_MAX];
+	unsigned n_odd;
+};
+
+/*
+ * An answer by QRESYNC or CONDSTORE is not to be trusted: ask for the flags of
+ * all messages, when what is still to come of it has come.
+ */
+void sync_fall_back(struct sync_job *j);
+
+/*
+ * Tell `opened`, once, when it is sure that this is the mailbox. False: it is
+ * not, and the job is finished.
+ */
+bool sync_open(struct sync_job *j, struct session *s);
+
+/* Members of the class of this job, see job.h. */
+void sync_fetch(struct job *job, struct session *s, struct fetch *f);
+void sync_data(struct job *job, struct session *s, const struct response *r);
+
+/* The flags of messages that had none were asked for (false: in vain). */
+void sync_odd_answered(struct sync_job *j, bool ok);
+
+#endif

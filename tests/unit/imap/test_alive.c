@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "imap/alive.h"
+#include "watch_scene.h"
+
+/* Connections that are dead without a sign, and how they are found out. */
+
+static atomic_int asleep;
+
+/* The machine was asleep for so long. */
+static int64_t asleep_ms(void)
+{
+	return atomic_load(&asleep);
+}
+
+static void start_list(struct imap *im, const char *wire, struct seen *seen)
+{
+	const struct imap_list_request req = {0};
+	imap_job job;
+
+	assert_int_equal(imap_list(im, wire, IMAP_PRIO_LISTING, &req,
+				   &seen_list_ops, seen, &job),
+			 0);
+}
+
+#define EMPTY(name)                                                            \
+	"C: EXAMINE " name, "S: * 0 EXISTS", "S: * OK [UIDVALIDITY 7] ok",     \
+		"S: $T OK done"
+
+/* The watcher has the second connection; a job on the first one hangs. */
+static void a_time_out_probes_the_others(void **state)
+{
+	const struct watch_options o = {.connections = 2, .timeout_ms = 300};
+	struct server *s = SERVER(
+		STEPS(LOGIN, "C: EXAMINE \"Work\"", "H:"),
+		STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
+		      "C: DONE", "H:"),
+		STEPS(LOGIN_WITH("IDLE"), WATCH("4", "101", "6"), IDLE, "H:"));
+	struct imap *im = watching(s, &o);
+	struct seen seen = {0};
+
+	(void)state;
+	wait_state(im, "idle");
+	start_list(im, "Work", &seen);
+	seen_wait(&seen);
+	assert_int_equal(seen.result, -ETIMEDOUT);
+	/* The one that watched is dead too: a new one sees what it missed. */
+	told_wait_moved(1);
+	account_end(im, s);
+}
+
+static void a_connection_that_answers_the_probe_lives(void **state)
+{
+	const struct watch_options o = {.connections = 2, .timeout_ms = 300};
+	struct server *s =
+		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "H:"),
+		       STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
+			     LEAVE, IDLE, "S: * 4 EXISTS", "H:"));
+	struct imap *im = watching(s, &o);
+	struct seen seen = {0};
+
+	(void)state;
+	wait_state(im, "idle");
+	start_list(im, "Work", &seen);
+	seen_wait(&seen);
+	told_wait_moved(1);
+	account_end(im, s);
+	assert_int_equal(account_offline(), 0);
+}
+
+/* It is silent, as an idle one may be; the reader comes right behind. */
+static void sleep_probes_what_is_idle(void **state)
+{
+	const struct watch_options o = {
+		.connections = 1,
+		.tick_ms = 20,
+		.asleep_ms = asleep_ms,
+	};
+	struct server *s =
+		SERVER(STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
+			     "C: DONE", "H:"),
+		       STEPS(LOGIN, EMPTY("\"Work\""), "H:"));
+	struct imap *im = watching(s, &o);
+	struct seen seen = {0};
+
+	(void)state;
+	wait_state(im, "idle");
+	atomic_fetch_add(&asleep, 3600000);
+	start_list(im, "Work", &seen);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+}
+
+static void sleep_probes_who_waits_for_an_answer(void **state)
+{
+	const struct watch_options o = {
+		.connections = 2,
+		.timeout_ms = 3600000,
+		.tick_ms = 20,
+		.asleep_ms = asleep_ms,
+	};
+	struct server *s =
+		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "H:"),
+		       STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
+			     LEAVE, IDLE, "H:"),
+		       STEPS(LOGIN, EMPTY("\"Work\""), "H:"));
+	struct imap *im = watching(s, &o);
+	struct seen seen = {0};
+
+	(void)state;
+	wait_state(im, "idle");
+	start_list(im, "Work", &seen);
+	wait_state(im, "busy");
+	atomic_fetch_add(&asleep, 3600000);
+	seen_wait(&seen); /* repeated on a new connection */
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+}
+
+/* Every look at the clocks comes too late here, as after a SIGSTOP. */
+static void a_stopped_process_probes(void **state)
+{
+	const struct watch_options o = {.tick_ms = 50, .late_ms = -1};
+	struct server *s =
+		SERVER(STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
+			     LEAVE, IDLE, LEAVE, IDLE, "C: DONE", "H:"),
+		       STEPS(LOGIN));
+	struct imap *im = watching(s, &o);
+
+	(void)state;
+	wait_online(2);
+	account_end(im, s);
+}
+
+/* Nobody listened meanwhile: the answer may be there, or on its way. */
+static void a_wait_that_was_too_long_is_no_time_out(void **state)
+{
+	const struct account_options o = {.tls = IMAP_TLS_NONE,
+					  .timeout_ms = 100};
+	struct server *s =
+		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "L: 1000",
+			     "S: * 0 EXISTS", "L: 0", "S: $T OK done"));
+	struct imap *im = account_new(s, &o);
+	struct imap_error why;
+	struct seen seen = {0};
+
+	(void)state;
+	assert_int_equal(imap_connect(im, &why), 0);
+	im->conn[0].session.late_ms = -1; /* each wait is too long */
+	start_list(im, "Work", &seen);
+	seen_wait(&seen);
+	assert_int_equal(seen.result, 0);
+	account_end(im, s);
+}
+
+static bool is_doubted(struct imap *im, unsigned i)
+{
+	bool r;
+
+	lock_take(&im->lock);
+	r = im->conn[i].doubted;
+	lock_drop(&im->lock);
+	return r;
+}
+
+/* Those that are doubted take nothing, where there is another way. */
+static void a_job_does_not_wait_for_the_doubted(void **state)
+{
+	const struct watch_options o = {
+		.connections = 3,
+		.tick_ms = 20,
+		.asleep_ms = asleep_ms,
+	};
+	struct server *s =
+		SERVER(STEPS(LOGIN, EMPTY("\"Work\""), "C: NOOP", "H:"),
+		       STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
+			     "C: DONE", "H:"),
+		       STEPS(LOGIN, EMPTY("\"Work\""), "H:"));
+	struct imap *im = watching(s, &o);
+	struct seen seen = {0};
+	struct seen next = {0};
+
+	(void)state;
+	wait_state(im, "idle");
+	start_list(im, "Work", &seen);
+	seen_wait(&seen);
+	atomic_fetch_add(&asleep, 3600000);
+	while (!is_doubted(im, 0) || !is_doubted(im, 1))
+		wait_state(im, "idle");
+	start_list(im, "Work", &next);
+	seen_wait(&next);
+	assert_int_equal(server_connections(s), 3);
+	account_end(im, s);
+	assert_int_equal(next.result, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_time_out_probes_the_others),
+		cmocka_unit_test(a_connection_that_answers_the_probe_lives),
+		cmocka_unit_test(sleep_probes_what_is_idle),
+		cmocka_unit_test(sleep_probes_who_waits_for_an_answer),
+		cmocka_unit_test(a_stopped_process_probes),
+		cmocka_unit_test(a_wait_that_was_too_long_is_no_time_out),
+		cmocka_unit_test(a_job_does_not_wait_for_the_doubted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

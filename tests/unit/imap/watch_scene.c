@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "watch_scene.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static struct told now;
+
+static void on_moved(void *ctx, const char *wire)
+{
+	size_t n;
+
+	(void)ctx;
+	pthread_mutex_lock(&mutex);
+	now.moved++;
+	(void)snprintf(now.last, sizeof(now.last), "%s", wire);
+	n = strlen(now.names);
+	(void)snprintf(now.names + n, sizeof(now.names) - n, "%s ", wire);
+	pthread_cond_broadcast(&cond);
+	pthread_mutex_unlock(&mutex);
+}
+
+static void on_folders(void *ctx)
+{
+	(void)ctx;
+	pthread_mutex_lock(&mutex);
+	now.folders++;
+	pthread_cond_broadcast(&cond);
+	pthread_mutex_unlock(&mutex);
+}
+
+static int64_t or_else(int64_t v, int64_t otherwise)
+{
+	return v != 0 ? v : otherwise;
+}
+
+struct imap *watching(struct server *s, const struct watch_options *o)
+{
+	static const struct imap_watch_ops ops = {on_moved, on_folders};
+	const struct account_options a = {.tls = IMAP_TLS_NONE,
+					  .connections = o->connections,
+					  .timeout_ms = o->timeout_ms};
+	struct imap *im = account_new(s, &a);
+	struct imap_error why;
+
+	pthread_mutex_lock(&mutex);
+	now = (struct told){0};
+	pthread_mutex_unlock(&mutex);
+	im->quiet_ms = or_else(o->quiet_ms, 1);
+	im->renew_ms = or_else(o->renew_ms, im->renew_ms);
+	im->noop_ms = or_else(o->noop_ms, im->noop_ms);
+	im->burst_ms = or_else(o->burst_ms, im->burst_ms);
+	im->idle_ms = or_else(o->idle_ms, im->idle_ms);
+	im->tick_ms = or_else(o->tick_ms, im->tick_ms);
+	im->late_ms = or_else(o->late_ms, im->late_ms);
+	if (o->asleep_ms)
+		im->asleep_ms = o->asleep_ms;
+	assert_int_equal(imap_watch(im, "INBOX", &ops, NULL), 0);
+	if (imap_connect(im, &why) < 0)
+		fail_msg("%s", why.text);
+	return im;
+}
+
+struct told told(void)
+{
+	struct told copy;
+
+	pthread_mutex_lock(&mutex);
+	copy = now;
+	pthread_mutex_unlock(&mutex);
+	return copy;
+}
+
+static void wait_for(const unsigned *count, unsigned n)
+{
+	struct timespec at;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &at);
+	at.tv_sec += 20;
+	pthread_mutex_lock(&mutex);
+	while (*count < n && r == 0)
+		r = pthread_cond_timedwait(&cond, &mutex, &at);
+	pthread_mutex_unlock(&mutex);
+	if (r != 0)
+		fail_msg("nothing was told");
+}
+
+void told_wait_moved(unsigned n)
+{
+	wait_for(&now.moved, n);
+}
+
+void told_wait_folders(unsigned n)
+{
+	wait_for(&now.folders, n);
+}
+
+void wait_online(unsigned n)
+{
+	int64_t until_ms = clock_now_ms() + 20000;
+	const struct timespec a_bit = {.tv_nsec = 1000000};
+
+	while (account_online() < n) {
+		if (clock_now_ms() > until_ms)
+			fail_msg("the account does not go online");
+		nanosleep(&a_bit, NULL);
+	}
+}
+
+void wait_state(struct imap *im, const char *word)
+{
+	int64_t until_ms = clock_now_ms() + 20000;
+	const struct timespec a_bit = {.tv_nsec = 1000000};
+	struct imap_state st;
+
+	do {
+		imap_get_state(im, &st);
+		for (unsigned i = 0; i < st.n_connections; i++) {
+			if (strcmp(st.conn[i].state, word) == 0)
+				return;
+		}
+		nanosleep(&a_bit, NULL);
+	} while (clock_now_ms() < until_ms);
+	fail_msg("no connection gets to '%s'", word);
+}
