@@ -181,7 +181,7 @@ struct bodies {
 	int64_t last_read;     /* the last blob_read_stamp() */
 	bool evicting;         /* an eviction is queued */
 	struct touch *touches; /* reads that no row knows of yet */
-	size_t n_touches;
+	size_t n_touches, touches_room;
 
 	/* What the present transaction changes; of the writer thread. */
 	int64_t add_bodies, add_bytes;
