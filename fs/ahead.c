@@ -203,10 +203,12 @@ static void take_all(struct walk *w, const struct cache_msg *v, size_t n)
 	struct cache_small cached[BATCH];
 	size_t n_cached;
 
-	n_cached = w->dir > 0 ? cache_find_small(w->fs->cache, v[0].id,
-						 v[n - 1].id, cached, BATCH)
-			      : cache_find_small(w->fs->cache, v[n - 1].id,
-						 v[0].id, cached, BATCH);
+	for (size_t i = 0; i < n; i++) {
+		const struct cache_msg *m = w->dir > 0 ? &v[i] : &v[n - 1 - i];
+
+		cached[i] = (struct cache_small){.id = m->id, .size = m->size};
+	}
+	n_cached = cache_find_small(w->fs->cache, cached, n);
 	for (size_t i = 0; i < n && w->bytes_room > 0; i++)
 		take(w, &v[i], find_small(cached, n_cached, v[i].id));
 }
