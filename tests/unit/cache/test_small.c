@@ -163,6 +163,38 @@ static void what_was_read_in_a_row_is_evicted_last(void **state)
 	scene_free(s);
 }
 
+static void of_many_reads_of_a_body_the_last_counts(void **state)
+{
+	struct scene *s = scene_new();
+	struct cache_small small;
+	uint64_t id[11];
+
+	(void)state;
+	s->max_bytes = 10 * SIZE;
+	scene_open(s);
+	scene_box(s);
+	for (unsigned i = 0; i < 11; i++)
+		id[i] = scene_add(s, i + 1, "b.eml");
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(scene_put_body(s, id[i], SIZE, i), 0);
+	for (unsigned times = 0; times < 400; times++)
+		for (unsigned i = 0; i < 10; i++) {
+			/* From the fourth on, and round. */
+			unsigned at = (i + 3) % 10;
+
+			small = find_one(s, id[at]);
+			assert_int_equal(read_one(s, &small, at), 0);
+		}
+	assert_int_equal(scene_put_body(s, id[10], SIZE, 10), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_false(cache_has_body(s->c, id[3]));
+	assert_true(cache_has_body(s->c, id[0]));
+	assert_true(cache_has_body(s->c, id[2]));
+	scene_close(s);
+	scene_free(s);
+}
+
 static void reading_times_survive_a_remount(void **state)
 {
 	struct scene *s = scene_new();
@@ -200,6 +232,7 @@ int main(void)
 		TEST(large_partial_and_missing_ones_are_not_found),
 		TEST(a_damaged_body_is_not_handed_out),
 		cmocka_unit_test(what_was_read_in_a_row_is_evicted_last),
+		cmocka_unit_test(of_many_reads_of_a_body_the_last_counts),
 		cmocka_unit_test(reading_times_survive_a_remount),
 	};
 
