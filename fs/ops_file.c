@@ -161,7 +161,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	control_count(fs->control, REQ_READ);
 	ops_run(&r, &read_waiting);
 	/* Answered, or waiting: now there is time to look ahead of it. */
-	if (off == 0 && ino < CONTROL_INO_FIRST)
+	if (ino < CONTROL_INO_FIRST)
 		look_ahead(fs, ino);
 }
 
