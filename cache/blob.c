@@ -27,9 +27,6 @@ const struct sql db_blob_sql[] = {
 	{S_BLOB_REMOVE, "DELETE FROM blobs WHERE key = ? RETURNING size"},
 	{S_BLOB_TOUCH, "UPDATE blobs SET read_at = ? WHERE key = ?"},
 	{S_BLOB_SUM, "SELECT count(*), total(size) FROM blobs"},
-	{S_BLOB_RANGE, "SELECT d.id, b.key, b.size FROM details d"
-		       " JOIN blobs b ON b.key = d.blob"
-		       " WHERE d.id BETWEEN ? AND ? ORDER BY d.id"},
 	{S_BLOB_OLDEST, "SELECT key, 0, read_at FROM blobs WHERE read_at > ?1"
 			" UNION ALL SELECT NULL, id, read_at FROM parts"
 			" WHERE read_at > ?1 ORDER BY 3 LIMIT 256"},

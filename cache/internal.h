@@ -55,6 +55,7 @@ enum stmt {
 	S_DETAIL_GET,
 	S_DETAIL_MAX_ID,
 	S_DETAIL_BLOB,
+	S_DETAIL_BLOBS,
 	S_DETAIL_SET_BLOB,
 	S_DETAIL_CLEAR_BLOB,
 	S_DETAIL_USES_BLOB,
@@ -71,7 +72,6 @@ enum stmt {
 	S_BLOB_SUM,
 	S_BLOB_OLDEST,
 	S_BLOB_KEPT,
-	S_BLOB_RANGE,
 	/* parts.c */
 	S_PART_PUT,
 	S_PART_REMOVE,
@@ -189,7 +189,7 @@ struct bodies {
 	bool evicting;         /* an eviction is queued */
 	uint64_t evict_above;  /* bytes; the last one could not do better */
 	struct touch *touches; /* reads that no row knows of yet */
-	size_t n_touches;
+	size_t n_touches, touches_room;
 
 	/* What the present transaction changes; of the writer thread. */
 	int64_t add_bodies, add_bytes;

@@ -14,31 +14,44 @@
  * large, damaged, wiped) is left to body_open().
  */
 
-static bool take_row(sqlite3_stmt *st, struct cache_small *ret)
+static bool is_small(uint64_t size)
 {
-	int64_t size = sqlite3_column_int64(st, 2);
-
-	if (size <= 0 || size > CACHE_CHUNK ||
-	    sqlite3_column_bytes(st, 1) != KEY_BYTES)
-		return false;
-	ret->id = (uint64_t)sqlite3_column_int64(st, 0);
-	ret->size = (uint64_t)size;
-	memcpy(ret->key, sqlite3_column_blob(st, 1), KEY_BYTES);
-	return true;
+	return size > 0 && size <= CACHE_CHUNK;
 }
 
-size_t cache_find_small(struct cache *c, uint64_t first, uint64_t last,
-			struct cache_small *ret, size_t n)
+/* The row's message, if it is in `v` from `at` on; `n` if it is not. */
+static size_t find_row(sqlite3_stmt *st, const struct cache_small *v, size_t at,
+		       size_t n)
 {
-	sqlite3_stmt *st = c->read.stmt[S_BLOB_RANGE];
-	size_t got = 0;
+	uint64_t id = (uint64_t)sqlite3_column_int64(st, 0);
 
+	while (at < n && v[at].id < id)
+		at++;
+	if (at < n && v[at].id == id && is_small(v[at].size) &&
+	    sqlite3_column_bytes(st, 1) == KEY_BYTES)
+		return at;
+	return n;
+}
+
+size_t cache_find_small(struct cache *c, struct cache_small *v, size_t n)
+{
+	sqlite3_stmt *st = c->read.stmt[S_DETAIL_BLOBS];
+	size_t got = 0, at = 0, found;
+
+	if (n == 0)
+		return 0;
 	lock_take(&c->read_lock);
-	db_bind_int(&c->read, S_BLOB_RANGE, 1, (int64_t)first);
-	db_bind_int(&c->read, S_BLOB_RANGE, 2, (int64_t)last);
-	while (got < n && db_step(&c->read, S_BLOB_RANGE) == 1)
-		got += take_row(st, &ret[got]);
-	db_reset(&c->read, S_BLOB_RANGE);
+	db_bind_int(&c->read, S_DETAIL_BLOBS, 1, (int64_t)v[0].id);
+	db_bind_int(&c->read, S_DETAIL_BLOBS, 2, (int64_t)v[n - 1].id);
+	while (db_step(&c->read, S_DETAIL_BLOBS) == 1) {
+		found = find_row(st, v, at, n);
+		if (found == n)
+			continue;
+		at = found + 1;
+		v[got] = v[found];
+		memcpy(v[got++].key, sqlite3_column_blob(st, 1), KEY_BYTES);
+	}
+	db_reset(&c->read, S_DETAIL_BLOBS);
 	lock_drop(&c->read_lock);
 	return got;
 }

@@ -11,9 +11,13 @@
  * are kept in memory, and written when there are many, before anything is
  * evicted, and at the end. A kill loses some of the order of eviction, nothing
  * else.
+ *
+ * They are written in the order of the table, many at a time: so each of its
+ * pages is changed, and goes to the WAL, once for all the rows that are in it.
  */
 
-#define TOUCHES_MAX 4096
+#define TOUCHES_FIRST 256
+#define TOUCHES_MAX 32768
 
 struct touch {
 	blob_hash key;
@@ -30,8 +34,19 @@ static struct touch *take(struct cache *c, size_t *ret_n)
 	*ret_n = c->bodies.n_touches;
 	c->bodies.touches = NULL;
 	c->bodies.n_touches = 0;
+	c->bodies.touches_room = 0;
 	lock_drop(&c->bodies.lock);
 	return v;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct touch *x = a, *y = b;
+	int r = memcmp(x->key, y->key, KEY_BYTES);
+
+	if (r != 0)
+		return r;
+	return (x->read_at > y->read_at) - (x->read_at < y->read_at);
 }
 
 int touches_write(struct cache *c)
@@ -40,6 +55,8 @@ int touches_write(struct cache *c)
 	struct touch *v = take(c, &n);
 	int r = 0;
 
+	if (n > 0)
+		qsort(v, n, sizeof(*v), by_key);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		db_bind_int(&c->write, S_BLOB_TOUCH, 1, v[i].read_at);
 		db_bind_blob(&c->write, S_BLOB_TOUCH, 2, v[i].key, KEY_BYTES);
@@ -63,6 +80,24 @@ void touches_queue(struct cache *c)
 		writer_push(c, op);
 }
 
+/* Without memory, or with a writer that cannot write, a read is forgotten. */
+static bool make_room_locked(struct bodies *all) REQUIRES(all->lock)
+{
+	size_t room = all->touches_room ? 2 * all->touches_room : TOUCHES_FIRST;
+	struct touch *v;
+
+	if (all->n_touches < all->touches_room)
+		return true;
+	if (room > TOUCHES_MAX)
+		return false;
+	v = realloc(all->touches, room * sizeof(*v));
+	if (!v)
+		return false;
+	all->touches = v;
+	all->touches_room = room;
+	return true;
+}
+
 void blob_touch(struct cache *c, const blob_hash key)
 {
 	int64_t now = blob_read_stamp(c);
@@ -70,9 +105,7 @@ void blob_touch(struct cache *c, const blob_hash key)
 	bool full;
 
 	lock_take(&all->lock);
-	if (!all->touches)
-		all->touches = malloc(TOUCHES_MAX * sizeof(*all->touches));
-	if (all->touches && all->n_touches < TOUCHES_MAX) {
+	if (make_room_locked(all)) {
 		struct touch *t = &all->touches[all->n_touches++];
 
 		memcpy(t->key, key, KEY_BYTES);

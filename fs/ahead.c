@@ -15,13 +15,15 @@
  * What has been looked at and not been read yet is in the stream's ring, so
  * that the window is exact however the reader jumps. Once the kernel has been
  * given a body it does not ask for it, so a reader of stored messages is not
- * seen: the first message of every piece that is looked ahead is not stored,
- * and its read says that the reader has come so far.
+ * seen: now and then a message is left out as a landmark, and its read says
+ * that the reader has come so far, long before it is at the end of the window.
  */
 
-#define NEAR 8         /* messages that a reader may jump over */
-#define WINDOW_FIRST 4 /* messages */
-#define BATCH 32       /* rows copied out of a box at once */
+#define NEAR 8                    /* messages that a reader may jump over */
+#define WINDOW_FIRST 4            /* messages */
+#define BATCH 32                  /* rows copied out of a box at once */
+#define LANDMARK (WINDOW_MAX / 4) /* messages from one to the next, at most */
+#define LANDMARK_BYTES (WINDOW_BYTES_MAX / 4)
 
 /* --- where a reader is --- */
 
@@ -103,11 +105,17 @@ static struct stream *recycle_locked(struct ahead *a) REQUIRES(a->lock)
 	return oldest;
 }
 
+/* Does `id` come after `at`, as this stream goes? */
+static bool is_beyond(const struct stream *s, uint64_t id, uint64_t at)
+{
+	return s->dir > 0 ? id > at : id < at;
+}
+
 /*
  * The reader has passed these. One that was to be stored, and was asked for
  * all the same, says that it has caught up with the storing: it then reads the
  * next few by itself, while those behind them are stored, or both would do the
- * same work.
+ * same work and wait for each other at every message.
  */
 static void pass_locked(struct stream *s, uint64_t id)
 {
@@ -117,17 +125,19 @@ static void pass_locked(struct stream *s, uint64_t id)
 	while (s->n_ring > 0) {
 		struct ahead_item *first = &s->ring[s->ring_at];
 
-		if (s->dir > 0 ? first->id > id : first->id < id)
+		if (is_beyond(s, first->id, id))
 			break;
 		caught_up = first->id == id && first->stored;
 		s->bytes -= first->bytes;
 		s->ring_at = (s->ring_at + 1) % RING;
 		s->n_ring--;
 	}
-	if (caught_up && s->n_ring > 0) {
-		i = s->n_ring < LEFT_ALONE ? s->n_ring : LEFT_ALONE;
-		s->left = s->ring[(s->ring_at + i - 1) % RING].id;
-	}
+	if (!caught_up || s->n_ring == 0)
+		return;
+	if (s->left && !is_beyond(s, id, s->left))
+		return; /* it reads by itself as it should */
+	i = s->n_ring < LEFT_ALONE ? s->n_ring : LEFT_ALONE;
+	s->left = s->ring[(s->ring_at + i - 1) % RING].id;
 }
 
 static void start_locked(struct ahead *a, struct folder *f, uint64_t id,
@@ -160,14 +170,28 @@ struct walk {
 	size_t room; /* messages that may still be looked at */
 	uint64_t bytes_room;
 	struct ahead_set *set;
+	unsigned since; /* the last landmark: messages and bytes */
+	uint64_t bytes_since;
 	struct ahead_item seen[WINDOW_MAX];
 	size_t n_seen;
 };
+
+/* Is this message not to be stored, so that its reader is seen? */
+static bool is_landmark(struct walk *w, const struct cache_msg *m)
+{
+	bool yes = w->n_seen == 1 || w->since >= LANDMARK ||
+		   w->bytes_since >= LANDMARK_BYTES;
+
+	w->since = yes ? 0 : w->since + 1;
+	w->bytes_since = yes ? 0 : w->bytes_since + m->size;
+	return yes;
+}
 
 static void take(struct walk *w, const struct cache_msg *m,
 		 const struct cache_small *cached)
 {
 	struct ahead_item *item = &w->seen[w->n_seen++];
+	bool may_store;
 
 	*item = (struct ahead_item){.id = m->id};
 	w->at = m->id;
@@ -177,38 +201,39 @@ static void take(struct walk *w, const struct cache_msg *m,
 
 	item->bytes = m->size;
 	w->bytes_room -= m->size < w->bytes_room ? m->size : w->bytes_room;
+	may_store = m->held > 0 && !is_landmark(w, m);
 	if (cached) {
-		/* The first of a walk tells that the reader has got there. */
-		item->stored = m->held > 0 && w->n_seen > 1;
-		if (item->stored)
+		item->stored = may_store;
+		if (may_store)
 			store_push(w->fs->store, w->f, cached);
 	} else if (m->size <= CACHE_CHUNK ||
 		   !cache_has_body(w->fs->cache, m->id)) {
-		ahead_set_add(w->fs, w->f, &w->set, m);
+		ahead_set_add(w->fs, w->f, &w->set, m, may_store);
 	}
-}
-
-static const struct cache_small *find_small(const struct cache_small *v,
-					    size_t n, uint64_t id)
-{
-	for (size_t i = 0; i < n; i++)
-		if (v[i].id == id)
-			return &v[i];
-	return NULL;
 }
 
 /* Rows that were copied out of the box: which of them are in the cache? */
 static void take_all(struct walk *w, const struct cache_msg *v, size_t n)
 {
 	struct cache_small cached[BATCH];
-	size_t n_cached;
+	size_t n_cached, next;
 
-	n_cached = w->dir > 0 ? cache_find_small(w->fs->cache, v[0].id,
-						 v[n - 1].id, cached, BATCH)
-			      : cache_find_small(w->fs->cache, v[n - 1].id,
-						 v[0].id, cached, BATCH);
-	for (size_t i = 0; i < n && w->bytes_room > 0; i++)
-		take(w, &v[i], find_small(cached, n_cached, v[i].id));
+	for (size_t i = 0; i < n; i++) {
+		const struct cache_msg *m = w->dir > 0 ? &v[i] : &v[n - 1 - i];
+
+		cached[i] = (struct cache_small){.id = m->id, .size = m->size};
+	}
+	n_cached = cache_find_small(w->fs->cache, cached, n);
+	/* Both are in order: the next one that is cached, as the walk goes. */
+	next = w->dir > 0 ? 0 : n_cached - 1;
+	for (size_t i = 0; i < n && w->bytes_room > 0; i++) {
+		if (next < n_cached && cached[next].id == v[i].id) {
+			take(w, &v[i], &cached[next]);
+			next += (size_t)w->dir;
+		} else {
+			take(w, &v[i], NULL);
+		}
+	}
 }
 
 static void walk(struct walk *w)
@@ -349,8 +374,9 @@ bool ahead_is_wanted(struct fs *fs, struct folder *f, uint64_t id)
 	for (unsigned i = 0; i < STREAMS && !wanted; i++) {
 		const struct stream *s = &a->streams[i];
 
-		wanted = s->f == f && ((s->dir > 0 && id > s->last) ||
-				       (s->dir < 0 && id < s->last));
+		wanted = s->f == f && s->dir != 0 &&
+			 is_beyond(s, id, s->last) &&
+			 (!s->left || is_beyond(s, id, s->left));
 	}
 	lock_drop(&a->lock);
 	return wanted;

@@ -23,7 +23,7 @@ MUST_CHECK int ahead_new(struct fs *fs, struct ahead **ret);
 /* After imap_free(). */
 void ahead_free(struct ahead *a);
 
-/* A read of the first bytes of this message came in. */
+/* A read of this message came in. */
 void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m);
 
 /*

@@ -8,7 +8,7 @@
 #include "fs/ahead.h"
 
 #define STREAMS 16
-#define RECENT 8       /* messages that a stream has just read */
+#define RECENT 32      /* messages that a stream has just read */
 #define RING 512       /* messages looked at, not read yet */
 #define LEFT_ALONE 12  /* messages that a reader who caught up reads itself */
 #define WINDOW_MAX 256 /* messages */
@@ -59,9 +59,9 @@ struct ahead_set {
 	struct set_item {
 		uint64_t id;
 		uint32_t uid;
-		bool held; /* the kernel knows the file */
-		bool here; /* it has come: the connection's thread */
-		bool done; /* here, or it will not come: ahead's lock */
+		bool may_store; /* give it to the kernel */
+		bool here;      /* it has come: the connection's thread */
+		bool done;      /* here, or it will not come: ahead's lock */
 	} item[SET_MESSAGES];
 
 	/* Called at its end by whoever made it, if not NULL. */
@@ -89,9 +89,12 @@ struct ahead {
 	struct ahead_stats stats;
 };
 
-/* Add a message; a set that is full is sent, and the next one begun. */
+/*
+ * Add a message; a set that is full is sent, and the next one begun.
+ * `may_store`: the kernel is given the body when it has come.
+ */
 void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
-		   const struct cache_msg *m);
+		   const struct cache_msg *m, bool may_store);
 /* Ask for it; it is not the caller's any more. */
 void ahead_set_send(struct fs *fs, struct ahead_set *set);
 

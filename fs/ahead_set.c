@@ -113,7 +113,7 @@ static void keep(struct ahead_set *set)
 	a->stats.bytes += set->at;
 	measure_locked(a, set->at);
 	lock_drop(&a->lock);
-	if (set->current->held)
+	if (set->current->may_store)
 		store_push_new(set->fs->store, set->f, id, set->at);
 }
 
@@ -273,7 +273,7 @@ static bool is_remembered(struct ahead *a, uint64_t id)
 }
 
 void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
-		   const struct cache_msg *m)
+		   const struct cache_msg *m, bool may_store)
 {
 	struct ahead_set *s = *set;
 	imap_job job;
@@ -296,7 +296,7 @@ void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
 	if (!s)
 		return;
 	s->item[s->n++] = (struct set_item){
-		.id = m->id, .uid = m->uid, .held = m->held > 0};
+		.id = m->id, .uid = m->uid, .may_store = may_store};
 	s->bytes += m->size;
 }
 

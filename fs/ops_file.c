@@ -65,14 +65,13 @@ static void read_control(struct request *r)
  */
 static bool reply_small(struct request *r, const struct cache_msg *m)
 {
-	struct cache_small small;
+	struct cache_small small = {.id = m->id, .size = m->size};
 	size_t n = 0;
 	char *buf;
 	bool done;
 
-	if (m->size == 0 || m->size > LOAD_WHOLE ||
-	    cache_find_small(r->fs->cache, m->id, m->id, &small, 1) != 1 ||
-	    small.size != m->size)
+	if (m->size > LOAD_WHOLE ||
+	    cache_find_small(r->fs->cache, &small, 1) != 1)
 		return false;
 	buf = malloc(small.size);
 	done = buf && cache_read_small(r->fs->cache, &small, buf) == 0;
@@ -162,7 +161,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	control_count(fs->control, REQ_READ);
 	ops_run(&r, &read_waiting);
 	/* Answered, or waiting: now there is time to look ahead of it. */
-	if (off == 0 && ino < CONTROL_INO_FIRST)
+	if (ino < CONTROL_INO_FIRST)
 		look_ahead(fs, ino);
 }
 

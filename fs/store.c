@@ -62,9 +62,12 @@ static void store_one(struct store *s, const struct entry *e)
 		return;
 	v.buf[0].mem = s->buf;
 	lock_assert_none();
-	/* -ENOENT: the kernel has forgotten the file. */
+	/*
+	 * Written as it is: spliced, it would be copied once more, into the
+	 * pages of a pipe. -ENOENT: the kernel has forgotten the file.
+	 */
 	if (fuse_lowlevel_notify_store(s->se, e->body.id, 0, &v,
-				       (enum fuse_buf_copy_flags)0) == 0)
+				       FUSE_BUF_NO_SPLICE) == 0)
 		s->stored++;
 }
 

@@ -12,12 +12,21 @@
 
 static struct cache_small find_one(struct scene *s, uint64_t id)
 {
-	struct cache_small small = {0};
+	struct cache_small small = {.id = id, .size = SIZE};
 
 	assert_int_equal(cache_sync(s->c), 0);
-	assert_int_equal(cache_find_small(s->c, id, id, &small, 1), 1);
+	assert_int_equal(cache_find_small(s->c, &small, 1), 1);
 	assert_int_equal(small.id, id);
 	return small;
+}
+
+/* Ask for the bodies of `n` messages, listed with `size` bytes each. */
+static size_t find_many(struct scene *s, const uint64_t *id, size_t n,
+			uint64_t size, struct cache_small *ret)
+{
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (struct cache_small){.id = id[i], .size = size};
+	return cache_find_small(s->c, ret, n);
 }
 
 static int read_one(struct scene *s, const struct cache_small *small,
@@ -45,14 +54,36 @@ static void bodies_are_found_in_the_order_of_ids(void **state)
 		assert_int_equal(scene_put_body(s, id[i], SIZE, i), 0);
 	assert_int_equal(cache_sync(s->c), 0);
 
-	assert_int_equal(cache_find_small(s->c, id[0], id[4], small, 8), 3);
+	assert_int_equal(find_many(s, id, 5, SIZE, small), 3);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(small[i].id, id[2 * i]);
 		assert_int_equal(small[i].size, SIZE);
 		assert_int_equal(read_one(s, &small[i], 2 * i), 0);
 	}
-	assert_int_equal(cache_find_small(s->c, id[1], id[3], small, 8), 1);
-	assert_int_equal(cache_find_small(s->c, id[0], id[4], small, 2), 2);
+	assert_int_equal(find_many(s, id + 1, 3, SIZE, small), 1);
+	assert_int_equal(small[0].id, id[2]);
+	/* Only what was asked for, though more lies between. */
+	id[1] = id[4];
+	assert_int_equal(find_many(s, id, 2, SIZE, small), 2);
+	assert_int_equal(small[1].id, id[4]);
+	assert_int_equal(find_many(s, id, 0, SIZE, small), 0);
+}
+
+static void a_body_of_another_size_is_not_handed_out(void **state)
+{
+	struct scene *s = *state;
+	struct cache_small small;
+	char out[SIZE + 1];
+	uint64_t id;
+
+	scene_box(s);
+	id = scene_add(s, 1, "b.eml");
+	assert_int_equal(scene_put_body(s, id, SIZE, 1), 0);
+	for (uint64_t size = SIZE - 1; size <= SIZE + 1; size += 2) {
+		small = find_one(s, id);
+		small.size = size;
+		assert_int_equal(cache_read_small(s->c, &small, out), -ENODATA);
+	}
 }
 
 static void large_partial_and_missing_ones_are_not_found(void **state)
@@ -70,7 +101,9 @@ static void large_partial_and_missing_ones_are_not_found(void **state)
 	assert_int_equal(body_open(s->c, id[1], SIZE, &part), 0);
 	assert_int_equal(body_write(part, 0, bytes, sizeof(bytes)), 0);
 	assert_int_equal(cache_sync(s->c), 0);
-	assert_int_equal(cache_find_small(s->c, id[0], id[2], small, 4), 0);
+	assert_int_equal(find_many(s, id, 3, CACHE_CHUNK + 1, small), 0);
+	assert_int_equal(find_many(s, id, 3, 0, small), 0);
+	assert_int_equal(find_many(s, id + 1, 2, SIZE, small), 0);
 	body_put(part);
 }
 
@@ -130,6 +163,38 @@ static void what_was_read_in_a_row_is_evicted_last(void **state)
 	scene_free(s);
 }
 
+static void of_many_reads_of_a_body_the_last_counts(void **state)
+{
+	struct scene *s = scene_new();
+	struct cache_small small;
+	uint64_t id[11];
+
+	(void)state;
+	s->max_bytes = 10 * SIZE;
+	scene_open(s);
+	scene_box(s);
+	for (unsigned i = 0; i < 11; i++)
+		id[i] = scene_add(s, i + 1, "b.eml");
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(scene_put_body(s, id[i], SIZE, i), 0);
+	for (unsigned times = 0; times < 400; times++)
+		for (unsigned i = 0; i < 10; i++) {
+			/* From the fourth on, and round. */
+			unsigned at = (i + 3) % 10;
+
+			small = find_one(s, id[at]);
+			assert_int_equal(read_one(s, &small, at), 0);
+		}
+	assert_int_equal(scene_put_body(s, id[10], SIZE, 10), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_false(cache_has_body(s->c, id[3]));
+	assert_true(cache_has_body(s->c, id[0]));
+	assert_true(cache_has_body(s->c, id[2]));
+	scene_close(s);
+	scene_free(s);
+}
+
 static void reading_times_survive_a_remount(void **state)
 {
 	struct scene *s = scene_new();
@@ -163,9 +228,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(bodies_are_found_in_the_order_of_ids),
+		TEST(a_body_of_another_size_is_not_handed_out),
 		TEST(large_partial_and_missing_ones_are_not_found),
 		TEST(a_damaged_body_is_not_handed_out),
 		cmocka_unit_test(what_was_read_in_a_row_is_evicted_last),
+		cmocka_unit_test(of_many_reads_of_a_body_the_last_counts),
 		cmocka_unit_test(reading_times_survive_a_remount),
 	};
 
