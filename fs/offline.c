@@ -227,7 +227,7 @@ static void gather(struct fs *fs, struct offline *o, struct kept *k,
 			     (*set)->bytes + m.size > SET_BYTES))
 			return;
 		had = *set ? (*set)->n : 0;
-		ahead_set_add(fs, k->f, set, &m);
+		ahead_set_add(fs, k->f, set, &m, false);
 		if (!*set || (*set)->n == had)
 			found_here(o, k); /* somebody else fetches it */
 	}
