@@ -258,7 +258,7 @@ int box_doom(struct box *b, const uint64_t *ids, size_t n,
 	for (size_t i = 0; i < n; i++) {
 		rec = find_living(b, ids[i]);
 		if (rec)
-			rec->state |= RECORD_DOOMED;
+			index_doom(&b->index, index_find_id(&b->index, ids[i]));
 	}
 	if (s)
 		b->state = *s;

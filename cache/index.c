@@ -337,6 +337,15 @@ void index_moor(struct index *ix, size_t pos, uint32_t uid)
 
 /* --- forgetting --- */
 
+void index_doom(struct index *ix, size_t pos)
+{
+	struct record *r = index_at(ix, pos);
+
+	if (r->state & RECORD_UNMOORED)
+		ix->n_unmoored--;
+	r->state = (r->state & ~(uint64_t)RECORD_UNMOORED) | RECORD_DOOMED;
+}
+
 void index_kill(struct index *ix, size_t pos)
 {
 	struct record *r = index_at(ix, pos);

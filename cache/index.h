@@ -92,6 +92,8 @@ MUST_CHECK int index_reserve_uids(struct index *ix, size_t n);
 /* Of an unmoored record; no other has this UID. */
 void index_moor(struct index *ix, size_t pos, uint32_t uid);
 
+/* Of a living record: it only waits to go. */
+void index_doom(struct index *ix, size_t pos);
 /* Of a living record. It leaves both tables. */
 void index_kill(struct index *ix, size_t pos);
 /* Of a dead record that nobody holds: it may be forgotten. */

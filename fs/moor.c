@@ -5,6 +5,7 @@
 
 #include "fs/arrive.h"
 #include "fs/folder.h"
+#include "fs/keep.h"
 #include "fs/load.h"
 #include "fs/offline.h"
 #include "fs/ranges.h"
@@ -293,6 +294,9 @@ static void moor_done(void *ctx, int result, const struct imap_error *why)
 	}
 	folder_job_done(m->fs, m->f, result);
 	offline_note(m->fs, m->f);
+	/* Another mailbox under this name: where is the one that had it? */
+	if (result == -ESTALE)
+		(void)keep_ask_folders(m->fs, IMAP_PRIO_SYNC);
 	moor_free(m);
 	(void)malloc_trim(0);
 }

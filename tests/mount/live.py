@@ -206,10 +206,10 @@ def test_second_folder_without_notify_shows_when_entered(env):
     m = env.mount(server.url(port=tap.port))
     m.messages("Work")
     m.unmount()
-    m.start()
-    watch = env.watch(m.path / "Work")
     with Client(server) as c:
         c.append("Work", letter(100))
+    m.start()
+    watch = env.watch(m.path / "Work")
     assert 100 in numbered(m, "Work")
     watch.wait("CREATE", "_Letter-100_")
     # The one that is watched by IDLE is pushed all the same.

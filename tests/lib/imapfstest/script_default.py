@@ -94,6 +94,8 @@ class Defaults:
         if name == b"UID":
             sub, _, rest = rest.partition(b" ")
             name = b"UID_" + sub.upper()
+        if name == b"IDLE":
+            return self.idle(tag)  # without the lock: it lasts
         method = getattr(self, "do_" + name.decode("ascii", "replace"), None)
         if not method:
             return tag + b" BAD unknown command\r\n"
@@ -270,8 +272,10 @@ class Defaults:
         self.server.boxes[new] = self.server.boxes.pop(old)
         return tag + b" OK done\r\n"
 
-    def do_IDLE(self, tag, rest):
-        self.send(self.news() + b"+ idling\r\n")
+    def idle(self, tag):
+        with self.server.lock:
+            news = self.news()
+        self.send(news + b"+ idling\r\n")
         self.read_line()
         return tag + b" OK done\r\n"
 

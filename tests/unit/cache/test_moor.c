@@ -167,6 +167,21 @@ static void what_is_doomed_is_gone_on_disk_with_the_state(void **state)
 	check_unmoored(s, b, "b.eml");
 }
 
+static void an_unmoored_row_that_is_doomed_is_not_looked_for(void **state)
+{
+	struct scene *s = *state;
+	uint64_t a;
+
+	scene_box(s);
+	a = add(s, 5, "a.eml", "<a@x>");
+	(void)add(s, 6, "b.eml", "<b@x>");
+	(void)unmoor(s);
+	assert_int_equal(box_doom(s->box, &a, 1, NULL), 0);
+	assert_int_equal(box_unmoored(s->box), 1);
+	assert_int_equal(box_remove(s->box, &a, 1), 0);
+	assert_int_equal(box_unmoored(s->box), 1);
+}
+
 /* A child that does all this, says so, and is killed before it closes. */
 static void in_a_child_that_is_killed(struct scene *s,
 				      void (*work)(struct scene *s))
@@ -336,6 +351,7 @@ int main(void)
 		T(a_moored_row_is_as_any_other),
 		T(a_uid_that_is_taken_moors_nobody),
 		T(what_is_doomed_is_gone_on_disk_with_the_state),
+		T(an_unmoored_row_that_is_doomed_is_not_looked_for),
 		T(a_kill_in_between_leaves_rows_unmoored),
 		T(rows_on_disk_match_rows_that_are_listed),
 		T(nothing_is_matched_that_is_not_alone),
