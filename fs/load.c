@@ -33,18 +33,10 @@ static uint64_t asked_to_locked(const struct fetch *t, uint64_t from)
 	return from;
 }
 
-/*
- * It may have more, or fewer, bytes than is known. An empty answer only shows
- * that the end is not behind it: the end is known with the byte before it.
- */
+/* It may have more, or fewer, bytes than is known. */
 static bool is_open_locked(const struct fetch *t)
 {
-	uint64_t at, n;
-
-	if (body_is_whole(t->body) || t->end_at == 0)
-		return false;
-	return t->end_at == LOAD_END_UNKNOWN ||
-	       body_gap(t->body, t->end_at - 1, &at, &n);
+	return !t->end_known && !body_is_whole(t->body);
 }
 
 /* Where parts that bring what `offset` waits for end, at most. */

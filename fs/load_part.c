@@ -117,43 +117,49 @@ static bool shows_end(const struct part_job *j)
 	return j->size < j->length && j->at >= j->listed;
 }
 
+/* An empty answer only says that the end is not behind it. */
+static bool is_exact(const struct fetch *t, uint64_t end)
+{
+	uint64_t at, n;
+
+	return end == 0 || !body_gap(t->body, end - 1, &at, &n) || at >= end;
+}
+
 /*
  * Parts may be answered in any order: whichever comes last completes a body
  * whose end some answer has shown. What has gaps only gets its size.
  *
  * Order matters: a reader may be answered as soon as the end is known, and
- * must find the kernel told of the right size by then. What is shorter than
- * listed needs no telling: there a short answer does it.
+ * whoever it is that asks then must be told of the right size.
  */
 static int end_if_known(const struct part_job *j)
 {
 	struct load *l = j->fs->load;
 	struct fetch *t = j->t;
-	bool shown = shows_end(j);
 	uint64_t end;
 	int r;
 
-	if (shown && j->size > 0 && j->at > j->listed)
-		load_correct_size(j->fs, t->f, t->id, j->at);
 	lock_take(&l->lock);
-	if (shown && j->at < t->end_at)
+	if (shows_end(j) && j->at < t->end_at)
 		t->end_at = j->at;
 	end = t->end_at;
 	lock_drop(&l->lock);
 	if (end == LOAD_END_UNKNOWN)
 		return 0;
+	if (is_exact(t, end)) {
+		load_correct_size(j->fs, t->f, t->id, end);
+		lock_take(&l->lock);
+		t->end_known = true;
+		lock_drop(&l->lock);
+	}
 
 	r = body_end(t->body, end);
-	if (r != 0) {
+	if (r != 0)
 		log_warn("load: a body cannot be kept: %s",
 			 strerrordesc_np(-r));
-		return r;
-	}
-	if (!body_is_whole(t->body))
-		return 0;
-	load_correct_size(j->fs, t->f, t->id, end);
-	ahead_remember(j->fs, t->id);
-	return 0;
+	else if (body_is_whole(t->body))
+		ahead_remember(j->fs, t->id);
+	return r;
 }
 
 static void part_end(void *ctx, uint32_t uid, int result)

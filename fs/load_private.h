@@ -32,6 +32,7 @@ struct fetch {
 	uint64_t woken_at;    /* bytes arrived when readers were woken last */
 	uint64_t arrived;
 	uint64_t end_at; /* the least end that an answer has shown */
+	bool end_known;  /* that is it, with the byte before it */
 	bool damaged;    /* our copy was bad: EBADMSG if it stays away */
 	int error;       /* of the last fetch */
 	int64_t failed_ms;

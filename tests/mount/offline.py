@@ -254,7 +254,14 @@ def hanging_waiter(env):
                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert waiter.stdout.readline() == b"ready\n"
     server.wait_for_command(rb"EXAMINE|SELECT")
+    wait_for(lambda: sleeps_in_listdir(waiter), 10)
     return server, waiter
+
+
+def sleeps_in_listdir(process):
+    """Is it blocked in openat(2) or getdents64(2)?"""
+    with open(f"/proc/{process.pid}/syscall") as f:
+        return f.read().split(" ")[0] in ("257", "217")
 
 
 def pending(process):
