@@ -131,7 +131,41 @@ static void watch_folders(void *ctx)
 	(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
 }
 
-static const struct imap_watch_ops watch_ops = {watch_moved, watch_folders};
+static size_t count_mailboxes(struct fs *fs)
+{
+	struct folder **v;
+	size_t n, found = 0;
+
+	if (tree_all(fs->tree, &v, &n) != 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		found += !(v[i]->attrs & FOLDER_NOSELECT);
+	free(v);
+	return found;
+}
+
+/*
+ * What moved between the last LIST and the begin of the watch shows in the
+ * numbers; so does a mailbox that came or went.
+ */
+static void watch_begun(void *ctx, const struct mail_folder *box)
+{
+	struct keep *k = ctx;
+	struct folder *f = box ? tree_by_wire(k->fs->tree, box->wire) : NULL;
+
+	if (!keep_has_folders(k->fs))
+		return; /* the LIST that is on its way tells it all */
+	if (f) {
+		k->n_begun++;
+		folder_hear_status(f, box, clock_now_ms());
+		keep_make_due(k, f, 0);
+	} else if (box || k->n_begun != count_mailboxes(k->fs)) {
+		(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
+	}
+}
+
+static const struct imap_watch_ops watch_ops = {watch_moved, watch_folders,
+						watch_begun};
 
 int keep_watch(struct fs *fs)
 {

@@ -9,7 +9,8 @@
 
 struct keep {
 	struct fs *fs;
-	char *watched; /* wire name; set by keep_watch() */
+	char *watched;  /* wire name; set by keep_watch() */
+	size_t n_begun; /* of the thread that watches: mailboxes heard of */
 	pthread_t thread;
 
 	struct lock lock; /* RANK_KEEP, guards what follows */

@@ -23,6 +23,7 @@ struct known {
 	char *wire; /* NULL: stands for the list of mailboxes */
 	struct imap_mailbox has;
 	bool listed; /* in this round */
+	bool fresh;  /* nobody was told how it stands as the watch begins */
 	bool marked;
 	bool told; /* ever */
 	int64_t told_ms;
@@ -41,7 +42,9 @@ struct news {
 	void *by_name;        /* tree of the others */
 	unsigned n_others;
 	bool in_round;
-	bool complete; /* there was a whole round */
+	bool complete;       /* there was a whole round */
+	bool tells_complete; /* ... which is to be told */
+	bool has_fresh;
 	unsigned n_marked;
 	int64_t due_ms; /* of the first mark, or earlier */
 };
@@ -162,10 +165,43 @@ static bool take_mark(struct news *n, struct known *k, int64_t until_ms)
 	return true;
 }
 
+static void tell_begun(struct news *n, const struct known *k)
+{
+	const struct mail_folder f = {
+		.wire = k->wire,
+		.has_status = true,
+		.uidvalidity = k->has.uidvalidity,
+		.uidnext = k->has.uidnext,
+		.messages = k->has.messages,
+		.highestmodseq = k->has.highestmodseq,
+	};
+
+	n->ops.begun(n->ctx, &f);
+}
+
+/* How they stand, before anything that moves. */
+static void tell_fresh(struct news *n)
+{
+	n->has_fresh = false;
+	if (!n->ops.begun)
+		return;
+	lock_assert_none();
+	for (struct known *k = &n->watched; k; k = k->next) {
+		if (k->fresh)
+			tell_begun(n, k);
+		k->fresh = false;
+	}
+	if (n->tells_complete)
+		n->ops.begun(n->ctx, NULL);
+	n->tells_complete = false;
+}
+
 void news_tell(struct news *n, bool all)
 {
 	int64_t until_ms = all ? CLOCK_NEVER : clock_now_ms();
 
+	if (n->has_fresh && !n->in_round)
+		tell_fresh(n);
 	if (n->n_marked == 0 || n->due_ms > until_ms)
 		return;
 	lock_assert_none();
@@ -202,8 +238,12 @@ static void compare(struct news *n, struct known *k,
 
 void news_opened(struct news *n, const struct imap_mailbox *box, bool paused)
 {
-	if (n->opened)
+	if (n->opened) {
 		compare(n, &n->watched, box, paused);
+	} else {
+		n->watched.fresh = true;
+		n->has_fresh = true;
+	}
 	n->watched.has = *box;
 	n->opened = true;
 }
@@ -267,6 +307,8 @@ void news_status(struct news *n, const struct mail_folder *f, bool paused)
 	k->listed = true;
 	if (is_new) {
 		k->has = now;
+		k->fresh = !n->complete;
+		n->has_fresh = n->has_fresh || k->fresh;
 		if (n->complete) {
 			mark(n, k, n->times.burst_ms);
 			mark(n, &n->names, n->times.burst_ms);
@@ -299,6 +341,10 @@ void news_round_end(struct news *n, bool whole)
 			continue;
 		forget(n, k);
 		mark(n, &n->names, n->times.burst_ms);
+	}
+	if (!n->complete) {
+		n->tells_complete = true;
+		n->has_fresh = true;
 	}
 	n->complete = true;
 }
