@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "fs/folder.h"
+#include "fs/folder_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,7 +7,6 @@
 
 #include "fs/keep.h"
 #include "fs/park.h"
-#include "fs/rules.h"
 #include "imap/log.h"
 
 /*
@@ -20,16 +19,16 @@
  * forgotten the directory and everything in it, and nobody uses it.
  */
 
-static bool has_messages(const struct folder *f)
+bool folder_has_messages(const struct folder *f)
 {
 	return !(f->attrs & FOLDER_NOSELECT);
 }
 
-static int open_box_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock)
+int folder_open_box_locked(struct fs *fs, struct folder *f)
 {
 	if (f->box)
 		return 0;
-	if (!has_messages(f) || f->gone)
+	if (!folder_has_messages(f) || f->gone)
 		return -ENODATA;
 	return box_open(fs->cache, f->id, &f->box);
 }
@@ -53,7 +52,7 @@ int folder_get(struct fs *fs, struct folder *f, struct box **ret)
 	int r;
 
 	lock_take(&f->lock);
-	r = open_box_locked(fs, f);
+	r = folder_open_box_locked(fs, f);
 	if (r == 0) {
 		f->box_users++;
 		*ret = f->box;
@@ -72,14 +71,7 @@ void folder_put(struct fs *fs, struct folder *f)
 	lock_drop(&f->lock);
 }
 
-static bool failed_just_now_locked(struct folder *f) REQUIRES(f->lock)
-{
-	return f->error != 0 &&
-	       clock_now_ms() - f->failed_ms < FS_FAIL_AGAIN_MS;
-}
-
-static void state_locked(struct folder *f, struct cache_state *ret)
-	REQUIRES(f->lock)
+void folder_state_locked(struct folder *f, struct cache_state *ret)
 {
 	if (f->box)
 		box_state(f->box, ret);
@@ -90,13 +82,13 @@ static void state_locked(struct folder *f, struct cache_state *ret)
 void folder_state(struct folder *f, struct cache_state *ret)
 {
 	lock_take(&f->lock);
-	state_locked(f, ret);
+	folder_state_locked(f, ret);
 	lock_drop(&f->lock);
 }
 
 /* The next thing that is to be asked of an idle folder. */
-static int start_job_locked(struct fs *fs, struct folder *f,
-			    enum imap_priority prio) REQUIRES(f->lock)
+int folder_start_job_locked(struct fs *fs, struct folder *f,
+			    enum imap_priority prio)
 {
 	struct cache_state s;
 
@@ -105,284 +97,6 @@ static int start_job_locked(struct fs *fs, struct folder *f,
 		return moor_start_locked(fs, f, prio);
 	return s.complete ? sync_start_locked(fs, f, prio)
 			  : listing_start_locked(fs, f, prio);
-}
-
-/* The listing of a box that is not complete: run it, or say why not. */
-static int need_listing_locked(struct fs *fs, struct folder *f)
-	REQUIRES(f->lock)
-{
-	int r;
-
-	if (f->busy != FOLDER_IDLE)
-		return -EAGAIN;
-	if (failed_just_now_locked(f))
-		return f->error;
-
-	r = start_job_locked(fs, f, IMAP_PRIO_LISTING);
-	return r == 0 ? -EAGAIN : r;
-}
-
-static bool must_ask_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock)
-{
-	int64_t since_ms = 0;
-	bool watched = keep_watched(fs, f, &since_ms) != IMAP_WATCHED_NOT;
-	const struct rules_enter e = {
-		.now_ms = clock_now_ms(),
-		.known_ms = f->known_ms,
-		.moved_ms = f->doubted ? 0 : f->moved_ms,
-		.interval_ms = keep_interval_ms(fs),
-		.watched = watched && since_ms != 0 &&
-			   f->known_ms >= since_ms && !f->doubted,
-	};
-
-	return box_unmoored(f->box) > 0 || rules_must_ask(&e);
-}
-
-static int64_t wait_limit_locked(const struct folder *f) REQUIRES(f->lock)
-{
-	return f->known_ms == 0 ? FS_FIRST_SYNC_WAIT_MS : FS_SYNC_WAIT_MS;
-}
-
-/* All was listed once: ask what changed, if the rules say so. */
-static int need_sync_locked(struct fs *fs, struct folder *f, int64_t waited_ms)
-	REQUIRES(f->lock)
-{
-	if (f->busy != FOLDER_IDLE) {
-		if (f->job)
-			imap_hurry(fs->imap, f->job, IMAP_PRIO_LISTING);
-	} else if (f->replays == 0) {
-		if (!must_ask_locked(fs, f) || failed_just_now_locked(f) ||
-		    start_job_locked(fs, f, IMAP_PRIO_LISTING) != 0)
-			return 0;
-	}
-	/* The server is asked; what is cached may be shown if that is slow. */
-	return waited_ms >= wait_limit_locked(f) ? 0 : -EAGAIN;
-}
-
-/* Is there something to show, whatever the server says? */
-static bool has_listing_locked(struct folder *f) REQUIRES(f->lock)
-{
-	struct cache_state s;
-
-	box_state(f->box, &s);
-	return s.complete || box_unmoored(f->box) > 0;
-}
-
-int64_t folder_enter_limit_ms(struct folder *f)
-{
-	int64_t limit = 0;
-
-	lock_take(&f->lock);
-	if (f->box && has_listing_locked(f))
-		limit = wait_limit_locked(f);
-	lock_drop(&f->lock);
-	return limit;
-}
-
-int folder_enter(struct fs *fs, struct folder *f, int64_t waited_ms)
-{
-	struct cache_state s;
-	int r;
-
-	lock_take(&f->lock);
-	r = open_box_locked(fs, f);
-	if (r == 0) {
-		box_state(f->box, &s);
-		if (has_listing_locked(f)) {
-			r = need_sync_locked(fs, f, waited_ms);
-		} else {
-			r = need_listing_locked(fs, f);
-			/* A part is better than nothing: show it. */
-			if (r != 0 && s.low_uid != 0)
-				r = 0;
-		}
-	} else if (r == -ENODATA) {
-		r = 0;
-	}
-	lock_drop(&f->lock);
-	return r;
-}
-
-int folder_more(struct fs *fs, struct folder *f)
-{
-	int r;
-
-	lock_take(&f->lock);
-	r = open_box_locked(fs, f);
-	if (r == 0) {
-		if (!has_listing_locked(f))
-			r = need_listing_locked(fs, f);
-	} else if (r == -ENODATA) {
-		r = 0;
-	}
-	lock_drop(&f->lock);
-	return r;
-}
-
-int64_t folder_deadline(struct folder *f)
-{
-	int64_t since;
-
-	lock_take(&f->lock);
-	since = f->busy == FOLDER_LISTING ? f->progress_ms : clock_now_ms();
-	lock_drop(&f->lock);
-	return since + FS_LISTING_WAIT_MS;
-}
-
-int folder_need_uids(struct fs *fs, struct folder *f)
-{
-	int r;
-
-	lock_take(&f->lock);
-	r = open_box_locked(fs, f);
-	if (r == 0)
-		r = need_listing_locked(fs, f);
-	lock_drop(&f->lock);
-	return r;
-}
-
-int folder_need_list(struct fs *fs, struct folder *f)
-{
-	struct cache_state s;
-	int r;
-
-	lock_take(&f->lock);
-	r = open_box_locked(fs, f);
-	if (r == 0) {
-		box_state(f->box, &s);
-		if (!s.complete || box_unmoored(f->box) > 0)
-			r = -EAGAIN;
-	}
-	if (r == -EAGAIN && f->busy == FOLDER_IDLE) {
-		r = failed_just_now_locked(f)
-			    ? f->error
-			    : start_job_locked(fs, f, IMAP_PRIO_SYNC);
-		if (r == 0)
-			r = -EAGAIN;
-	}
-	lock_drop(&f->lock);
-	return r;
-}
-
-void folder_resync(struct fs *fs, struct folder *f)
-{
-	int r;
-
-	lock_take(&f->lock);
-	f->error = 0;
-	f->moved_ms = clock_now_ms();
-	r = open_box_locked(fs, f);
-	if (r == 0 && f->busy == FOLDER_IDLE)
-		r = start_job_locked(fs, f, IMAP_PRIO_LISTING);
-	lock_drop(&f->lock);
-	if (r != 0 && r != -ENODATA)
-		log_debug("folder: cannot ask for '%s': %d", f->path, r);
-}
-
-/* --- what is said of it, and catching up --- */
-
-static bool is_used_locked(const struct folder *f) REQUIRES(f->lock)
-{
-	return (f->held > 0 || f->kept) && has_messages(f) && !f->gone;
-}
-
-bool folder_is_used(struct folder *f)
-{
-	bool used;
-
-	lock_take(&f->lock);
-	used = is_used_locked(f);
-	lock_drop(&f->lock);
-	return used;
-}
-
-bool folder_is_entered(struct folder *f)
-{
-	bool entered;
-
-	lock_take(&f->lock);
-	entered = is_used_locked(f) && (f->box || f->kept);
-	lock_drop(&f->lock);
-	return entered;
-}
-
-static int64_t due_locked(const struct folder *f) REQUIRES(f->lock)
-{
-	if (!is_used_locked(f))
-		return CLOCK_NEVER;
-	if (f->doubted)
-		return f->known_ms + KEEP_ENTER_MS;
-	return f->moved_ms != 0 && f->moved_ms >= f->known_ms ? 0 : CLOCK_NEVER;
-}
-
-int64_t folder_due_ms(struct folder *f)
-{
-	int64_t due;
-
-	lock_take(&f->lock);
-	due = due_locked(f);
-	lock_drop(&f->lock);
-	return due;
-}
-
-void folder_note_moved(struct folder *f, int64_t at_ms)
-{
-	lock_take(&f->lock);
-	if (at_ms > f->moved_ms)
-		f->moved_ms = at_ms;
-	lock_drop(&f->lock);
-}
-
-void folder_hear_status(struct folder *f, const struct mail_folder *m,
-			int64_t asked_ms)
-{
-	struct cache_state s;
-	enum rules_moved moved;
-
-	lock_take(&f->lock);
-	state_locked(f, &s);
-	if (!s.complete) {
-		if (f->heard_uidnext == 0 && m->has_status)
-			f->heard_uidnext = m->uidnext;
-		lock_drop(&f->lock);
-		return;
-	}
-	moved = rules_compare(&s, m);
-	/* What was asked for later than that knows better. */
-	if (moved == RULES_UNMOVED && asked_ms > f->known_ms)
-		f->known_ms = asked_ms;
-	if (moved == RULES_MOVED && asked_ms > f->moved_ms)
-		f->moved_ms = asked_ms;
-	/* Who has entered it would not learn of it in any other way. */
-	if (moved == RULES_UNKNOWN && f->box && asked_ms > f->moved_ms)
-		f->moved_ms = asked_ms;
-	lock_drop(&f->lock);
-}
-
-int folder_catch_up(struct fs *fs, struct folder *f)
-{
-	struct cache_state s;
-	int r = 0;
-
-	lock_take(&f->lock);
-	state_locked(f, &s);
-	/*
-	 * Of a folder that was never listed nobody waits for news, but for that
-	 * which is watched above all: somebody may wait there for an event.
-	 */
-	if (due_locked(f) > clock_now_ms() ||
-	    (!s.complete && s.low_uid == 0 && !keep_is_inbox(fs, f))) {
-		lock_drop(&f->lock);
-		return 0;
-	}
-	if (f->busy != FOLDER_IDLE || f->replays > 0)
-		r = -EAGAIN;
-	if (r == 0)
-		r = open_box_locked(fs, f);
-	if (r == 0)
-		r = start_job_locked(fs, f, IMAP_PRIO_SYNC);
-	lock_drop(&f->lock);
-	return r == 0 ? 1 : r;
 }
 
 uint64_t folder_gen(struct folder *f)
@@ -414,9 +128,9 @@ void folder_moved(struct fs *fs, struct folder *f)
 
 static int restart_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock)
 {
-	int r = open_box_locked(fs, f);
+	int r = folder_open_box_locked(fs, f);
 
-	return r == 0 ? start_job_locked(fs, f, IMAP_PRIO_LISTING) : r;
+	return r == 0 ? folder_start_job_locked(fs, f, IMAP_PRIO_LISTING) : r;
 }
 
 void folder_job_done(struct fs *fs, struct folder *f, int result)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "fs/keep.h"
+#include "fs/keep_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,36 +15,13 @@
  * the lock's; it leaves that before it is looked at, so whoever finds it due
  * once more puts it in again and nothing is lost.
  *
- * Callbacks of the watch and of LIST run on connections' threads: those of the
- * watch mark folders and wake the thread; those of LIST change the tree.
+ * Callbacks of the watch run on connections' threads: they mark folders and
+ * wake the thread.
  */
-
-/* An account that was listed once can be mounted without its server. */
-#define KEY_LISTED "folders-listed"
-
-struct keep {
-	struct fs *fs;
-	char *watched; /* wire name; set by keep_watch() */
-	pthread_t thread;
-
-	struct lock lock; /* RANK_KEEP, guards what follows */
-	struct lock_cond cond;
-	struct folder *due;
-	unsigned n_running; /* syncs that the thread has begun */
-	bool list_running;
-	bool list_again; /* once more, when that has come */
-	bool list_came;  /* one that was asked for has, with ... */
-	int list_result; /* ... this */
-	bool listed;
-	int64_t list_asked_ms;
-	int64_t poll_ms;
-	int64_t offline_ms; /* when offline_run() is due */
-	bool stopping;
-};
 
 /* --- what is due --- */
 
-static void make_due(struct keep *k, struct folder *f, int64_t not_before_ms)
+void keep_make_due(struct keep *k, struct folder *f, int64_t not_before_ms)
 {
 	int64_t at_ms = folder_due_ms(f);
 
@@ -101,7 +78,7 @@ void keep_job_ended(struct fs *fs, struct folder *f, int result)
 	ended_locked(k, f);
 	lock_drop(&k->lock);
 	if (result == 0) {
-		make_due(k, f, clock_now_ms() + KEEP_GAP_MS);
+		keep_make_due(k, f, clock_now_ms() + KEEP_GAP_MS);
 	} else if (result == -ENOENT && !f->gone) {
 		/* It is not there any more: what is? */
 		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
@@ -110,12 +87,12 @@ void keep_job_ended(struct fs *fs, struct folder *f, int result)
 
 void keep_replays_ended(struct fs *fs, struct folder *f)
 {
-	make_due(fs->keep, f, 0);
+	keep_make_due(fs->keep, f, 0);
 }
 
 void keep_note_used(struct fs *fs, struct folder *f)
 {
-	make_due(fs->keep, f, 0);
+	keep_make_due(fs->keep, f, 0);
 }
 
 void keep_offline_due(struct fs *fs)
@@ -126,151 +103,6 @@ void keep_offline_due(struct fs *fs)
 	k->offline_ms = 0;
 	lock_cond_wake_all(&k->cond);
 	lock_drop(&k->lock);
-}
-
-/* --- the folders --- */
-
-static void hear_all(struct fs *fs, const struct mail_folder *v, size_t n,
-		     int64_t asked_ms)
-{
-	struct folder *f;
-
-	for (size_t i = 0; i < n; i++) {
-		f = tree_by_wire(fs->tree, v[i].wire);
-		if (!f)
-			continue;
-		folder_hear_status(f, &v[i], asked_ms);
-		make_due(fs->keep, f, 0);
-	}
-}
-
-static void list_done(void *ctx, int result, const struct mail_folder *v,
-		      size_t n)
-{
-	struct keep *k = ctx;
-	struct fs *fs = k->fs;
-	int64_t asked_ms;
-	bool again;
-
-	lock_take(&k->lock);
-	asked_ms = k->list_asked_ms;
-	lock_drop(&k->lock);
-	if (result == 0)
-		result = tree_apply(fs->tree, v, n);
-	if (result == 0) {
-		hear_all(fs, v, n, asked_ms);
-		if (cache_set_value(fs->cache, KEY_LISTED, "1") != 0)
-			log_warn("keep: cannot note that the folders are "
-				 "known");
-	} else if (result != -ECANCELED) {
-		log_warn("keep: the list of folders did not come: %s",
-			 strerrordesc_np(-result));
-	}
-
-	lock_take(&k->lock);
-	k->list_running = false;
-	k->list_came = true;
-	k->list_result = result;
-	k->listed |= result == 0;
-	k->poll_ms = clock_now_ms() + KEEP_POLL_MS;
-	again = k->list_again && result == 0;
-	k->list_again = false;
-	lock_cond_wake_all(&k->cond);
-	lock_drop(&k->lock);
-	if (again)
-		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
-}
-
-static const struct imap_folders_ops list_ops = {list_done};
-
-/* Folders that somebody has entered, or that are kept: their wire names. */
-static const char **entered_wires(struct fs *fs, size_t *ret_n)
-{
-	const char **wires = NULL;
-	struct folder **v;
-	size_t n, used = 0;
-
-	*ret_n = 0;
-	if (!fs->serving || tree_all(fs->tree, &v, &n) != 0)
-		return NULL;
-	wires = calloc(n + 1, sizeof(*wires));
-	for (size_t i = 0; wires && i < n; i++)
-		if (folder_is_entered(v[i]))
-			wires[used++] = v[i]->wire;
-	free(v);
-	*ret_n = wires ? used : 0;
-	return wires;
-}
-
-int keep_ask_folders(struct fs *fs, enum imap_priority prio)
-{
-	struct keep *k = fs->keep;
-	struct imap_folders_request req = {0};
-	const char **wires;
-	bool running;
-	imap_job job;
-	int r;
-
-	if (fs->stopping)
-		return -ECANCELED;
-	lock_take(&k->lock);
-	running = k->list_running;
-	k->list_again = running;
-	if (!running) {
-		k->list_running = true;
-		k->list_came = false;
-		k->list_asked_ms = clock_now_ms();
-	}
-	lock_drop(&k->lock);
-	if (running)
-		return 0;
-
-	/* Without memory for it: without their STATUS. */
-	wires = entered_wires(fs, &req.n_status_of);
-	req.status_of = wires;
-	r = imap_list_folders(fs->imap, prio, &req, &list_ops, k, &job);
-	free(wires);
-	if (r != 0) {
-		lock_take(&k->lock);
-		k->list_running = false;
-		lock_drop(&k->lock);
-		log_debug("keep: cannot ask for the folders: %s",
-			  strerrordesc_np(-r));
-	}
-	return r;
-}
-
-int keep_wait_folders(struct fs *fs)
-{
-	struct keep *k = fs->keep;
-	int r;
-
-	lock_take(&k->lock);
-	while (!k->list_came)
-		(void)lock_cond_wait(&k->cond, &k->lock, CLOCK_NEVER);
-	r = k->list_result;
-	lock_drop(&k->lock);
-	return r;
-}
-
-bool keep_has_folders(struct fs *fs)
-{
-	struct keep *k = fs->keep;
-	bool listed;
-
-	lock_take(&k->lock);
-	listed = k->listed;
-	lock_drop(&k->lock);
-	return listed;
-}
-
-bool keep_is_known(struct fs *fs)
-{
-	char *value = NULL;
-	bool known = cache_get_value(fs->cache, KEY_LISTED, &value) == 0;
-
-	free(value);
-	return known;
 }
 
 void keep_online(struct fs *fs)
@@ -289,7 +121,7 @@ static void watch_moved(void *ctx, const char *wire)
 	if (!f)
 		return;
 	folder_note_moved(f, clock_now_ms());
-	make_due(k, f, 0);
+	keep_make_due(k, f, 0);
 }
 
 static void watch_folders(void *ctx)
@@ -299,7 +131,41 @@ static void watch_folders(void *ctx)
 	(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
 }
 
-static const struct imap_watch_ops watch_ops = {watch_moved, watch_folders};
+static size_t count_mailboxes(struct fs *fs)
+{
+	struct folder **v;
+	size_t n, found = 0;
+
+	if (tree_all(fs->tree, &v, &n) != 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		found += !(v[i]->attrs & FOLDER_NOSELECT);
+	free(v);
+	return found;
+}
+
+/*
+ * What moved between the last LIST and the begin of the watch shows in the
+ * numbers; so does a mailbox that came or went.
+ */
+static void watch_begun(void *ctx, const struct mail_folder *box)
+{
+	struct keep *k = ctx;
+	struct folder *f = box ? tree_by_wire(k->fs->tree, box->wire) : NULL;
+
+	if (!keep_has_folders(k->fs))
+		return; /* the LIST that is on its way tells it all */
+	if (f) {
+		k->n_begun++;
+		folder_hear_status(f, box, clock_now_ms());
+		keep_make_due(k, f, 0);
+	} else if (box || k->n_begun != count_mailboxes(k->fs)) {
+		(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
+	}
+}
+
+static const struct imap_watch_ops watch_ops = {watch_moved, watch_folders,
+						watch_begun};
 
 int keep_watch(struct fs *fs)
 {

@@ -276,6 +276,12 @@ struct imap_watch_ops {
 	void (*moved)(void *ctx, const char *wire);
 	/* Mailboxes came, went or were renamed: ask imap_list_folders(). */
 	void (*folders)(void *ctx);
+	/*
+	 * This mailbox is watched from now on, for the first time, and this is
+	 * how it stands (has_status): what moved before is for the caller to
+	 * find out. NULL: so are all that there are (NOTIFY). May be NULL.
+	 */
+	void (*begun)(void *ctx, const struct mail_folder *box);
 };
 
 /*

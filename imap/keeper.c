@@ -102,13 +102,6 @@ static bool is_awake(struct imap *im) REQUIRES(im->lock)
 	       (!im->refused && im->retry_at_ms != CLOCK_NEVER);
 }
 
-static int64_t next_look(struct imap *im) REQUIRES(im->lock)
-{
-	if (im->n_ready > 0 || im->refused || clock_now_ms() >= im->retry_at_ms)
-		return CLOCK_NEVER;
-	return im->retry_at_ms;
-}
-
 int64_t keeper_asleep_ms(void)
 {
 	struct timespec t;
@@ -119,7 +112,7 @@ int64_t keeper_asleep_ms(void)
 
 /* What the clocks said last. */
 struct clocks {
-	int64_t at_ms;
+	int64_t at_ms; /* 0: nobody needs to know */
 	int64_t asleep_ms;
 };
 
@@ -140,22 +133,39 @@ static void woke_up(struct imap *im) REQUIRES(im->lock)
 static void compare_clocks(struct imap *im, struct clocks *last)
 	REQUIRES(im->lock)
 {
-	int64_t due_ms = last->at_ms + im->tick_ms;
-	struct clocks now = read_clocks(im);
+	struct clocks now;
+	int64_t due_ms;
 
-	if (now.at_ms < due_ms)
+	if (!is_awake(im)) {
+		last->at_ms = 0;
 		return;
-	if (now.asleep_ms - last->asleep_ms >= im->late_ms ||
-	    now.at_ms - due_ms >= im->late_ms)
+	}
+	now = read_clocks(im);
+	due_ms = last->at_ms + im->tick_ms;
+	if (last->at_ms != 0 && now.at_ms < due_ms)
+		return;
+	if (last->at_ms != 0 &&
+	    (now.asleep_ms - last->asleep_ms >= im->late_ms ||
+	     now.at_ms - due_ms >= im->late_ms))
 		woke_up(im);
 	*last = now;
+}
+
+static int64_t next_look(struct imap *im, const struct clocks *last)
+	REQUIRES(im->lock)
+{
+	int64_t tick_ms =
+		last->at_ms != 0 ? last->at_ms + im->tick_ms : CLOCK_NEVER;
+
+	if (im->n_ready > 0 || im->refused || clock_now_ms() >= im->retry_at_ms)
+		return tick_ms;
+	return clock_earlier(im->retry_at_ms, tick_ms);
 }
 
 void *keeper_main(void *arg)
 {
 	struct imap *im = arg;
 	struct clocks last = {0};
-	bool awake = false;
 	struct job *j;
 
 	pthread_setname_np(pthread_self(), "imap-keeper");
@@ -170,18 +180,11 @@ void *keeper_main(void *arg)
 		}
 		if (atomic_load(&im->stop))
 			break;
-		if (!awake)
-			last = read_clocks(im);
-		awake = is_awake(im);
-		if (awake)
-			compare_clocks(im, &last);
+		compare_clocks(im, &last);
 		if (retry_due(im))
 			pool_want_locked(im, &im->conn[0]);
-		(void)lock_cond_wait(
-			&im->keeper_wake, &im->lock,
-			clock_earlier(next_look(im),
-				      awake ? last.at_ms + im->tick_ms
-					    : CLOCK_NEVER));
+		(void)lock_cond_wait(&im->keeper_wake, &im->lock,
+				     next_look(im, &last));
 	}
 	lock_drop(&im->lock);
 	return NULL;

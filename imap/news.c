@@ -23,7 +23,9 @@ struct known {
 	char *wire; /* NULL: stands for the list of mailboxes */
 	struct imap_mailbox has;
 	bool listed; /* in this round */
+	bool fresh;  /* nobody was told how it stands as the watch begins */
 	bool marked;
+	bool sure; /* it did move: the mark is no mere doubt */
 	bool told; /* ever */
 	int64_t told_ms;
 	int64_t due_ms;
@@ -41,7 +43,9 @@ struct news {
 	void *by_name;        /* tree of the others */
 	unsigned n_others;
 	bool in_round;
-	bool complete; /* there was a whole round */
+	bool complete;       /* there was a whole round */
+	bool tells_complete; /* ... which is to be told */
+	bool has_fresh;
 	unsigned n_marked;
 	int64_t due_ms; /* of the first mark, or earlier */
 };
@@ -131,7 +135,7 @@ static struct known *add(struct news *n, const char *wire)
 
 /* --- marks --- */
 
-static void mark(struct news *n, struct known *k, int64_t apart_ms)
+static void mark_for(struct news *n, struct known *k, int64_t apart_ms)
 {
 	int64_t due_ms = clock_now_ms();
 
@@ -141,39 +145,83 @@ static void mark(struct news *n, struct known *k, int64_t apart_ms)
 		k->due_ms = due_ms;
 	n->n_marked += !k->marked;
 	k->marked = true;
-	if (k->due_ms < n->due_ms)
-		n->due_ms = k->due_ms;
+	n->due_ms = clock_earlier(n->due_ms, k->due_ms);
+}
+
+static void mark(struct news *n, struct known *k)
+{
+	mark_for(n, k, n->times.burst_ms);
+	k->sure = true;
+}
+
+/* It may have moved, on which nobody's time is to be spent often. */
+static void mark_doubt(struct news *n, struct known *k)
+{
+	mark_for(n, k, n->times.doubt_ms);
 }
 
 /* True: tell it. */
-static bool take_mark(struct news *n, struct known *k, int64_t until_ms)
+static bool take_mark(struct news *n, struct known *k, int64_t now_ms, bool all)
 {
 	if (!k->marked)
 		return false;
-	if (k->due_ms > until_ms) {
-		if (k->due_ms < n->due_ms)
-			n->due_ms = k->due_ms;
+	if (k->due_ms > now_ms && !(all && k->sure)) {
+		n->due_ms = clock_earlier(n->due_ms, k->due_ms);
 		return false;
 	}
 	k->marked = false;
+	k->sure = false;
 	k->told = true;
-	k->told_ms = clock_now_ms();
+	k->told_ms = now_ms;
 	n->n_marked--;
 	return true;
 }
 
+static void tell_begun(struct news *n, const struct known *k)
+{
+	const struct mail_folder f = {
+		.wire = k->wire,
+		.has_status = true,
+		.uidvalidity = k->has.uidvalidity,
+		.uidnext = k->has.uidnext,
+		.messages = k->has.messages,
+		.highestmodseq = k->has.highestmodseq,
+	};
+
+	n->ops.begun(n->ctx, &f);
+}
+
+/* How they stand, before anything that moves. */
+static void tell_fresh(struct news *n)
+{
+	n->has_fresh = false;
+	if (!n->ops.begun)
+		return;
+	lock_assert_none();
+	for (struct known *k = &n->watched; k; k = k->next) {
+		if (k->fresh)
+			tell_begun(n, k);
+		k->fresh = false;
+	}
+	if (n->tells_complete)
+		n->ops.begun(n->ctx, NULL);
+	n->tells_complete = false;
+}
+
 void news_tell(struct news *n, bool all)
 {
-	int64_t until_ms = all ? CLOCK_NEVER : clock_now_ms();
+	int64_t now_ms = clock_now_ms();
 
-	if (n->n_marked == 0 || n->due_ms > until_ms)
+	if (n->has_fresh && !n->in_round)
+		tell_fresh(n);
+	if (n->n_marked == 0 || (n->due_ms > now_ms && !all))
 		return;
 	lock_assert_none();
 	n->due_ms = CLOCK_NEVER;
-	if (take_mark(n, &n->names, until_ms))
+	if (take_mark(n, &n->names, now_ms, all))
 		n->ops.folders(n->ctx);
 	for (struct known *k = &n->watched; k; k = k->next) {
-		if (take_mark(n, k, until_ms))
+		if (take_mark(n, k, now_ms, all))
 			n->ops.moved(n->ctx, k->wire);
 	}
 }
@@ -193,17 +241,22 @@ static void compare(struct news *n, struct known *k,
 
 	if (was->uidvalidity != now->uidvalidity ||
 	    was->uidnext != now->uidnext || was->messages != now->messages)
-		mark(n, k, n->times.burst_ms);
-	else if (now->highestmodseq == 0)
-		mark(n, k, paused ? n->times.doubt_ms : n->times.burst_ms);
-	else if (was->highestmodseq != now->highestmodseq)
-		mark(n, k, n->times.burst_ms);
+		mark(n, k);
+	else if (now->highestmodseq == 0 && paused)
+		mark_doubt(n, k);
+	else if (now->highestmodseq == 0 ||
+		 was->highestmodseq != now->highestmodseq)
+		mark(n, k);
 }
 
 void news_opened(struct news *n, const struct imap_mailbox *box, bool paused)
 {
-	if (n->opened)
+	if (n->opened) {
 		compare(n, &n->watched, box, paused);
+	} else {
+		n->watched.fresh = true;
+		n->has_fresh = true;
+	}
 	n->watched.has = *box;
 	n->opened = true;
 }
@@ -212,7 +265,7 @@ void news_changed(struct news *n, uint32_t messages)
 {
 	n->watched.has.messages = messages;
 	n->watched.has.highestmodseq = 0;
-	mark(n, &n->watched, n->times.burst_ms);
+	mark(n, &n->watched);
 }
 
 void news_exists(struct news *n, uint32_t messages)
@@ -267,9 +320,11 @@ void news_status(struct news *n, const struct mail_folder *f, bool paused)
 	k->listed = true;
 	if (is_new) {
 		k->has = now;
+		k->fresh = !n->complete;
+		n->has_fresh = n->has_fresh || k->fresh;
 		if (n->complete) {
-			mark(n, k, n->times.burst_ms);
-			mark(n, &n->names, n->times.burst_ms);
+			mark(n, k);
+			mark(n, &n->names);
 		}
 	} else if (n->in_round) {
 		compare(n, k, &now, paused);
@@ -298,7 +353,11 @@ void news_round_end(struct news *n, bool whole)
 		if (k->listed)
 			continue;
 		forget(n, k);
-		mark(n, &n->names, n->times.burst_ms);
+		mark(n, &n->names);
+	}
+	if (!n->complete) {
+		n->tells_complete = true;
+		n->has_fresh = true;
 	}
 	n->complete = true;
 }
@@ -312,12 +371,12 @@ void news_listed(struct news *n, const struct mail_folder *f)
 		return; /* told again */
 	if (k && k != &n->watched)
 		forget(n, k);
-	mark(n, &n->names, n->times.burst_ms);
+	mark(n, &n->names);
 }
 
 void news_all(struct news *n)
 {
-	mark(n, &n->names, n->times.burst_ms);
+	mark(n, &n->names);
 	for (struct known *k = &n->watched; k; k = k->next)
-		mark(n, k, n->times.burst_ms);
+		mark(n, k);
 }

@@ -60,7 +60,7 @@ void news_listed(struct news *n, const struct mail_folder *f);
 /* Nobody knows what moved: everything counts as moved. */
 void news_all(struct news *n);
 
-/* Tell what is due, or `all` that there is. No lock held. */
+/* Tell what is due, or `all` that did move. No lock held. */
 void news_tell(struct news *n, bool all);
 
 /* When is the next due? CLOCK_NEVER: there is none. */

@@ -208,6 +208,16 @@ static void sets_that_are_none_are_refused(void **state)
 	refused();
 }
 
+static void done_waits_behind_idle(void **state)
+{
+	(void)state;
+	begin();
+	command_idle(&c);
+	assert_int_equal(c.n_waits, 1);
+	assert_int_equal(c.wait_at[0], strlen("a1 IDLE\r\n"));
+	expect("a1 IDLE\r\nDONE\r\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +231,7 @@ int main(void)
 		cmocka_unit_test(a_fifth_wait_is_refused),
 		cmocka_unit_test(uids_are_joined_into_ranges),
 		cmocka_unit_test(sets_that_are_none_are_refused),
+		cmocka_unit_test(done_waits_behind_idle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,9 +22,16 @@ static void a_change_is_told(const char *line)
 		SERVER(STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
 			     "W:", line, "H:"));
 	struct imap *im = watching(s, &plain);
+	int64_t since_ms = 0;
 
 	wait_state(im, "idle");
 	assert_int_equal(told().moved, 0);
+	assert_string_equal(told().begun, "INBOX:3 ");
+	assert_int_equal(imap_watched(im, "INBOX", &since_ms),
+			 IMAP_WATCHED_IDLE);
+	assert_true(since_ms > 0 && since_ms <= clock_now_ms());
+	assert_int_equal(imap_watched(im, "Other", &since_ms),
+			 IMAP_WATCHED_NOT);
 	server_go(s);
 	told_wait_moved(1);
 	account_end(im, s);

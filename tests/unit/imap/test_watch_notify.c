@@ -47,6 +47,37 @@ static void all_mailboxes_are_watched(void **state)
 	assert_int_equal(told().folders, 0);
 }
 
+/* How all stand as it begins is told once, also if the watch begins again. */
+static void the_begin_is_told_with_its_numbers(void **state)
+{
+	struct server *s = SERVER(STEPS(NOTIFIES, SET_TWO, IDLE, "W:", "X:"),
+				  STEPS(NOTIFIES, SET_TWO, IDLE, "H:"));
+	struct imap *im = watching(s, &plain);
+	int64_t began_ms = clock_now_ms(), since_ms = 0, other_ms = 0;
+
+	(void)state;
+	wait_state(im, "notify");
+	assert_string_equal(told().begun + strlen("INBOX:3 Play:1 Work:2 "),
+			    ":0 ");
+	assert_non_null(strstr(told().begun, "INBOX:3 "));
+	assert_non_null(strstr(told().begun, "Play:1 "));
+	assert_non_null(strstr(told().begun, "Work:2 "));
+	assert_int_equal(imap_watched(im, "Work", &since_ms),
+			 IMAP_WATCHED_NOTIFY);
+	assert_int_equal(imap_watched(im, "INBOX", &other_ms),
+			 IMAP_WATCHED_NOTIFY);
+	assert_true(since_ms >= other_ms && other_ms >= began_ms - 1000);
+	server_go(s);
+	wait_online(2);
+	wait_state(im, "notify");
+	assert_int_equal(imap_watched(im, "Work", &other_ms),
+			 IMAP_WATCHED_NOTIFY);
+	assert_int_equal(other_ms, since_ms);
+	account_end(im, s);
+	assert_string_equal(told().begun + strlen("INBOX:3 Play:1 Work:2 "),
+			    ":0 ");
+}
+
 /* Dovecot says it all once more, half a second after NOTIFY SET. */
 static void what_is_told_twice_is_told_once(void **state)
 {
@@ -225,6 +256,7 @@ int main(void)
 		cmocka_unit_test(what_is_told_twice_is_told_once),
 		cmocka_unit_test(status_without_modseq_is_news),
 		cmocka_unit_test(changes_of_names_are_told),
+		cmocka_unit_test(the_begin_is_told_with_its_numbers),
 		cmocka_unit_test(a_server_that_refuses_notify_idles),
 		cmocka_unit_test(after_an_overflow_notify_is_set_again),
 		cmocka_unit_test(overflows_in_a_row_are_given_time),

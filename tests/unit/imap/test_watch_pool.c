@@ -73,6 +73,32 @@ static void it_does_not_come_back_between_two_jobs(void **state)
 	account_end(im, s);
 }
 
+/*
+ * Without HIGHESTMODSEQ a pause may always have hidden something. Each answer
+ * to that would be the next pause.
+ */
+static void pauses_alone_are_no_news_for_long(void **state)
+{
+	const struct watch_options plain = {0};
+	struct server *s = SERVER(STEPS(
+		LOGIN_WITH("IDLE"), EXAMINE("3"), IDLE, LEAVE,
+		EMPTY("\"Work\""), EXAMINE("3"), IDLE, LEAVE, EMPTY("\"Work\""),
+		EXAMINE("3"), IDLE, LEAVE, EMPTY("\"Work\""), EXAMINE("4"),
+		IDLE, LEAVE, EMPTY("\"Work\"")));
+	struct imap *im = watching(s, &plain);
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		wait_state(im, "idle");
+		list(im, "Work", IMAP_PRIO_LISTING);
+	}
+	assert_int_equal(told().moved, 1);
+	wait_state(im, "idle");
+	list(im, "Work", IMAP_PRIO_LISTING);
+	assert_int_equal(told().moved, 2); /* what is seen is news */
+	account_end(im, s);
+}
+
 static void it_has_a_connection_of_its_own(void **state)
 {
 	const struct watch_options o = {.connections = 3};
@@ -270,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_only_connection_is_for_every_job),
 		cmocka_unit_test(it_does_not_come_back_between_two_jobs),
+		cmocka_unit_test(pauses_alone_are_no_news_for_long),
 		cmocka_unit_test(it_has_a_connection_of_its_own),
 		cmocka_unit_test(it_waits_for_no_job),
 		cmocka_unit_test(it_makes_room_for_who_has_no_other),

@@ -37,6 +37,18 @@ static void on_folders(void *ctx)
 	pthread_mutex_unlock(&mutex);
 }
 
+static void on_begun(void *ctx, const struct mail_folder *box)
+{
+	size_t n;
+
+	(void)ctx;
+	pthread_mutex_lock(&mutex);
+	n = strlen(now.begun);
+	(void)snprintf(now.begun + n, sizeof(now.begun) - n, "%s:%u ",
+		       box ? box->wire : "", box ? box->messages : 0);
+	pthread_mutex_unlock(&mutex);
+}
+
 static int64_t or_else(int64_t v, int64_t otherwise)
 {
 	return v != 0 ? v : otherwise;
@@ -44,7 +56,8 @@ static int64_t or_else(int64_t v, int64_t otherwise)
 
 struct imap *watching(struct server *s, const struct watch_options *o)
 {
-	static const struct imap_watch_ops ops = {on_moved, on_folders};
+	static const struct imap_watch_ops ops = {on_moved, on_folders,
+						  on_begun};
 	const struct account_options a = {.tls = IMAP_TLS_NONE,
 					  .connections = o->connections,
 					  .timeout_ms = o->timeout_ms};

@@ -14,6 +14,7 @@ struct told {
 	unsigned folders;
 	char last[64];   /* the mailbox that moved last */
 	char names[256]; /* all of them, each with a blank behind it */
+	char begun[256]; /* "mailbox:messages " of each whose watch began */
 };
 
 /* For "L: how long", fields of struct imap that are set before it connects. */

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "fs/folder_private.h"
+#include "fs/keep.h"
+#include "fs/rules.h"
+
+/*
+ * Is a folder behind the server? Words that something moved are noted here,
+ * and compared with what was asked for when: a word is out of date if the
+ * folder was asked for after it. Times are those at which a question was put,
+ * not answered, so that nothing falls between the two.
+ */
+
+static bool is_used_locked(const struct folder *f) REQUIRES(f->lock)
+{
+	return (f->held > 0 || f->kept) && folder_has_messages(f) && !f->gone;
+}
+
+bool folder_is_used(struct folder *f)
+{
+	bool used;
+
+	lock_take(&f->lock);
+	used = is_used_locked(f);
+	lock_drop(&f->lock);
+	return used;
+}
+
+bool folder_is_entered(struct folder *f)
+{
+	bool entered;
+
+	lock_take(&f->lock);
+	entered = is_used_locked(f) && (f->box || f->kept);
+	lock_drop(&f->lock);
+	return entered;
+}
+
+static int64_t due_locked(const struct folder *f) REQUIRES(f->lock)
+{
+	if (!is_used_locked(f))
+		return CLOCK_NEVER;
+	if (f->doubted)
+		return f->known_ms + KEEP_ENTER_MS;
+	return f->moved_ms != 0 && f->moved_ms >= f->known_ms ? 0 : CLOCK_NEVER;
+}
+
+int64_t folder_due_ms(struct folder *f)
+{
+	int64_t due;
+
+	lock_take(&f->lock);
+	due = due_locked(f);
+	lock_drop(&f->lock);
+	return due;
+}
+
+void folder_note_moved(struct folder *f, int64_t at_ms)
+{
+	lock_take(&f->lock);
+	if (at_ms > f->moved_ms)
+		f->moved_ms = at_ms;
+	lock_drop(&f->lock);
+}
+
+void folder_hear_status(struct folder *f, const struct mail_folder *m,
+			int64_t asked_ms)
+{
+	struct cache_state s;
+	enum rules_moved moved;
+
+	lock_take(&f->lock);
+	folder_state_locked(f, &s);
+	if (!s.complete) {
+		if (f->heard_uidnext == 0 && m->has_status)
+			f->heard_uidnext = m->uidnext;
+		lock_drop(&f->lock);
+		return;
+	}
+	moved = rules_compare(&s, m);
+	/* What was asked for later than that knows better. */
+	if (moved == RULES_UNMOVED && asked_ms > f->known_ms)
+		f->known_ms = asked_ms;
+	if (moved == RULES_MOVED && asked_ms > f->moved_ms)
+		f->moved_ms = asked_ms;
+	/* Who has entered it would not learn of it in any other way. */
+	if (moved == RULES_UNKNOWN && f->box && asked_ms > f->moved_ms)
+		f->moved_ms = asked_ms;
+	lock_drop(&f->lock);
+}
+
+int folder_catch_up(struct fs *fs, struct folder *f)
+{
+	struct cache_state s;
+	int r = 0;
+
+	lock_take(&f->lock);
+	folder_state_locked(f, &s);
+	/*
+	 * Of a folder that was never listed nobody waits for news, but for that
+	 * which is watched above all: somebody may wait there for an event.
+	 */
+	if (due_locked(f) > clock_now_ms() ||
+	    (!s.complete && s.low_uid == 0 && !keep_is_inbox(fs, f))) {
+		lock_drop(&f->lock);
+		return 0;
+	}
+	if (f->busy != FOLDER_IDLE || f->replays > 0)
+		r = -EAGAIN;
+	if (r == 0)
+		r = folder_open_box_locked(fs, f);
+	if (r == 0)
+		r = folder_start_job_locked(fs, f, IMAP_PRIO_SYNC);
+	lock_drop(&f->lock);
+	return r == 0 ? 1 : r;
+}
