@@ -4,6 +4,7 @@ not fails soon and with the right error, and everything resumes by itself."""
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
