@@ -97,6 +97,8 @@ class Defaults:
         method = getattr(self, "do_" + name.decode("ascii", "replace"), None)
         if not method:
             return tag + b" BAD unknown command\r\n"
+        if name == b"IDLE":  # it lasts: others go on
+            return method(tag, rest)
         with self.server.lock:
             try:
                 return method(tag, rest)
@@ -271,7 +273,9 @@ class Defaults:
         return tag + b" OK done\r\n"
 
     def do_IDLE(self, tag, rest):
-        self.send(self.news() + b"+ idling\r\n")
+        with self.server.lock:
+            news = self.news()
+        self.send(news + b"+ idling\r\n")
         self.read_line()
         return tag + b" OK done\r\n"
 
@@ -282,9 +286,9 @@ class Defaults:
         if not self.box:
             return b""
         now = [m.uid for m in self.box.messages]
-        out = b""
+        there, out = set(now), b""
         for at in range(len(self.seen) - 1, -1, -1):
-            if self.seen[at] not in now:
+            if self.seen[at] not in there:
                 out += b"* %d EXPUNGE\r\n" % (at + 1)
                 del self.seen[at]
         if len(now) != len(self.seen):
