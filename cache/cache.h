@@ -406,7 +406,8 @@ size_t cache_find_small(struct cache *c, struct cache_small *v, size_t n);
 
 /*
  * Read one, s->size bytes, and check it. -ENODATA: it is not there (any more)
- * as it should be, or has another size; body_open() and body_check() say why. -ENOMEM.
+ * as it should be, or has another size; body_open() and body_check() say why.
+ * -ENOMEM.
  */
 MUST_CHECK int cache_read_small(struct cache *c, const struct cache_small *s,
 				void *buf);

@@ -211,6 +211,15 @@ MUST_CHECK int conn_init(struct conn *c, struct imap *im, unsigned index);
 void conn_finish(struct conn *c);
 void *conn_main(void *arg);
 
+/* --- conn_idle.c; on the connection's thread, no lock held --- */
+
+/* A NOOP, if nothing was sent for keepalive_ms. -EINVAL, -ENOMEM. */
+MUST_CHECK int conn_keep_alive(struct conn *c);
+/* An extra connection that nobody has used for long may go. */
+bool conn_is_superfluous(struct conn *c);
+/* When is there something to do, if nothing happens until then? */
+int64_t conn_next_deadline(const struct conn *c);
+
 /* Wake it, whatever it waits for. */
 void conn_wake_locked(struct conn *c);
 

@@ -114,8 +114,23 @@ def plain_names(files):
     return Counter(re.sub(r"\.\d+\.eml$", ".eml", path) for path in files)
 
 
-def wait_equal(m, expected, nudge=None):
-    """Until the tree is what the server has."""
+def touch_all(m):
+    """Ask for the list of folders, and then for each folder."""
+    for top, _, _ in os.walk(m.path):
+        os.utime(top)
+
+
+def wait_pushed(m, expected, box="INBOX"):
+    """Until one folder is what the server has, without asking for it."""
+    only = {box: expected[0][box]}, expected[1]
+    wait_for(lambda: not [line for line in differences(m, only)
+                          if line.startswith((box + ":", "walking"))],
+             QUIET * slowdown(), f"{box} is what the server has", step=0.5)
+
+
+def wait_equal(m, expected, nudge=touch_all):
+    """Until the tree is what the server has. `nudge` is called after each
+    look that finds a difference: what a server forgot to tell is asked."""
     found = []
 
     def equal():

@@ -10,6 +10,11 @@
 
 #include <cmocka.h>
 
+/*
+ * See the header. The callbacks run on connections' threads and only count,
+ * under a lock; tests wait for a count, with a deadline.
+ */
+
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static struct told now;

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/pool.h"
+
+/*
+ * A connection that has nothing to do: how long it waits, what keeps it from
+ * being forgotten on the way (a NAT, a server that ends silent sessions), and
+ * whether it is needed at all. On the connection's own thread.
+ */
+
+int conn_keep_alive(struct conn *c)
+{
+	static const struct call nobody = {0};
+	struct session *s = &c->session;
+	struct command cmd;
+
+	if (s->n_slots > 0 || clock_now_ms() - s->used_ms < c->im->keepalive_ms)
+		return 0;
+	session_begin(s, &cmd);
+	command_text(&cmd, "NOOP");
+	return session_send(s, &cmd, &nobody);
+}
+
+bool conn_is_superfluous(struct conn *c)
+{
+	struct imap *im = c->im;
+	bool others = false;
+
+	if (c->running.first ||
+	    clock_now_ms() - c->session.used_ms < im->idle_ms)
+		return false;
+	/* The first one stays: so two can never both leave it to the other. */
+	lock_take(&im->lock);
+	for (struct conn *i = im->conn; i < c; i++)
+		others = others || (i->state == CONN_READY && !i->watching);
+	lock_drop(&im->lock);
+	return others;
+}
+
+int64_t conn_next_deadline(const struct conn *c)
+{
+	const struct imap *im = c->im;
+	int64_t used_ms = c->session.used_ms;
+	int64_t now_ms = clock_now_ms();
+	int64_t at_ms = CLOCK_NEVER;
+
+	for (const struct job *j = c->running.first; j; j = j->next) {
+		int64_t its_ms = j->started && j->class->deadline
+					 ? j->class->deadline(j)
+					 : CLOCK_NEVER;
+
+		if (its_ms < at_ms)
+			at_ms = its_ms;
+	}
+	/* An answer that is waited for is the session's business. */
+	if (c->running.first || c->session.n_slots > 0)
+		return at_ms;
+	at_ms = used_ms + (now_ms - used_ms < im->idle_ms ? im->idle_ms
+							  : im->keepalive_ms);
+	if (c->look_at_ms > now_ms && c->look_at_ms < at_ms)
+		at_ms = c->look_at_ms;
+	return at_ms;
+}
