@@ -19,11 +19,12 @@
  * that the reader has come so far, long before it is at the end of the window.
  */
 
-#define NEAR 8                    /* messages that a reader may jump over */
-#define WINDOW_FIRST 4            /* messages */
-#define BATCH 32                  /* rows copied out of a box at once */
-#define LANDMARK (WINDOW_MAX / 4) /* messages from one to the next, at most */
-#define LANDMARK_BYTES (WINDOW_BYTES_MAX / 4)
+#define NEAR 8          /* messages that a reader may jump over */
+#define WINDOW_FIRST 8  /* messages, at the second in a row ... */
+#define WINDOW_QUICK 64 /* ... which came within QUICK_MS: no person */
+#define QUICK_MS 500
+#define BATCH 32    /* rows copied out of a box at once */
+#define LANDMARK 64 /* messages from one to the next, at most */
 
 /* --- where a reader is --- */
 
@@ -154,7 +155,7 @@ static void start_locked(struct ahead *a, struct folder *f, uint64_t id,
 	for (unsigned i = 0; i < RECENT; i++)
 		s->recent[i] = id;
 	s->near = near;
-	s->window = WINDOW_FIRST;
+	s->at_ms = clock_now_ms();
 	s->used = ++a->clock;
 }
 
@@ -170,7 +171,8 @@ struct walk {
 	size_t room; /* messages that may still be looked at */
 	uint64_t bytes_room;
 	struct ahead_set *set;
-	unsigned since; /* the last landmark: messages and bytes */
+	unsigned landmark; /* messages from one to the next, at most */
+	unsigned since;    /* the last one: messages and bytes */
 	uint64_t bytes_since;
 	struct ahead_item seen[WINDOW_MAX];
 	size_t n_seen;
@@ -179,8 +181,8 @@ struct walk {
 /* Is this message not to be stored, so that its reader is seen? */
 static bool is_landmark(struct walk *w, const struct cache_msg *m)
 {
-	bool yes = w->n_seen == 1 || w->since >= LANDMARK ||
-		   w->bytes_since >= LANDMARK_BYTES;
+	bool yes = w->n_seen == 1 || w->since >= w->landmark ||
+		   w->bytes_since >= w->landmark * WINDOW_BYTES_EACH;
 
 	w->since = yes ? 0 : w->since + 1;
 	w->bytes_since = yes ? 0 : w->bytes_since + m->size;
@@ -259,12 +261,15 @@ static bool may_look_locked(struct ahead *a, struct stream *s, struct walk *w)
 {
 	uint64_t most = ahead_window_bytes_locked(a);
 
+	if (most > (uint64_t)s->window * WINDOW_BYTES_EACH)
+		most = (uint64_t)s->window * WINDOW_BYTES_EACH;
 	if (s->dir == 0 || s->looking || s->n_ring > s->window / 2 ||
 	    s->bytes > most / 2)
 		return false;
 	s->looking = true;
 	w->dir = s->dir;
 	w->at = s->front;
+	w->landmark = s->window / 4 < LANDMARK ? s->window / 4 : LANDMARK;
 	w->room = s->window - s->n_ring;
 	w->bytes_room = most - s->bytes;
 	return true;
@@ -302,6 +307,19 @@ static void look(struct fs *fs, struct stream *s, struct walk *w)
 	lock_drop(&a->lock);
 }
 
+/* It reads on: the window begins, or doubles. */
+static void widen_locked(struct stream *s)
+{
+	int64_t now = clock_now_ms();
+
+	if (s->window == 0)
+		s->window =
+			now - s->at_ms < QUICK_MS ? WINDOW_QUICK : WINDOW_FIRST;
+	else if (s->window < WINDOW_MAX)
+		s->window *= 2;
+	s->at_ms = now;
+}
+
 /* The reader is here now. May be looked ahead of it? Then `w` says how far. */
 static bool advance_locked(struct ahead *a, struct stream *s, uint64_t id,
 			   int dir, struct walk *w) REQUIRES(a->lock)
@@ -312,8 +330,7 @@ static bool advance_locked(struct ahead *a, struct stream *s, uint64_t id,
 	s->used = ++a->clock;
 	if (s->n_ring == 0 && !s->looking)
 		s->front = id;
-	if (s->window < WINDOW_MAX)
-		s->window *= 2;
+	widen_locked(s);
 	pass_locked(s, id);
 	return may_look_locked(a, s, w);
 }

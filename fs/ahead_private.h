@@ -11,11 +11,12 @@
 #define RECENT 32      /* messages that a stream has just read */
 #define RING 512       /* messages looked at, not read yet */
 #define LEFT_ALONE 12  /* messages that a reader who caught up reads itself */
-#define WINDOW_MAX 256 /* messages */
+#define WINDOW_MAX 512 /* messages; RING holds them */
 #define AHEAD_MESSAGE_MAX (2u << 20) /* larger ones are not fetched ahead */
 #define FRESH 4096
 #define SET_MESSAGES 32
 #define SET_BYTES (256u << 10)
+#define WINDOW_BYTES_EACH (32u << 10) /* for a message of the window */
 #define WINDOW_BYTES_MIN (128u << 10)
 #define WINDOW_BYTES_MAX (6u << 20)
 
@@ -40,10 +41,11 @@ struct stream {
 	struct near near;
 	int dir;       /* 1: ascending ids, -1: descending, 0: not known */
 	uint64_t left; /* up to here the reader is left to itself; 0: nowhere */
-	unsigned window;
-	bool looking;   /* a thread walks ahead of it at this moment */
-	uint64_t used;  /* by the table's clock */
-	uint64_t bytes; /* in the ring */
+	unsigned window; /* messages; and so many times WINDOW_BYTES_EACH */
+	int64_t at_ms;   /* when it read last */
+	bool looking;    /* a thread walks ahead of it at this moment */
+	uint64_t used;   /* by the table's clock */
+	uint64_t bytes;  /* in the ring */
 	struct ahead_item ring[RING];
 	unsigned ring_at, n_ring;
 };

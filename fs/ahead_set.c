@@ -191,7 +191,7 @@ static void note_job(struct ahead *a, const struct ahead_set *set, imap_job job)
 static int fetch_set(struct fs *fs, struct ahead_set *set)
 {
 	imap_job job;
-	struct imap_body_request req = {.n_uids = set->n};
+	struct imap_body_request req = {.n_uids = set->n, .bytes = set->bytes};
 	uint32_t uids[SET_MESSAGES];
 	struct cache_state s;
 	struct box *box;

@@ -169,8 +169,11 @@ static void part_end(void *ctx, uint32_t uid, int result)
 	(void)uid;
 	if (result == 0)
 		result = end_if_known(j);
-	if (result == 0)
+	if (result == 0) {
+		/* The server's OK may be long in coming: do not wait for it. */
+		load_moved(j->fs, j->t->id);
 		return;
+	}
 	lock_take(&j->fs->load->lock);
 	j->t->error = result;
 	lock_drop(&j->fs->load->lock);
@@ -269,6 +272,7 @@ int load_ask(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 	req.uidvalidity = s.uidvalidity;
 	req.offset = j->offset;
 	req.length = j->length;
+	req.bytes = m->size;
 	r = imap_fetch(fs->imap, t->f->wire, IMAP_PRIO_READER, &req, &part_ops,
 		       j, &job);
 	if (r != 0)

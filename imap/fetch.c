@@ -10,11 +10,11 @@
 /*
  * imap_fetch(): bodies, streamed to the one who asked, in constant memory.
  *
- * The UIDs go out in portions of about a MiB (by what bodies of this
- * connection had so far), a few in flight, so that a more urgent job is never
- * far behind. A body belongs to the UID that stands in front of it; if a server
- * says the UID only behind the body, bodies are asked for one at a time. What
- * comes is taken in by fetch_body.c, on the same thread.
+ * The UIDs go out in portions of about a MiB (by what was listed, or by what
+ * bodies of this connection had so far), a few in flight, so that a more urgent
+ * job is never far behind. A body belongs to the UID that stands in front of
+ * it; if a server says the UID only behind the body, bodies are asked for one
+ * at a time. What comes is taken in by fetch_body.c, on the same thread.
  */
 
 #define PORTION_BYTES (1u << 20)
@@ -35,6 +35,8 @@ static uint64_t guess(const struct body_job *j, const struct session *s)
 {
 	if (j->req.length > 0)
 		return j->req.length;
+	if (j->req.bytes > 0)
+		return j->req.bytes / j->req.n_uids + 1;
 	return s->body_size > 0 ? s->body_size : FIRST_GUESS;
 }
 

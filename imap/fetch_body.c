@@ -139,12 +139,30 @@ int fetch_body_data(struct job *job, const void *bytes, size_t n)
 	return j->open_result;
 }
 
+/*
+ * What has come is not expected any more. Servers that sum up (Dovecot) say OK
+ * to several commands only behind the last body of them all.
+ */
+static void take_off(struct body_job *j, struct session *s)
+{
+	for (unsigned i = 0; i < s->n_slots; i++) {
+		struct call *call = &s->slots[i].call;
+
+		if (call->job != &j->job || j->open < call->first ||
+		    j->open > call->last)
+			continue;
+		call->expect -= j->size < call->expect ? j->size : call->expect;
+		return;
+	}
+}
+
 void fetch_body_end(struct job *job, struct session *s)
 {
 	struct body_job *j = (struct body_job *)job;
 
 	if (j->open == NO_BODY)
 		return;
+	take_off(j, s);
 	if (j->req.length == 0)
 		s->body_size = s->body_size > 0
 				       ? (s->body_size * 7 + j->size) / 8

@@ -333,6 +333,9 @@ struct imap_body_request {
 	size_t n_uids;        /* 1..IMAP_BODY_UIDS_MAX */
 	uint64_t offset;
 	uint64_t length; /* 0: to the end */
+	/* Of all of them, as listed; 0: not known. How much may be asked for
+	 * at once depends on it, nothing else. */
+	uint64_t bytes;
 };
 #define IMAP_BODY_UIDS_MAX 1000
 MUST_CHECK int imap_fetch(struct imap *im, const char *wire,

@@ -28,7 +28,6 @@
  */
 
 #define READ_CHUNK 65536
-#define READS_A_STEP 16
 
 int session_init(struct session *s)
 {
@@ -298,25 +297,22 @@ static int feed(struct session *s, size_t n)
 	return r;
 }
 
+/*
+ * One read a step: each answer may end a job and make room for the next
+ * command, which must not wait until all that has come has been stored.
+ */
 static int read_in(struct session *s)
 {
-	for (int i = 0; i < READS_A_STEP; i++) {
-		long n = net_read(s->net, s->in, READ_CHUNK);
-		int r;
+	long n = net_read(s->net, s->in, READ_CHUNK);
+	int r;
 
-		if (n == 0)
-			return 0;
-		if (n < 0)
-			return lost(s, n == -EPROTO ? -ENOTCONN : (int)n);
-		alive_heard(s);
-		r = feed(s, (size_t)n);
-		if (r < 0)
-			return lost(s, r);
-		/* What follows now must be read by TLS, not here. */
-		if (s->secured_next)
-			return 0;
-	}
-	return 0;
+	if (n == 0)
+		return 0;
+	if (n < 0)
+		return lost(s, n == -EPROTO ? -ENOTCONN : (int)n);
+	alive_heard(s);
+	r = feed(s, (size_t)n);
+	return r < 0 ? lost(s, r) : 0;
 }
 
 int session_step(struct session *s, int64_t deadline_ms)

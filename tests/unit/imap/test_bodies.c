@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "imap/pool.h"
 #include "script.h"
 
 /*
@@ -185,6 +186,64 @@ static void one_refused_body_does_not_stop_the_others(void **state)
 	assert_int_equal(seen.uid[0], 6);
 }
 
+/* Ask for `n_uids` bodies, listed with so many bytes in all. */
+static void fetch_listed(struct imap *im, struct seen *seen,
+			 const uint32_t *uids, size_t n_uids, uint64_t bytes)
+{
+	const struct imap_body_request req = {.uidvalidity = 7,
+					      .uids = uids,
+					      .n_uids = n_uids,
+					      .bytes = bytes};
+	imap_job job;
+
+	assert_int_equal(imap_fetch(im, "INBOX", IMAP_PRIO_PREFETCH, &req,
+				    &seen_body_ops, seen, &job),
+			 0);
+}
+
+static void small_bodies_are_asked_for_together(void **state)
+{
+	uint32_t uids[100];
+	struct server *s = SERVER(STEPS(LOGIN, EXAMINE("100"),
+					"C: UID FETCH 1:100 (UID BODY.PEEK[])",
+					"S: $T OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	(void)state;
+	for (uint32_t i = 0; i < 100; i++)
+		uids[i] = i + 1;
+	fetch_listed(im, &seen, uids, 100, 100 * 900);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+}
+
+static void a_body_that_came_makes_room_before_the_ok(void **state)
+{
+	static const uint32_t four = 4, six = 6;
+	struct server *s = SERVER(STEPS(
+		LOGIN, EXAMINE("3"), "C: A3 UID FETCH 4 ",
+		"S: * 1 FETCH (UID 4 BODY[] {3}", "R: a", "W:", "R: bc)\r\n",
+		"C: A4 UID FETCH 6 ", "S: * 2 FETCH (UID 6 BODY[] {3}",
+		"R: def)\r\n", "S: A3 OK done", "S: A4 OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen first = {0};
+	struct seen second = {0};
+
+	(void)state;
+	/* As much as may be expected at once, and not one byte less. */
+	fetch_listed(im, &first, &four, 1, POOL_EXPECTED_MAX - 1);
+	seen_wait_begun(&first);
+	fetch_listed(im, &second, &six, 1, 3);
+	server_go(s);
+	seen_wait(&first);
+	seen_wait(&second);
+	account_end(im, s);
+	assert_int_equal(second.result, 0);
+	assert_string_equal(second.body, "def");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +257,8 @@ int main(void)
 		cmocka_unit_test(parts_with_another_origin_are_not_taken),
 		cmocka_unit_test(another_uidvalidity_is_stale),
 		cmocka_unit_test(one_refused_body_does_not_stop_the_others),
+		cmocka_unit_test(small_bodies_are_asked_for_together),
+		cmocka_unit_test(a_body_that_came_makes_room_before_the_ok),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
