@@ -80,6 +80,7 @@ void session_close(struct session *s)
 	s->body_skip = false;
 	s->ended = false;
 	select_forget(s);
+	s->gave_up = 0;
 	s->settled_modseq = 0;
 	s->seen_modseq = 0;
 }
