@@ -90,19 +90,25 @@ void folder_hear_status(struct folder *f, const struct mail_folder *m,
 	lock_drop(&f->lock);
 }
 
-int folder_catch_up(struct fs *fs, struct folder *f)
+static bool was_listed_locked(struct folder *f) REQUIRES(f->lock)
 {
 	struct cache_state s;
+
+	folder_state_locked(f, &s);
+	return s.complete || s.low_uid != 0 || (f->box && box_count(f->box));
+}
+
+int folder_catch_up(struct fs *fs, struct folder *f)
+{
 	int r = 0;
 
 	lock_take(&f->lock);
-	folder_state_locked(f, &s);
 	/*
 	 * Of a folder that was never listed nobody waits for news, but for that
 	 * which is watched above all: somebody may wait there for an event.
 	 */
 	if (due_locked(f) > clock_now_ms() ||
-	    (!s.complete && s.low_uid == 0 && !keep_is_inbox(fs, f))) {
+	    (!was_listed_locked(f) && !keep_is_inbox(fs, f))) {
 		lock_drop(&f->lock);
 		return 0;
 	}

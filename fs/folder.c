@@ -128,8 +128,15 @@ void folder_moved(struct fs *fs, struct folder *f)
 
 static int restart_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock)
 {
-	int r = folder_open_box_locked(fs, f);
+	int r;
 
+	/* Names that are to go are free for others once their replays are in:
+	 * then keep.c goes on. */
+	if (f->replays > 0) {
+		f->moved_ms = clock_now_ms();
+		return 0;
+	}
+	r = folder_open_box_locked(fs, f);
 	return r == 0 ? folder_start_job_locked(fs, f, IMAP_PRIO_LISTING) : r;
 }
 

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a folder is kept in step: by which question, how often, and that what is
+stored on the way is never more than what was heard."""
+
+import os
+import re
+import time
+
+from imapfstest import *
+from imapfstest.endstate import truth, wait_equal
+from imapfstest.letters import letter, numbered
+from imapfstest.script import CAPABILITIES
+
+BODY = rb"UID FETCH .*BODY\.PEEK\[\]"
+# Commands that ask what is in a mailbox.
+ASKS = rb"(UID )?(FETCH|SEARCH)|EXAMINE|SELECT"
+MANY = 300
+
+
+def folder(m, path):
+    return next(f for f in m.status()["folders"] if f["path"] == path)
+
+
+def change(server, first):
+    with Client(server) as c:
+        uids = c.uids("INBOX")
+        c.expunge("INBOX", uids[1])
+        c.store("INBOX", uids[2], "+FLAGS", "\\Flagged", "$Work")
+        c.append("INBOX", letter(first), ["\\Seen"])
+        c.append("INBOX", letter(first + 1))
+
+
+def keeps_up_by(env, mask, method, kept_up):
+    server = env.dovecot()
+    with Client(server) as c:
+        for n in range(20):
+            c.append("INBOX", letter(n))
+    tap = env.tap(server, mask=mask)
+    m = env.mount(server.url(port=tap.port))
+    assert len(m.messages()) == 20
+    for first in (100, 200):
+        change(server, first)
+        os.utime(m.path / "INBOX")
+        wait_equal(m, truth(server))
+    m.unmount()
+    change(server, 300)
+    m.start()
+    m.messages()
+    wait_equal(m, truth(server))
+    m.wait_status(lambda s: s["folders"] and
+                  folder(m, "INBOX")["kept_up"] == kept_up)
+    report = folder(m, "INBOX")
+    assert report["method"] == method, report
+    assert abs(report["synced_at"] - time.time()) < 60 * slowdown(), report
+    text = m.control("status")
+    assert f"kept up by {kept_up}, last asked by {method}" in text, text
+    return tap
+
+
+def test_keeps_up_by_qresync_and_notify(env):
+    tap = keeps_up_by(env, [], "qresync", "notify")
+    assert tap.count(rb"UID SEARCH") == 0
+
+
+def test_keeps_up_by_condstore_and_idle(env):
+    tap = keeps_up_by(env, ["QRESYNC", "NOTIFY"], "condstore", "idle")
+    assert tap.count(rb"UID SEARCH") > 0
+    assert tap.count(rb"EXAMINE .*QRESYNC") == 0
+
+
+def test_keeps_up_by_all_flags_and_touch(env):
+    tap = keeps_up_by(env, ["QRESYNC", "CONDSTORE", "ESEARCH", "NOTIFY",
+                            "IDLE"], "flags", "polled")
+    assert tap.count(rb"UID FETCH 1:\d+ \(UID FLAGS\)") > 0
+    assert tap.count(rb".*(CHANGEDSINCE|QRESYNC|IDLE)") == 0
+
+
+def test_unchanged_folder_is_entered_without_a_command(env):
+    server = env.dovecot()
+    with Client(server) as c:
+        for box in ("INBOX", "Work"):
+            if box not in c.list():
+                c.create(box)
+            for n in range(5):
+                c.append(box, letter(n))
+    tap = env.tap(server)
+    m = env.mount(server.url(port=tap.port))
+    for box in ("INBOX", "Work"):
+        assert len(m.messages(box)) == 5
+    m.unmount()
+    begin = time.monotonic()
+    m.start()
+    tap.wait_command(rb"IDLE", begin, 20)
+    for _ in range(3):
+        for box in ("INBOX", "Work"):
+            assert len(m.messages(box)) == 5
+            os.stat(m.path / box)
+    m.run("ls -l INBOX Work; find INBOX Work; test -e Work/none.eml",
+          check=False)
+    asked = [line for _, _, line in tap.commands(begin)
+             if re.match(rb"\S+ (%s)" % ASKS, line)]
+    # The one is the watch.
+    assert len(asked) == 1 and b"EXAMINE INBOX" in asked[0], asked
+
+
+@slow
+@deadline(200)
+def test_watched_folder_is_entered_without_a_command_later_too(env):
+    server = env.dovecot()
+    with Client(server) as c:
+        c.append("INBOX", letter(1))
+    tap = env.tap(server, mask=["NOTIFY"])
+    m = env.mount(server.url(port=tap.port))
+    m.messages()
+    tap.wait_command(rb"IDLE", 0, 20)
+    os.utime(m.path / "INBOX")
+    m.wait_status(lambda s: folder(m, "INBOX")["method"])
+    tap.wait_command(rb"EXAMINE INBOX", 0, 20)
+    begin = time.monotonic()
+    wait_for(lambda: time.monotonic() - begin > 65, 100, "a minute")
+    later = time.monotonic()
+    assert len(m.messages()) == 1
+    asked = [line for _, _, line in tap.commands(later)
+             if re.match(rb"\S+ (%s)" % ASKS, line)]
+    assert not asked, asked
+
+
+@deadline(150)
+def test_killed_at_any_moment_it_goes_on_where_it_was(env):
+    server = env.dovecot()
+    with Client(server) as c:
+        c.append_many("INBOX", map(letter, range(MANY)))
+    m = env.mount(server)
+    assert len(m.messages()) == MANY
+    for turn in range(8):
+        with Client(server) as c:
+            uids = c.uids("INBOX")
+            gone, flagged = uids[10:50], uids[60:100]
+            c.select("INBOX", readonly=False)
+            for some, flag in ((gone, "\\Deleted"), (flagged, "\\Flagged")):
+                c._uid("STORE", ",".join(map(str, some)),
+                       "+FLAGS.SILENT" if turn % 2 or some is gone else
+                       "-FLAGS.SILENT", f"({flag})")
+            c._uid("EXPUNGE", ",".join(map(str, gone)))
+            c.append_many("INBOX", map(letter, range(1000 + 50 * turn,
+                                                     1040 + 50 * turn)))
+        os.utime(m.path / "INBOX")
+        begin = time.monotonic()
+        wait_for(lambda t=turn: time.monotonic() - begin > 0.012 * t, 10)
+        m.kill9()
+        m.wait_end()
+        m.start()
+    m.messages()
+    wait_equal(m, truth(server))
+
+
+@deadline(150)
+def test_thousands_that_came_meanwhile_make_no_storm(env):
+    server = env.dovecot()
+    with Client(server) as c:
+        c.append_many("INBOX", map(letter, range(10)))
+    link = env.proxy(server)
+    m = env.mount(server.url(port=link.port), options=["timeout=5"])
+    assert len(m.messages()) == 10
+    watch = env.watch(m.path / "INBOX")
+    link.refuse()
+    link.cut()
+    m.wait_offline()
+    with Client(server) as c:
+        c.append_many("INBOX", map(letter, range(10, 2510)))
+        c.store("INBOX", "1:5", "+FLAGS.SILENT", "\\Deleted")
+        c.imap.expunge()
+    link.refuse(False)
+    env.wait_for(lambda: len(m.messages()) == 2505, 60 * slowdown())
+    assert sorted(numbered(m)) == list(range(5, 2510))
+    assert watch.count("CREATE") <= 2000
+    assert numbered(m)[2509].read_bytes() == letter(2509)
+
+
+# A server that says that nearly everything is gone.
+
+def telling(server, vanished):
+    """It speaks QRESYNC, and `vanished` is what it names as gone."""
+    def examine(session, tag, command):
+        answer = session.default(tag, command.split(b" (")[0])
+        more = b"* OK [HIGHESTMODSEQ %d] next\r\n" % server.modseq
+        if b"QRESYNC" in command and vanished:
+            more += b"* VANISHED (EARLIER) " + vanished + b"\r\n"
+        return answer.replace(tag + b" OK", more + tag + b" OK")
+    server.clear()
+    server.on(rb"EXAMINE", examine)
+
+
+def qresync_server(env, count=MANY):
+    box = Box([Msg(n, letter(n)) for n in range(1, count + 1)])
+    server = env.script({b"INBOX": box}, capabilities=(
+        *(c for c in CAPABILITIES if c != b"IDLE"), b"CONDSTORE",
+        b"QRESYNC"))
+    server.modseq = 100
+    telling(server, b"")
+    return server, box
+
+
+def touched(server, m):
+    """INBOX was asked for since now."""
+    before = server.count(rb"EXAMINE INBOX")
+    server.modseq += 1
+    os.utime(m.path / "INBOX")
+    server.wait_for_command(rb"EXAMINE INBOX", times=before + 1)
+    m.wait_status(lambda s: folder(m, "INBOX")["state"] == "known")
+
+
+def test_most_of_a_folder_that_is_said_to_be_gone_and_is_not(env):
+    server, box = qresync_server(env)
+    m = env.mount(server)
+    paths = numbered(m)
+    inodes = {n: os.stat(p).st_ino for n, p in paths.items()}
+    assert paths[7].read_bytes() == letter(7)
+    telling(server, b"1:%d" % MANY)
+    touched(server, m)
+    m.wait_status(lambda s: "it is not: from now on" in m.log())
+    assert {n: os.stat(p).st_ino for n, p in numbered(m).items()} == inodes
+    bodies = server.count(BODY)
+    assert paths[7].read_bytes() == letter(7)
+    assert server.count(BODY) == bodies
+    # It is not asked like that again; and what is gone goes.
+    asked = server.count(rb"EXAMINE .*QRESYNC")
+    with server.lock:
+        del box.messages[:5]
+    touched(server, m)
+    env.wait_for(lambda: sorted(numbered(m)) == list(range(6, MANY + 1)), 20)
+    assert server.count(rb"EXAMINE .*QRESYNC") == asked
+
+
+def test_most_of_a_folder_that_is_gone_is_asked_for_twice(env):
+    server, box = qresync_server(env)
+    m = env.mount(server)
+    assert len(m.messages()) == MANY
+    watch = env.watch(m.path / "INBOX")
+    with server.lock:
+        del box.messages[10:290]
+    telling(server, b"11:290")
+    touched(server, m)
+    env.wait_for(lambda: len(m.messages()) == 20, 20)
+    watch.wait("DELETE", times=280)
+    assert server.count(rb"UID FETCH 1:\d+ \(UID FLAGS\)") == 1
+    assert "asking once more" in m.log()
+    m.unmount()
+    m.start()
+    assert len(m.messages()) == 20
+
+
+def test_few_that_are_named_as_gone_go_at_once(env):
+    server, box = qresync_server(env)
+    m = env.mount(server)
+    assert len(m.messages()) == MANY
+    with server.lock:
+        del box.messages[:100]
+    telling(server, b"1:100")
+    touched(server, m)
+    env.wait_for(lambda: len(m.messages()) == MANY - 100, 20)
+    assert server.count(rb"UID FETCH 1:\d+ \(UID FLAGS\)") == 0
+
+
+def test_folder_that_is_not_named_though_it_was_counted_stays(env):
+    server = env.script({b"INBOX": Box([Msg(n, letter(n))
+                                        for n in range(1, MANY + 1)])},
+                        capabilities=[c for c in CAPABILITIES
+                                      if c != b"IDLE"])
+    m = env.mount(server)
+    assert len(m.messages()) == MANY
+    server.on(rb"UID FETCH 1:\d+ \(UID FLAGS\)", b"%TAG% OK nothing\r\n")
+    for _ in range(3):
+        before = server.count(rb"UID FETCH 1:\d+ \(UID FLAGS\)")
+        os.utime(m.path / "INBOX")
+        server.wait_for_command(rb"UID FETCH 1:\d+ \(UID FLAGS\)",
+                                times=before + 2)
+        m.wait_status(lambda s: folder(m, "INBOX")["state"] == "known")
+    assert len(m.messages()) == MANY
+    assert "not believed" in m.log()
+    server.clear()
+    os.utime(m.path / "INBOX")
+    m.unmount()
+    m.start()
+    assert len(m.messages()) == MANY
