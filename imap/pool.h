@@ -30,6 +30,7 @@
 #define POOL_EXPECTED_MAX (2u << 20)   /* body bytes; above, no more prefetch */
 #define POOL_TICK_MS 5000              /* the keeper compares the clocks */
 #define POOL_QUIET_MS 1000             /* the watcher waits behind a job */
+#define POOL_STARVED_MS 30000 /* ... but not when it has waited for so long */
 #define POOL_RENEW_MS                                                          \
 	540000                /* IDLE begins anew, for the same reason as NOOP \
 			       */
@@ -103,7 +104,8 @@ struct imap {
 	struct job_list queue[N_IMAP_PRIO];
 	unsigned n_queued;
 	struct job
-		*watcher; /* waits for a connection; NULL: has one, or none */
+		*watcher;   /* waits for a connection; NULL: has one, or none */
+	int64_t watcher_ms; /* since then */
 	bool has_watcher;
 	unsigned probes; /* counted: every connection follows each */
 	int64_t probe_ms;
