@@ -116,6 +116,12 @@ static void follow_probe_locked(struct imap *im, struct conn *c)
 	c->probes = im->probes;
 }
 
+/* A time that is over is no time to wait for. */
+static int64_t later(int64_t at_ms)
+{
+	return at_ms > clock_now_ms() ? at_ms : CLOCK_NEVER;
+}
+
 static void take_jobs(struct conn *c)
 {
 	struct imap *im = c->im;
@@ -128,11 +134,12 @@ static void take_jobs(struct conn *c)
 		publish_locked(im, c);
 		j = atomic_load(&im->stop) ? NULL : pool_take_locked(im, c);
 		if (j) {
+			j->taken_ms = clock_now_ms();
 			jobs_push(&c->running, j);
 			publish_locked(im, c);
 		} else {
 			yield = pool_yields_locked(im, c);
-			c->look_at_ms = pool_watch_at_locked(im, c);
+			c->look_at_ms = later(pool_watch_at_locked(im, c));
 		}
 		lock_drop(&im->lock);
 		if (j)
@@ -281,10 +288,17 @@ static int serve(struct conn *c)
 	}
 }
 
-/*
- * What was running when the connection was lost: begins again, once, or ends.
- * After a time-out nothing is repeated: who asked has waited long enough.
- */
+/* After a time-out, who has waited all that time has waited long enough. */
+static bool may_repeat(const struct conn *c, const struct job *j, int result)
+{
+	int64_t waited_ms = clock_now_ms() - j->taken_ms;
+
+	return !j->repeated &&
+	       (result == -ENOTCONN ||
+		(result == -ETIMEDOUT && waited_ms < c->im->cfg.timeout_ms));
+}
+
+/* What was running when the connection was lost: begins again, or ends. */
 static void drop_jobs(struct conn *c, int result)
 {
 	c->body_job = NULL;
@@ -297,8 +311,7 @@ static void drop_jobs(struct conn *c, int result)
 			continue;
 		if (j->class->lasting)
 			(void)j->class->repeat(j);
-		else if (result == -ENOTCONN && !j->repeated &&
-			 j->class->repeat(j))
+		else if (may_repeat(c, j, result) && j->class->repeat(j))
 			j->repeated = true;
 		else
 			job_finish(j, result, &c->session.why);
@@ -359,7 +372,8 @@ static void note_ready(struct conn *c)
 	im->fail_until_ms = 0;
 	im->retry_at_ms = CLOCK_NEVER;
 	c->probes = im->probes;
-	c->job_ms = 0;
+	/* Who waits for the first connection has something to ask. */
+	c->job_ms = im->n_ready == 1 ? clock_now_ms() : 0;
 	publish_locked(im, c);
 	lock_cond_wake_all(&im->attempted);
 	lock_cond_wake(

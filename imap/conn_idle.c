@@ -44,19 +44,13 @@ int64_t conn_next_deadline(const struct conn *c)
 	int64_t at_ms = CLOCK_NEVER;
 
 	for (const struct job *j = c->running.first; j; j = j->next) {
-		int64_t its_ms = j->started && j->class->deadline
-					 ? j->class->deadline(j)
-					 : CLOCK_NEVER;
-
-		if (its_ms < at_ms)
-			at_ms = its_ms;
+		if (j->started && j->class->deadline)
+			at_ms = clock_earlier(at_ms, j->class->deadline(j));
 	}
 	/* An answer that is waited for is the session's business. */
 	if (c->running.first || c->session.n_slots > 0)
 		return at_ms;
 	at_ms = used_ms + (now_ms - used_ms < im->idle_ms ? im->idle_ms
 							  : im->keepalive_ms);
-	if (c->look_at_ms > now_ms && c->look_at_ms < at_ms)
-		at_ms = c->look_at_ms;
-	return at_ms;
+	return clock_earlier(at_ms, c->look_at_ms);
 }

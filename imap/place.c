@@ -123,6 +123,7 @@ int64_t pool_watch_at_locked(struct imap *im, const struct conn *c)
 
 	if (!im->watcher)
 		return CLOCK_NEVER;
+	at_ms = clock_earlier(at_ms, im->watcher_ms + POOL_STARVED_MS);
 	return im->watcher->not_before_ms > at_ms ? im->watcher->not_before_ms
 						  : at_ms;
 }

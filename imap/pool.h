@@ -30,6 +30,7 @@
 #define POOL_EXPECTED_MAX (2u << 20)   /* body bytes; above, no more prefetch */
 #define POOL_TICK_MS 5000              /* the keeper compares the clocks */
 #define POOL_QUIET_MS 1000             /* the watcher waits behind a job */
+#define POOL_STARVED_MS 30000 /* ... but not when it has waited for so long */
 #define POOL_RENEW_MS 540000  /* IDLE begins anew, for the reason of NOOP */
 #define POOL_NOOP_MS 120000   /* the watcher asks, where there is no IDLE */
 #define POOL_BURST_MS 300     /* news of one mailbox are told together */
@@ -109,6 +110,7 @@ struct imap {
 	/* From when on the watcher misses nothing; 0: it has not begun. */
 	int64_t watched_since_ms;  /* in its mailbox */
 	int64_t notified_since_ms; /* in the others */
+	int64_t watcher_ms;        /* the watcher waits since then */
 	bool has_watcher;
 	unsigned probes; /* counted: every connection follows each */
 	int64_t probe_ms;
