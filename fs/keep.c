@@ -120,6 +120,7 @@ static void watch_moved(void *ctx, const char *wire)
 
 	if (!f)
 		return;
+	f->notified = true;
 	folder_note_moved(f, clock_now_ms());
 	keep_make_due(k, f, 0);
 }
@@ -146,20 +147,22 @@ static size_t count_mailboxes(struct fs *fs)
 
 /*
  * What moved between the last LIST and the begin of the watch shows in the
- * numbers; so does a mailbox that came or went.
+ * numbers; so does a mailbox that came or went. Before the first LIST has come
+ * there is nothing to compare with, and no need to.
  */
 static void watch_begun(void *ctx, const struct mail_folder *box)
 {
 	struct keep *k = ctx;
 	struct folder *f = box ? tree_by_wire(k->fs->tree, box->wire) : NULL;
+	bool has_list = keep_has_folders(k->fs);
 
-	if (!keep_has_folders(k->fs))
-		return; /* the LIST that is on its way tells it all */
+	k->n_begun += box != NULL;
 	if (f) {
-		k->n_begun++;
-		folder_hear_status(f, box, clock_now_ms());
+		f->notified = true;
+		if (has_list)
+			folder_hear_status(f, box, clock_now_ms());
 		keep_make_due(k, f, 0);
-	} else if (box || k->n_begun != count_mailboxes(k->fs)) {
+	} else if (has_list && (box || k->n_begun != count_mailboxes(k->fs))) {
 		(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
 	}
 }
@@ -190,7 +193,12 @@ bool keep_is_inbox(const struct fs *fs, const struct folder *f)
 enum imap_watched keep_watched(const struct fs *fs, const struct folder *f,
 			       int64_t *ret_since_ms)
 {
-	return imap_watched(fs->imap, f->wire, ret_since_ms);
+	enum imap_watched how = imap_watched(fs->imap, f->wire, ret_since_ms);
+
+	/* Servers forget to watch mailboxes that have come meanwhile. */
+	if (how == IMAP_WATCHED_NOTIFY && !f->notified)
+		return IMAP_WATCHED_NOT;
+	return how;
 }
 
 int64_t keep_interval_ms(const struct fs *fs)

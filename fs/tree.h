@@ -42,6 +42,8 @@ struct folder {
 
 	/* The kernel keeps that some name is not in it; never unset. */
 	_Atomic bool told_missing;
+	/* The watch has named it, under the name that it has (keep.c). */
+	_Atomic bool notified;
 	/* Its bodies stay here (offline.c). */
 	_Atomic bool kept;
 

@@ -188,9 +188,9 @@ static void tell_one(struct tree *t, const struct told *x)
 	char *to = NULL;
 
 	if (x->op == REPLAY_RENAME) {
+		(void)!tree_goes_to(t, x->f, &to);
 		log_info("tree: folder '%s' has another name%s%s", x->f->path,
-			 tree_goes_to(t, x->f, &to) == 0 ? ": " : "",
-			 to ? to : "");
+			 to ? ": " : "", to ? to : "");
 		free(to);
 		folder_renamed(t->fs, x->f);
 	} else if (t->fs->serving) {

@@ -220,6 +220,7 @@ static int rename_wire_locked(struct tree *t, struct folder *f,
 	}
 	tree_hash_remove_locked(t, f);
 	f->wire = wire;
+	f->notified = false;
 	f->delimiter = m->delimiter;
 	f->attrs = m->attrs;
 	/* As many folders as before: the tables need not grow. */

@@ -278,6 +278,7 @@ def test_renamed_mailbox_keeps_inodes_and_bodies(env):
     os.close(inside)
     with Client(server) as c:
         c.append("Done", letter(100))
+    os.utime(m.path / "Done")
     env.wait_for(lambda: 100 in numbered(m, "Done"), 20)
 
 
