@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "fs/folder.h"
-#include "fs/store.h"
 
 /*
  * Streams: following readers, and looking ahead of them. Called by FUSE
@@ -23,8 +22,8 @@
 #define WINDOW_FIRST 8  /* messages, at the second in a row ... */
 #define WINDOW_QUICK 64 /* ... which came within QUICK_MS: no person */
 #define QUICK_MS 500
-#define BATCH 32    /* rows copied out of a box at once */
-#define LANDMARK 64 /* messages from one to the next, at most */
+#define WINDOW_LISTED 32 /* at the first one, of who has just listed all */
+#define LANDMARK 64      /* messages from one to the next, at most */
 
 /* --- where a reader is --- */
 
@@ -53,6 +52,9 @@ static int way(const struct stream *s, uint64_t id)
 	uint64_t back = s->near.back < s->front && s->near.back ? s->near.back
 								: s->front;
 
+	/* Looked ahead of on trust: it must yet read the next one. */
+	if (s->on_trust)
+		return id > s->last && id <= s->near.on;
 	/* How far it has been looked is not known at this moment. */
 	if (s->looking && s->dir > 0 && id > s->last &&
 	    id - s->last <= s->window)
@@ -141,13 +143,15 @@ static void pass_locked(struct stream *s, uint64_t id)
 	s->left = s->ring[(s->ring_at + i - 1) % RING].id;
 }
 
-static void start_locked(struct ahead *a, struct folder *f, uint64_t id,
-			 struct near near) REQUIRES(a->lock)
+/* NULL: all are busy, this reader goes without. */
+static struct stream *start_locked(struct ahead *a, struct folder *f,
+				   uint64_t id, struct near near)
+	REQUIRES(a->lock)
 {
 	struct stream *s = recycle_locked(a);
 
 	if (s->looking)
-		return; /* all are busy: this reader goes without */
+		return NULL;
 	memset(s, 0, sizeof(*s));
 	s->f = f;
 	s->last = id;
@@ -157,103 +161,10 @@ static void start_locked(struct ahead *a, struct folder *f, uint64_t id,
 	s->near = near;
 	s->at_ms = clock_now_ms();
 	s->used = ++a->clock;
+	return s;
 }
 
 /* --- looking ahead --- */
-
-/* What a walk ahead gathers: a set to fetch, and what was looked at. */
-struct walk {
-	struct fs *fs;
-	struct folder *f;
-	struct box *box;
-	int dir;
-	uint64_t at;
-	size_t room; /* messages that may still be looked at */
-	uint64_t bytes_room;
-	struct ahead_set *set;
-	unsigned landmark; /* messages from one to the next, at most */
-	unsigned since;    /* the last one: messages and bytes */
-	uint64_t bytes_since;
-	struct ahead_item seen[WINDOW_MAX];
-	size_t n_seen;
-};
-
-/* Is this message not to be stored, so that its reader is seen? */
-static bool is_landmark(struct walk *w, const struct cache_msg *m)
-{
-	bool yes = w->n_seen == 1 || w->since >= w->landmark ||
-		   w->bytes_since >= w->landmark * WINDOW_BYTES_EACH;
-
-	w->since = yes ? 0 : w->since + 1;
-	w->bytes_since = yes ? 0 : w->bytes_since + m->size;
-	return yes;
-}
-
-static void take(struct walk *w, const struct cache_msg *m,
-		 const struct cache_small *cached)
-{
-	struct ahead_item *item = &w->seen[w->n_seen++];
-	bool may_store;
-
-	*item = (struct ahead_item){.id = m->id};
-	w->at = m->id;
-	w->room--;
-	if (m->size > AHEAD_MESSAGE_MAX || m->size == 0 || m->dead)
-		return;
-
-	item->bytes = m->size;
-	w->bytes_room -= m->size < w->bytes_room ? m->size : w->bytes_room;
-	may_store = m->held > 0 && !is_landmark(w, m);
-	if (cached) {
-		item->stored = may_store;
-		if (may_store)
-			store_push(w->fs->store, w->f, cached);
-	} else if (m->size <= CACHE_CHUNK ||
-		   !cache_has_body(w->fs->cache, m->id)) {
-		ahead_set_add(w->fs, w->f, &w->set, m, may_store);
-	}
-}
-
-/* Rows that were copied out of the box: which of them are in the cache? */
-static void take_all(struct walk *w, const struct cache_msg *v, size_t n)
-{
-	struct cache_small cached[BATCH];
-	size_t n_cached, next;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct cache_msg *m = w->dir > 0 ? &v[i] : &v[n - 1 - i];
-
-		cached[i] = (struct cache_small){.id = m->id, .size = m->size};
-	}
-	n_cached = cache_find_small(w->fs->cache, cached, n);
-	/* Both are in order: the next one that is cached, as the walk goes. */
-	next = w->dir > 0 ? 0 : n_cached - 1;
-	for (size_t i = 0; i < n && w->bytes_room > 0; i++) {
-		if (next < n_cached && cached[next].id == v[i].id) {
-			take(w, &v[i], &cached[next]);
-			next += (size_t)w->dir;
-		} else {
-			take(w, &v[i], NULL);
-		}
-	}
-}
-
-static void walk(struct walk *w)
-{
-	struct cache_msg *v = calloc(BATCH, sizeof(*v));
-	size_t n = v ? BATCH : 0, want = BATCH;
-
-	while (n == want && w->room > 0 && w->bytes_room > 0) {
-		want = w->room < BATCH ? w->room : BATCH;
-		n = w->dir > 0 ? box_read(w->box, w->at, v, want)
-			       : box_read_back(w->box, w->at, v, want);
-		if (n > 0)
-			take_all(w, v, n);
-	}
-	if (w->set)
-		ahead_set_send(w->fs, w->set);
-	free(v);
-}
 
 /* How far may be looked now? False: far enough. */
 static bool may_look_locked(struct ahead *a, struct stream *s, struct walk *w)
@@ -286,7 +197,8 @@ static void looked_locked(struct stream *s, const struct walk *w,
 	s->front = w->at;
 	if (s->dir > 0 ? s->front < s->last : s->front > s->last)
 		s->front = s->last; /* the reader was faster */
-	s->near = near;
+	if (!s->on_trust)
+		s->near = near;
 	pass_locked(s, s->last);
 }
 
@@ -296,7 +208,7 @@ static void look(struct fs *fs, struct stream *s, struct walk *w)
 	struct near near;
 	uint64_t last;
 
-	walk(w);
+	ahead_walk(w);
 	lock_take(&a->lock);
 	last = s->last;
 	lock_drop(&a->lock);
@@ -325,6 +237,7 @@ static bool advance_locked(struct ahead *a, struct stream *s, uint64_t id,
 			   int dir, struct walk *w) REQUIRES(a->lock)
 {
 	s->dir = dir;
+	s->on_trust = false;
 	s->last = id;
 	s->recent[s->n_recent++ % RECENT] = id;
 	s->used = ++a->clock;
@@ -335,26 +248,80 @@ static bool advance_locked(struct ahead *a, struct stream *s, uint64_t id,
 	return may_look_locked(a, s, w);
 }
 
-/* Nobody is followed here yet: this may be the first of many reads. */
-static void begin(struct fs *fs, struct folder *f, uint64_t id)
+/* --- who reads --- */
+
+void ahead_listed(struct fs *fs, const struct folder *f, pid_t pid)
 {
 	struct ahead *a = fs->ahead;
+
+	lock_take(&a->lock);
+	a->listers[a->n_listers++ % LISTERS] =
+		(struct lister){f, pid, clock_now_ms()};
+	lock_drop(&a->lock);
+}
+
+/* True once: then it reads on, or it does not. */
+static bool has_listed_locked(struct ahead *a, const struct folder *f,
+			      pid_t pid) REQUIRES(a->lock)
+{
+	int64_t now = clock_now_ms();
+	bool yes = false;
+
+	for (unsigned i = 0; i < LISTERS; i++) {
+		struct lister *l = &a->listers[i];
+
+		if (l->f != f || l->pid != pid)
+			continue;
+		yes |= now - l->at_ms < QUICK_MS;
+		l->f = NULL;
+	}
+	return yes;
+}
+
+static bool is_first(struct box *box, uint64_t id)
+{
+	struct cache_msg m;
+
+	return box_read(box, 0, &m, 1) == 1 && m.id == id;
+}
+
+/*
+ * Nobody is followed here yet: this may be the first of many reads. It is, if
+ * it is of the first message, by who has just listed them all (grep -r, tar):
+ * then the stream is returned, and `w` says how far may be looked ahead of it.
+ */
+static struct stream *begin(struct fs *fs, struct folder *f, uint64_t id,
+			    pid_t pid, struct walk *w)
+{
+	struct ahead *a = fs->ahead;
+	struct stream *s = NULL;
 	struct near near;
 	struct box *box;
+	bool first;
 	int dir;
 
 	if (folder_get(fs, f, &box) != 0)
-		return;
+		return NULL;
 	near = find_near(box, id, id);
+	first = is_first(box, id);
 	folder_put(fs, f);
 
 	lock_take(&a->lock);
 	if (!match_locked(a, f, id, &dir))
-		start_locked(a, f, id, near);
+		s = start_locked(a, f, id, near);
+	if (s && has_listed_locked(a, f, pid) && first) {
+		s->dir = 1;
+		s->on_trust = true;
+		s->window = WINDOW_LISTED;
+	}
+	if (s && !may_look_locked(a, s, w))
+		s = NULL;
 	lock_drop(&a->lock);
+	return s;
 }
 
-void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m)
+void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m,
+		pid_t pid)
 {
 	struct walk w = {.fs = fs, .f = f};
 	struct ahead *a = fs->ahead;
@@ -367,8 +334,10 @@ void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m)
 	if (s && dir != 0)
 		more = advance_locked(a, s, m->id, dir, &w);
 	lock_drop(&a->lock);
-	if (!s)
-		begin(fs, f, m->id);
+	if (!s) {
+		s = begin(fs, f, m->id, pid, &w);
+		more = s != NULL;
+	}
 	if (!more)
 		return;
 

@@ -6,13 +6,16 @@
  * (store.h) before they are asked for.
  *
  * A reader is a stream: where it was last, which way it goes, how far ahead of
- * it has been looked. A window begins small at the second message in a row,
- * doubles while the reader keeps going, in messages and in bytes, and moves
- * only when the reader does: when nobody reads, nothing is fetched. Several
- * readers are several streams.
+ * it has been looked. A window begins at the second message in a row (at the
+ * first message of the folder, if its reader has just listed it), small unless
+ * the two came quickly, doubles while the reader keeps going, in messages and
+ * in bytes, and moves only when the reader does: when nobody reads, nothing is
+ * fetched. Several readers are several streams.
  */
 #ifndef IMAPFS_FS_AHEAD_H
 #define IMAPFS_FS_AHEAD_H
+
+#include <sys/types.h>
 
 #include "fs/tree.h"
 
@@ -23,8 +26,12 @@ MUST_CHECK int ahead_new(struct fs *fs, struct ahead **ret);
 /* After imap_free(). */
 void ahead_free(struct ahead *a);
 
-/* A read of this message came in. */
-void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m);
+/* A read of this message came in, from this process. */
+void ahead_note(struct fs *fs, struct folder *f, const struct cache_msg *m,
+		pid_t pid);
+
+/* This process has read the listing of the folder to its end. */
+void ahead_listed(struct fs *fs, const struct folder *f, pid_t pid);
 
 /*
  * Is this message in a set that has been asked for, and not here yet? Then its

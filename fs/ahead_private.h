@@ -8,6 +8,7 @@
 #include "fs/ahead.h"
 
 #define STREAMS 16
+#define LISTERS 8
 #define RECENT 32      /* messages that a stream has just read */
 #define RING 512       /* messages looked at, not read yet */
 #define LEFT_ALONE 12  /* messages that a reader who caught up reads itself */
@@ -39,6 +40,7 @@ struct stream {
 	uint64_t last;  /* the message read last */
 	uint64_t front; /* all from there to here has been looked at */
 	struct near near;
+	bool on_trust; /* it has read one message, and been looked ahead of */
 	int dir;       /* 1: ascending ids, -1: descending, 0: not known */
 	uint64_t left; /* up to here the reader is left to itself; 0: nowhere */
 	unsigned window; /* messages; and so many times WINDOW_BYTES_EACH */
@@ -76,10 +78,19 @@ struct ahead_set {
 	uint64_t at;
 };
 
+/* Who has listed a folder to its end a moment ago. */
+struct lister {
+	const struct folder *f;
+	pid_t pid;
+	int64_t at_ms;
+};
+
 struct ahead {
 	struct lock lock; /* RANK_AHEAD, guards what follows */
 	struct stream streams[STREAMS];
 	uint64_t clock;
+	struct lister listers[LISTERS]; /* the oldest at n_listers */
+	unsigned n_listers;
 	struct ahead_set *sets; /* asked for */
 	unsigned n_sets;
 	uint64_t fresh[FRESH]; /* ids of bodies that came a moment ago */
@@ -90,6 +101,26 @@ struct ahead {
 	uint64_t bytes_a_second; /* 0: not known yet */
 	struct ahead_stats stats;
 };
+
+/* What a walk ahead gathers: a set to fetch, and what was looked at. */
+struct walk {
+	struct fs *fs;
+	struct folder *f;
+	struct box *box;
+	int dir;
+	uint64_t at;
+	size_t room; /* messages that may still be looked at */
+	uint64_t bytes_room;
+	struct ahead_set *set;
+	unsigned landmark; /* messages from one to the next, at most */
+	unsigned since;    /* the last one: messages and bytes */
+	uint64_t bytes_since;
+	struct ahead_item seen[WINDOW_MAX];
+	size_t n_seen;
+};
+
+/* Look at what follows `at`, as far as there is room. */
+void ahead_walk(struct walk *w);
 
 /*
  * Add a message; a set that is full is sent, and the next one begun.

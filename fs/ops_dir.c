@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/ahead.h"
 #include "fs/attr.h"
 #include "fs/folder.h"
 
@@ -258,8 +259,11 @@ static int fill_folder_listing(struct filler *b)
 			  tree_parent_ino(r->fs->tree, f));
 	error = fill_entries(b, f, r->off > OFF_DOTDOT ? (uint64_t)r->off : 0);
 	/* Nothing more here: is that the end, or is more to come? */
-	if (error == 0 && b->n == 0 && !b->full)
+	if (error == 0 && b->n == 0 && !b->full) {
 		error = folder_more(r->fs, f);
+		if (error == 0)
+			ahead_listed(r->fs, f, fuse_req_ctx(r->req)->pid);
+	}
 	return error;
 }
 

@@ -141,13 +141,13 @@ static void read_resume(struct request *r)
 	ops_run(r, &read_waiting);
 }
 
-static void look_ahead(struct fs *fs, uint64_t ino)
+static void look_ahead(struct fs *fs, uint64_t ino, pid_t pid)
 {
 	struct cache_msg m;
 	struct folder *f;
 
 	if (attr_find_message(fs, ino, &m, &f) == 0 && !m.dead)
-		ahead_note(fs, f, &m);
+		ahead_note(fs, f, &m, pid);
 }
 
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -156,13 +156,14 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct fs *fs = ops_fs(req);
 	struct request r = {
 		.req = req, .fs = fs, .ino = ino, .size = size, .off = off};
+	pid_t pid = fuse_req_ctx(req)->pid;
 
 	(void)fi;
 	control_count(fs->control, REQ_READ);
 	ops_run(&r, &read_waiting);
 	/* Answered, or waiting: now there is time to look ahead of it. */
 	if (ino < CONTROL_INO_FIRST)
-		look_ahead(fs, ino);
+		look_ahead(fs, ino, pid);
 }
 
 /* --- replays --- */

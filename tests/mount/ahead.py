@@ -12,16 +12,21 @@ from imapfstest.letters import letter
 SIZE = 6_000
 
 
-def folder(env, count, size=SIZE, box="INBOX"):
-    """A server with `count` letters, a link to it, a mount, its paths in
-    the order of the listing, and the letters by path."""
+def unlisted(env, count, size=SIZE, box="INBOX"):
+    """A server with `count` letters, a link to it, and a mount."""
     server = env.dovecot()
     with Client(server) as c:
         if box != "INBOX":
             c.create(box)
         c.append_many(box, (letter(n, size=size) for n in range(count)))
     link = env.proxy(server)
-    m = env.mount(server.url(port=link.port))
+    return server, link, env.mount(server.url(port=link.port))
+
+
+def folder(env, count, size=SIZE, box="INBOX"):
+    """The same, with the paths in the order of the listing, and the letters
+    by path."""
+    server, link, m = unlisted(env, count, size, box)
     with os.scandir(m.path / box) as entries:
         paths = [m.path / box / entry.name for entry in entries]
     truth = {m.path / box / name: letter(int(name.split("_Letter-")[1]
@@ -91,6 +96,30 @@ def test_one_message_alone_fetches_nothing_else(env):
     assert status["ahead"]["fetched"] == 0
     assert status["ahead"]["stored"] == 0
     assert body_commands(server, m) == 1
+
+
+def test_the_first_of_a_listing_alone_fetches_nothing_else(env):
+    """`cat` of the first one, behind an `ls`: two programs, and no walk."""
+    server, link, m = unlisted(env, 50)
+    first = m.run(["ls", "-U", "INBOX"]).lines[0]
+    m.run(["cat", f"INBOX/{first}"])
+    quiet(env, link)
+    assert m.status()["ahead"]["fetched"] == 0
+    assert body_commands(server, m) == 1
+
+
+def test_who_lists_and_then_reads_is_followed_at_once(env):
+    """One program that lists a folder and reads its first message goes
+    through it: what follows comes along, as much as a window."""
+    server, link, m = unlisted(env, 200)
+    m.run(["python3", "-c", "import os\n"
+           "names = [entry.name for entry in os.scandir('INBOX')]\n"
+           "open(f'INBOX/{names[0]}', 'rb').read()"])
+    m.wait_status(lambda s: s["ahead"]["fetched"] >= 8, 15,
+                  "what follows the first has come")
+    quiet(env, link)
+    fetched = m.status()["ahead"]["fetched"]
+    assert fetched <= 64, f"{fetched} of 200 beside the first"
 
 
 def test_scattered_reads_fetch_what_they_read(env):
