@@ -204,14 +204,14 @@ static bool is_day(const struct date *d)
 	return d->day >= 1 && d->day <= max;
 }
 
-/* Days from 1970-01-01; years begin in March, so that leap days come last. */
-static int64_t days_of(const struct date *d)
+/* Years begin in March here, so that leap days come last. */
+int64_t date_days(int year, int month, int day)
 {
-	int64_t y = d->month > 2 ? d->year : d->year - 1;
-	int64_t m = (d->month + 9) % 12;
-	int64_t day = 365 * y + y / 4 - y / 100 + y / 400;
+	int64_t y = month > 2 ? year : year - 1;
+	int64_t m = (month + 9) % 12;
 
-	return day + (153 * m + 2) / 5 + d->day - 1 - 719468;
+	return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day -
+	       1 - 719468;
 }
 
 int header_date(const char *raw, int64_t *ret)
@@ -233,7 +233,7 @@ int header_date(const char *raw, int64_t *ret)
 	if (!is_day(&d))
 		return -EINVAL;
 
-	*ret = days_of(&d) * 86400 +
+	*ret = date_days(d.year, d.month, d.day) * 86400 +
 	       (int64_t)(d.hour * 3600 + d.minute * 60 + d.second - d.zone_s);
 	return 0;
 }

@@ -48,6 +48,12 @@ MUST_CHECK int header_first_address(const char *raw, char **ret_name,
 MUST_CHECK int header_date(const char *raw, int64_t *ret);
 
 /*
+ * Days from 1970-01-01 to a day of the Gregorian calendar, `month` 1..12; a
+ * day beyond the end of its month counts on into the next.
+ */
+int64_t date_days(int year, int month, int day);
+
+/*
  * Cut a header block (as BODY[HEADER.FIELDS ...] gives it) into the fields of
  * a row, by the rules of struct mail_row. Writes into `store`, which holds at
  * least N_FIELDS * (MAIL_FIELD_MAX + 1) bytes, and sets `field` to point there.
