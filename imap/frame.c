@@ -100,15 +100,18 @@ static int append(struct frame *f, const char *bytes, size_t n)
  */
 static int scan_line(struct frame *f, size_t end, bool *ret_open)
 {
+	const char *p = f->text + f->line;
+	const char *stop = f->text + end;
 	bool quoted = false;
 
-	for (size_t i = f->line; i < end; i++) {
-		char c = f->text[i];
+	for (p += strcspn(p, "\"\\()"); p < stop;
+	     p += strcspn(p, "\"\\()")) {
+		char c = *p++;
 
 		if (c == '"')
 			quoted = !quoted;
 		else if (quoted && c == '\\')
-			i++;
+			p++;
 		else if (!quoted && c == '(')
 			f->depth++;
 		else if (!quoted && c == ')' && f->depth > 0)
