@@ -103,6 +103,11 @@ static size_t to_utf8(char *to, const char *from, size_t n, bool guess,
 
 size_t header_to_utf8(char *to, const char *from, size_t n)
 {
+	if (header_is_plain(from, n)) {
+		memcpy(to, from, n);
+		to[n] = '\0';
+		return n;
+	}
 	return to_utf8(to, from, n, true, n >= MAIL_FIELD_MAX);
 }
 
@@ -282,6 +287,11 @@ int header_decode(const char *raw, char **ret)
 	char utf8[TEXT_SIZE];
 	struct text t = {0};
 	int r;
+
+	if (header_is_plain(raw, n) && !memmem(raw, n, "=?", 2)) {
+		*ret = strndup(raw, n);
+		return *ret ? 0 : -ENOMEM;
+	}
 
 	header_to_utf8(utf8, raw, n);
 	r = decode_words(&t, utf8);

@@ -109,65 +109,15 @@ bool item_flags(struct scan *s, struct item_store *store, struct mail_row *row)
 	return true;
 }
 
-/* `n` digits; -1: one of them is none. */
-static int digits(const char *p, int n)
-{
-	int v = 0;
-
-	for (int i = 0; i < n; i++) {
-		if (p[i] < '0' || p[i] > '9')
-			return -1;
-		v = v * 10 + (p[i] - '0');
-	}
-	return v;
-}
-
-static int month_of(const char *p)
-{
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-
-	for (int i = 0; i < 12; i++) {
-		if (strncasecmp(p, months + (size_t)3 * i, 3) == 0)
-			return i + 1;
-	}
-	return 0;
-}
-
-/* The day has a blank or a zero in front of it, if it is small. */
-static int day_of(const char *p)
-{
-	return p[0] == ' ' ? digits(p + 1, 1) : digits(p, 2);
-}
-
 bool item_date(struct scan *s, struct mail_row *row)
 {
-	static const char shape[] = "\"dd-mmm-yyyy hh:mm:ss +hhmm\"";
-	static const uint8_t marks[] = {0, 3, 7, 12, 15, 18, 21, 27};
-	const char *p = s->p;
-	int year, month, day, hour, minute, second, zone;
+	struct scan at = *s;
+	struct scan_string text;
 
-	if ((size_t)(s->end - p) < sizeof(shape) - 1)
+	if (!scan_string(&at, &text) || text.kind != SCAN_QUOTED ||
+	    !date_internal(text.p, text.n, &row->internaldate))
 		return false;
-	for (size_t i = 0; i < sizeof(marks); i++) {
-		if (p[marks[i]] != shape[marks[i]])
-			return false;
-	}
-	day = day_of(p + 1);
-	month = month_of(p + 4);
-	year = digits(p + 8, 4);
-	hour = digits(p + 13, 2);
-	minute = digits(p + 16, 2);
-	second = digits(p + 19, 2);
-	zone = digits(p + 23, 4);
-	if (day < 1 || day > 31 || month == 0 || year < 1900 || hour < 0 ||
-	    hour > 23 || minute < 0 || minute > 59 || second < 0 ||
-	    second > 60 || zone < 0 || (p[22] != '+' && p[22] != '-'))
-		return false;
-	zone = zone / 100 * 3600 + zone % 100 * 60;
-	row->internaldate = date_days(year, month, day) * 86400 +
-			    (int64_t)hour * 3600 + (int64_t)minute * 60 +
-			    second - (p[22] == '-' ? -zone : zone);
 	row->has |= ROW_DATE;
-	s->p = p + sizeof(shape) - 1;
+	*s = at;
 	return true;
 }

@@ -24,9 +24,7 @@ struct item_store {
  */
 bool item_flags(struct scan *s, struct item_store *store, struct mail_row *row);
 
-/*
- * " 1-Feb-2026 03:04:05 +0130" in quotes, of the years 1900 to 9999: sets
- * `internaldate`. False, as above.
+/* What date_internal() reads, in quotes: sets `internaldate`. False: as above.
  */
 bool item_date(struct scan *s, struct mail_row *row);
 

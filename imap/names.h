@@ -48,10 +48,11 @@ MUST_CHECK int header_first_address(const char *raw, char **ret_name,
 MUST_CHECK int header_date(const char *raw, int64_t *ret);
 
 /*
- * Days from 1970-01-01 to a day of the Gregorian calendar, `month` 1..12; a
- * day beyond the end of its month counts on into the next.
+ * Seconds since the epoch of an INTERNALDATE of the plain form ` 1-Feb-2026
+ * 03:04:05 +0130` (RFC 9051 section 9, `date-time`, without its quotes) and of
+ * the years 1900 to 9999. False: it is not that, or not quite.
  */
-int64_t date_days(int year, int month, int day);
+bool date_internal(const char *p, size_t n, int64_t *ret);
 
 /*
  * Cut a header block (as BODY[HEADER.FIELDS ...] gives it) into the fields of

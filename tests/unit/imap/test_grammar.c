@@ -144,7 +144,8 @@ static const struct {
 	{ETPAN_DATE, "\"29-FEB-2028 23:59:60 -1200\"", true},
 	{ETPAN_DATE, "\"31-Feb-2027 00:00:00 -0000\"", true},
 	{ETPAN_DATE, "\"01-Mar-1900 00:00:00 +0000\"", true},
-	{ETPAN_DATE, "\"31-Dec-9999 23:59:59 -9999\"", true},
+	{ETPAN_DATE, "\"31-Dec-9999 23:59:59 -9959\"", true},
+	{ETPAN_DATE, "\"31-Dec-9999 23:59:59 -9960\"", false},
 };
 
 static void what_has_two_readers_is_read_alike(void **state)
