@@ -2,6 +2,7 @@
 #include "cache/internal.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "imap/log.h"
@@ -208,14 +209,27 @@ static int read_pragma(struct db *db, const char *sql, int64_t *ret)
 				   : db_errno(db, rc);
 }
 
+/*
+ * SQLite counts its memory under a lock at each allocation, for questions that
+ * nobody here asks. It cannot be told so once it is in use.
+ */
+static void configure(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int open_file(struct db *db, const char *path, const char *pragmas)
 {
-	int rc = sqlite3_open_v2(path, &db->handle,
-				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-					 SQLITE_OPEN_NOMUTEX |
-					 SQLITE_OPEN_NOFOLLOW |
-					 SQLITE_OPEN_PRIVATECACHE,
-				 NULL);
+	static pthread_once_t configured = PTHREAD_ONCE_INIT;
+	int rc;
+
+	(void)pthread_once(&configured, configure);
+	rc = sqlite3_open_v2(path, &db->handle,
+			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+				     SQLITE_OPEN_NOMUTEX |
+				     SQLITE_OPEN_NOFOLLOW |
+				     SQLITE_OPEN_PRIVATECACHE,
+			     NULL);
 
 	if (!db->handle)
 		return -ENOMEM;

@@ -12,16 +12,23 @@
 /*
  * The packed index of one folder. Both hash tables probe linearly, hold at
  * most three quarters of their slots and grow by half, which keeps them at 5
- * to 8 bytes a message; a slot is a position plus one. Any number of slots
- * will do: the home of a hash is found by multiplication, not by a mask.
- * Removal shifts the followers back, so there are no tombstones.
+ * to 8 bytes a message; a slot is a position plus one, and eight bits of the
+ * hash, so that hardly any record is looked at that is not the one wanted. Any
+ * number of slots will do: the home of a hash is found by multiplication, not
+ * by a mask. Removal shifts the followers back, so there are no tombstones.
  *
  * No locks, no I/O, no logging here; the caller holds the lock of the box.
  */
 
 #define PAGE 4096
 #define SLOTS_MIN 1024
-#define TWIN_SUFFIX_MAX 11 /* bytes of `.4294967295` */
+
+/* A slot's lower bits are a position plus one; 0: it is free. */
+#define POS_BITS 24
+#define POS_MASK ((1u << POS_BITS) - 1)
+#define RECORDS_MAX (POS_MASK - 1)
+_Static_assert(RECORDS_MAX > MAIL_MESSAGES_MAX + MAIL_MESSAGES_MAX / 2,
+	       "a mailbox, and the dead ones that wait for a compaction");
 
 /* --- areas --- */
 
@@ -97,6 +104,17 @@ static uint32_t distance(const struct table *t, uint32_t from, uint32_t to)
 	return to >= from ? to - from : to + t->slots - from;
 }
 
+static size_t pos_of(uint32_t slot)
+{
+	return (slot & POS_MASK) - 1;
+}
+
+/* home() looks at the upper bits of a hash, this at the lower ones. */
+static bool may_be(uint32_t slot, uint32_t hash)
+{
+	return (uint8_t)(slot >> POS_BITS) == (uint8_t)hash;
+}
+
 static void table_put(struct table *t, uint32_t hash, size_t pos)
 {
 	uint32_t *slot = t->area.at;
@@ -104,7 +122,7 @@ static void table_put(struct table *t, uint32_t hash, size_t pos)
 
 	while (slot[i] != 0)
 		i = next_slot(t, i);
-	slot[i] = (uint32_t)pos + 1;
+	slot[i] = hash << POS_BITS | ((uint32_t)pos + 1);
 	t->used++;
 }
 
@@ -113,10 +131,10 @@ static void table_remove(const struct index *ix, struct table *t, size_t pos)
 	uint32_t *slot = t->area.at;
 	uint32_t i = home(t, hash_of(ix, t, (uint32_t)pos)), j;
 
-	while (slot[i] != pos + 1)
+	while (pos_of(slot[i]) != pos)
 		i = next_slot(t, i);
 	for (j = next_slot(t, i); slot[j] != 0; j = next_slot(t, j)) {
-		uint32_t h = home(t, hash_of(ix, t, slot[j] - 1));
+		uint32_t h = home(t, hash_of(ix, t, (uint32_t)pos_of(slot[j])));
 
 		if (distance(t, h, j) < distance(t, i, j))
 			continue;
@@ -190,7 +208,7 @@ int index_reserve(struct index *ix, size_t n, size_t name_bytes)
 {
 	int r;
 
-	if (ix->n + n > UINT32_MAX - 1)
+	if (ix->n + n > RECORDS_MAX)
 		return -EOVERFLOW;
 	if (ix->names_used + name_bytes > UINT32_MAX)
 		return -EOVERFLOW;
@@ -241,7 +259,19 @@ const char *index_name(const struct index *ix, const struct record *r)
 size_t index_first_after(const struct index *ix, uint64_t after)
 {
 	size_t low = 0, high = ix->n;
+	uint64_t guess;
 
+	/*
+	 * Ids ascend, most of them by one: the record with the id `after` + 1
+	 * stands where it would without a gap, or before.
+	 */
+	if (ix->n > 0 && after >= index_at(ix, 0)->id) {
+		guess = after + 1 - index_at(ix, 0)->id;
+		if (guess < high && index_at(ix, guess)->id == after + 1)
+			return guess;
+		if (guess < high)
+			high = guess;
+	}
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
@@ -268,17 +298,21 @@ size_t index_find_id(const struct index *ix, uint64_t id)
 size_t index_find_name(const struct index *ix, const char *name, size_t len)
 {
 	const uint32_t *slot = ix->by_name.area.at;
-	uint32_t i;
+	uint32_t hash, i;
 
 	if (ix->by_name.slots == 0)
 		return INDEX_NONE;
-	i = home(&ix->by_name, hash_name(ix, name, len));
+	hash = hash_name(ix, name, len);
+	i = home(&ix->by_name, hash);
 	for (; slot[i] != 0; i = next_slot(&ix->by_name, i)) {
-		const struct record *r = index_at(ix, slot[i] - 1);
+		const struct record *r;
 
+		if (!may_be(slot[i], hash))
+			continue;
+		r = index_at(ix, pos_of(slot[i]));
 		if (r->name_len == len &&
 		    memcmp(index_name(ix, r), name, len) == 0)
-			return slot[i] - 1;
+			return pos_of(slot[i]);
 	}
 	return INDEX_NONE;
 }
@@ -286,14 +320,16 @@ size_t index_find_name(const struct index *ix, const char *name, size_t len)
 size_t index_find_uid(const struct index *ix, uint32_t uid)
 {
 	const uint32_t *slot = ix->by_uid.area.at;
-	uint32_t i;
+	uint32_t hash, i;
 
 	if (uid == 0 || ix->by_uid.slots == 0)
 		return INDEX_NONE;
-	i = home(&ix->by_uid, hash_uid(ix, uid));
+	hash = hash_uid(ix, uid);
+	i = home(&ix->by_uid, hash);
 	for (; slot[i] != 0; i = next_slot(&ix->by_uid, i)) {
-		if (index_at(ix, slot[i] - 1)->uid == uid)
-			return slot[i] - 1;
+		if (may_be(slot[i], hash) &&
+		    index_at(ix, pos_of(slot[i]))->uid == uid)
+			return pos_of(slot[i]);
 	}
 	return INDEX_NONE;
 }
@@ -395,75 +431,4 @@ void index_compact(struct index *ix)
 	memset(ix->by_uid.area.at, 0, ix->by_uid.area.bytes);
 	table_fill(ix, &ix->by_name);
 	table_fill(ix, &ix->by_uid);
-}
-
-/* --- names --- */
-
-bool index_name_is_valid(const char *name, size_t len)
-{
-	if (len == 0 || len > CACHE_NAME_MAX)
-		return false;
-	if (memchr(name, '/', len) || memchr(name, '\0', len))
-		return false;
-	return !(name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')));
-}
-
-/* Twin number `k` of `wanted`, cut at a character if it grows too long. */
-static size_t twin_name(const char *wanted, uint32_t k, char *ret)
-{
-	size_t len = strlen(wanted), stem = len;
-	const char *end = "";
-	char suffix[TWIN_SUFFIX_MAX + sizeof(".eml")];
-	size_t suffix_len;
-
-	if (len > 4 && strcmp(wanted + len - 4, ".eml") == 0) {
-		end = ".eml";
-		stem = len - 4;
-	}
-	suffix_len = (size_t)snprintf(suffix, sizeof(suffix), ".%u%s", k, end);
-	if (stem + suffix_len > CACHE_NAME_MAX) {
-		stem = CACHE_NAME_MAX - suffix_len;
-		while (stem > 1 && ((unsigned char)wanted[stem] & 0xc0) == 0x80)
-			stem--;
-	}
-	memcpy(ret, wanted, stem);
-	memcpy(ret + stem, suffix, suffix_len + 1);
-	return stem + suffix_len;
-}
-
-static bool twin_is_taken(const struct index *ix, const char *wanted,
-			  uint32_t k, char *scratch)
-{
-	size_t len = twin_name(wanted, k, scratch);
-
-	return index_find_name(ix, scratch, len) != INDEX_NONE;
-}
-
-/*
- * The numbers in use are nearly always 2 to n without a hole, so the first
- * free one is found by galloping and then by halving: ten thousand equal
- * names cost fourteen probes each, not ten thousand.
- */
-size_t index_free_name(const struct index *ix, const char *wanted, char *ret)
-{
-	size_t len = strlen(wanted);
-	uint32_t taken = 1, free = 2;
-
-	if (index_find_name(ix, wanted, len) == INDEX_NONE) {
-		memcpy(ret, wanted, len + 1);
-		return len;
-	}
-	while (twin_is_taken(ix, wanted, free, ret)) {
-		taken = free;
-		free *= 2;
-	}
-	while (free - taken > 1) {
-		uint32_t mid = taken + (free - taken) / 2;
-
-		if (twin_is_taken(ix, wanted, mid, ret))
-			taken = mid;
-		else
-			free = mid;
-	}
-	return twin_name(wanted, free, ret);
 }

@@ -5,9 +5,10 @@
  *
  * The writing connection belongs to the writer thread alone once cache_open()
  * has started it; the reading one is used with `read_lock` held. Each SQL
- * table has one file that knows its columns (folders.c, messages.c, blob.c,
- * parts.c, values.c); every statement is prepared once, when the database is
- * opened, so that a schema which does not fit is found there.
+ * table has one file that knows its columns (folders.c, messages.c and its
+ * other half messages_read.c, blob.c, parts.c, values.c); every statement is
+ * prepared once, when the database is opened, so that a schema which does not
+ * fit is found there.
  *
  * Locks, outermost first: a box's (RANK_INDEX), `map.lock` or `ids.lock`
  * (RANK_IDS, never both), `bodies.lock` (RANK_BLOB), `read_lock`
@@ -43,6 +44,7 @@ enum stmt {
 	S_STATE_SET,
 	/* messages.c */
 	S_MSG_ADD,
+	S_MSG_ADD_TEN,
 	S_MSG_FLAGS,
 	S_MSG_SIZE,
 	S_MSG_REMOVE,
@@ -50,6 +52,7 @@ enum stmt {
 	S_MSG_DROP_FOLDER,
 	S_MSG_IDS,
 	S_DETAIL_ADD,
+	S_DETAIL_ADD_TEN,
 	S_DETAIL_KEYWORDS,
 	S_DETAIL_REMOVE,
 	S_DETAIL_GET,

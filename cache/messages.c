@@ -17,14 +17,33 @@
  * neighbouring pages. `details` has the long rest, by id alone; it is read for
  * one message at a time, and knows the message's body. Neither has an index
  * on UIDs: the packed index keeps them unique, and rows go in twice as fast.
+ * messages_read.c reads the rows back.
  *
  * The functions named run_* are called by the writer thread.
  */
 
+#define MSG_COLUMNS 9
+#define MSG_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ADD_MSG                                                                \
+	"INSERT OR IGNORE INTO messages (folder, id, uid, flags, size,"        \
+	" internaldate, changed_at, keywords, name) VALUES " MSG_ROW
+
+#define DETAIL_COLUMNS 11
+#define DETAIL_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ADD_DETAIL                                                             \
+	"INSERT OR IGNORE INTO details (id, date, from_, to_, cc, subject,"    \
+	" message_id, keywords, gm_labels, gm_msgid, gm_thrid) "               \
+	"VALUES " DETAIL_ROW
+
+/* Half of what a row costs is beginning and ending a statement. */
+#define ADD_AT_ONCE 10
+#define NINE_MORE(row)                                                         \
+	", " row ", " row ", " row ", " row ", " row ", " row ", " row         \
+	", " row ", " row
+
 const struct sql db_messages_sql[] = {
-	{S_MSG_ADD, "INSERT INTO messages (folder, id, uid, flags, size,"
-		    " internaldate, changed_at, keywords, name)"
-		    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+	{S_MSG_ADD, ADD_MSG},
+	{S_MSG_ADD_TEN, ADD_MSG NINE_MORE(MSG_ROW)},
 	{S_MSG_FLAGS, "UPDATE messages SET flags = ?, changed_at = ?,"
 		      " keywords = ? WHERE folder = ? AND id = ?"},
 	{S_MSG_SIZE, "UPDATE messages SET size = ?"
@@ -36,9 +55,8 @@ const struct sql db_messages_sql[] = {
 	{S_MSG_DROP_FOLDER, "DELETE FROM messages WHERE folder = ?"},
 	{S_MSG_IDS, "SELECT id FROM messages WHERE folder = ?"
 		    " ORDER BY id LIMIT 1000"},
-	{S_DETAIL_ADD, "INSERT INTO details (id, date, from_, to_, cc,"
-		       " subject, message_id, keywords, gm_labels, gm_msgid,"
-		       " gm_thrid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+	{S_DETAIL_ADD, ADD_DETAIL},
+	{S_DETAIL_ADD_TEN, ADD_DETAIL NINE_MORE(DETAIL_ROW)},
 	{S_DETAIL_KEYWORDS, "UPDATE details SET keywords = ? WHERE id = ?"},
 	{S_DETAIL_REMOVE, "DELETE FROM details WHERE id = ?"},
 	{S_DETAIL_GET, "SELECT date, from_, to_, cc, subject, message_id,"
@@ -72,7 +90,7 @@ uint32_t cache_keywords_hash(const char *keywords)
 	return sum;
 }
 
-static uint32_t clamp_time(int64_t t)
+uint32_t messages_clamp_time(int64_t t)
 {
 	if (t < 0)
 		return 0;
@@ -81,7 +99,7 @@ static uint32_t clamp_time(int64_t t)
 
 /* --- adding --- */
 
-static size_t text_bytes(const char *s)
+size_t messages_text_bytes(const char *s)
 {
 	return s ? strlen(s) + 1 : 0;
 }
@@ -98,9 +116,9 @@ static const char *row_text(const struct mail_row *row, int i)
 /* A twin's name is at most this much longer than the one wanted. */
 #define NAME_ROOM 16
 
-static char *copy_text(char **pool, const char *s)
+char *messages_copy_text(char **pool, const char *s)
 {
-	size_t n = text_bytes(s);
+	size_t n = messages_text_bytes(s);
 	char *at = *pool;
 
 	if (!s)
@@ -119,53 +137,85 @@ static void copy_row(struct add_row *to, const struct cache_new *from,
 	to->flags = row->has & ROW_FLAGS ? row->flags & RECORD_FLAGS : 0;
 	to->size = row->has & ROW_SIZE ? row->size : 0;
 	to->internaldate = row->has & ROW_DATE ? row->internaldate : 0;
-	to->changed_at = clamp_time(to->internaldate);
+	to->changed_at = messages_clamp_time(to->internaldate);
 	to->gm_msgid = row->has & ROW_GM ? row->gm_msgid : 0;
 	to->gm_thrid = row->has & ROW_GM ? row->gm_thrid : 0;
 	for (int i = 0; i < N_TEXTS; i++)
-		to->text[i] = copy_text(pool, row_text(row, i));
+		to->text[i] = messages_copy_text(pool, row_text(row, i));
 	to->keywords = cache_keywords_hash(to->text[TEXT_KEYWORDS]);
-	to->name = copy_text(pool, from->name);
+	to->name = messages_copy_text(pool, from->name);
 	*pool += NAME_ROOM;
 }
 
-static int add_one(struct cache *c, uint64_t folder, const struct add_row *row)
+/* The arguments of a row begin behind `at`. */
+static void bind_msg(struct db *db, enum stmt s, int at, uint64_t folder,
+		     const struct add_row *row)
 {
+	db_bind_int(db, s, at + 1, (int64_t)folder);
+	db_bind_int(db, s, at + 2, (int64_t)row->id);
+	db_bind_int(db, s, at + 3, row->uid);
+	db_bind_int(db, s, at + 4, row->flags);
+	db_bind_int(db, s, at + 5, (int64_t)row->size);
+	db_bind_int(db, s, at + 6, row->internaldate);
+	db_bind_int(db, s, at + 7, row->changed_at);
+	db_bind_int(db, s, at + 8, row->keywords);
+	db_bind_text(db, s, at + MSG_COLUMNS, row->name);
+}
+
+static void bind_detail(struct db *db, enum stmt s, int at,
+			const struct add_row *row)
+{
+	db_bind_int(db, s, at + 1, (int64_t)row->id);
+	for (int i = 0; i < N_TEXTS; i++)
+		db_bind_text(db, s, at + 2 + i, row->text[i]);
+	db_bind_int(db, s, at + 2 + N_TEXTS, (int64_t)row->gm_msgid);
+	db_bind_int(db, s, at + DETAIL_COLUMNS, (int64_t)row->gm_thrid);
+}
+
+/* `n` rows went in, or those that were there already stay as they were. */
+static int run_insert(struct db *db, enum stmt s, int n)
+{
+	int r = db_run(db, s);
+
+	if (r == 0 && sqlite3_changes(db->handle) != n)
+		log_warn("cache: a row was left out: its id is there already");
+	return r;
+}
+
+/* One row, or ADD_AT_ONCE of them. */
+static int add_some(struct cache *c, uint64_t folder,
+		    struct add_row *const *rows, int n)
+{
+	enum stmt msg = n == 1 ? S_MSG_ADD : S_MSG_ADD_TEN;
+	enum stmt detail = n == 1 ? S_DETAIL_ADD : S_DETAIL_ADD_TEN;
 	struct db *db = &c->write;
-	enum stmt s = S_MSG_ADD;
 	int r;
 
-	db_bind_int(db, s, 1, (int64_t)folder);
-	db_bind_int(db, s, 2, (int64_t)row->id);
-	db_bind_int(db, s, 3, row->uid);
-	db_bind_int(db, s, 4, row->flags);
-	db_bind_int(db, s, 5, (int64_t)row->size);
-	db_bind_int(db, s, 6, row->internaldate);
-	db_bind_int(db, s, 7, row->changed_at);
-	db_bind_int(db, s, 8, row->keywords);
-	db_bind_text(db, s, 9, row->name);
-	r = db_run(db, s);
-	if (r != 0)
-		return r;
-
-	s = S_DETAIL_ADD;
-	db_bind_int(db, s, 1, (int64_t)row->id);
-	for (int i = 0; i < N_TEXTS; i++)
-		db_bind_text(db, s, 2 + i, row->text[i]);
-	db_bind_int(db, s, 2 + N_TEXTS, (int64_t)row->gm_msgid);
-	db_bind_int(db, s, 3 + N_TEXTS, (int64_t)row->gm_thrid);
-	return db_run(db, s);
+	for (int i = 0; i < n; i++) {
+		bind_msg(db, msg, i * MSG_COLUMNS, folder, rows[i]);
+		bind_detail(db, detail, i * DETAIL_COLUMNS, rows[i]);
+	}
+	r = run_insert(db, msg, n);
+	return r == 0 ? run_insert(db, detail, n) : r;
 }
 
 static int run_add(struct cache *c, struct op *op)
 {
 	struct add_op *a = (struct add_op *)op;
-	int r = 0;
+	struct add_row *some[ADD_AT_ONCE];
+	int n = 0, r = 0;
 
 	for (size_t i = 0; r == 0 && i < a->n; i++) {
-		if (a->row[i].id != 0)
-			r = add_one(c, op->folder, &a->row[i]);
+		if (a->row[i].id == 0)
+			continue;
+		some[n++] = &a->row[i];
+		if (n < ADD_AT_ONCE)
+			continue;
+		r = add_some(c, op->folder, some, n);
+		n = 0;
 	}
+	for (int i = 0; r == 0 && i < n; i++)
+		r = add_some(c, op->folder, &some[i], 1);
 	if (r == 0 && a->has_state)
 		r = folders_write_state(c, op->folder, &a->state);
 	return r;
@@ -180,8 +230,8 @@ struct add_op *messages_add_new(uint64_t folder, const struct cache_new *rows,
 
 	for (size_t i = 0; i < n; i++) {
 		for (int t = 0; t < N_TEXTS; t++)
-			bytes += text_bytes(row_text(rows[i].row, t));
-		bytes += text_bytes(rows[i].name) + NAME_ROOM;
+			bytes += messages_text_bytes(row_text(rows[i].row, t));
+		bytes += messages_text_bytes(rows[i].name) + NAME_ROOM;
 	}
 	op = op_new(bytes, run_add, folder);
 	if (!op)
@@ -226,12 +276,12 @@ struct flags_op *messages_flags_new(uint64_t folder,
 				    const struct cache_flags *v, size_t n)
 {
 	size_t bytes = sizeof(struct flags_op) + n * sizeof(struct flags_row);
-	uint32_t now = clamp_time(time(NULL));
+	uint32_t now = messages_clamp_time(time(NULL));
 	struct flags_op *op;
 	char *pool;
 
 	for (size_t i = 0; i < n; i++)
-		bytes += text_bytes(v[i].keywords);
+		bytes += messages_text_bytes(v[i].keywords);
 	op = op_new(bytes, run_flags, folder);
 	if (!op)
 		return NULL;
@@ -244,7 +294,7 @@ struct flags_op *messages_flags_new(uint64_t folder,
 		row->id = v[i].id;
 		row->flags = v[i].flags & RECORD_FLAGS;
 		row->changed_at = now;
-		row->text = copy_text(&pool, v[i].keywords);
+		row->text = messages_copy_text(&pool, v[i].keywords);
 		row->keywords = cache_keywords_hash(row->text);
 	}
 	return op;
@@ -308,140 +358,4 @@ struct remove_op *messages_remove_new(uint64_t folder, const uint64_t *ids,
 	if (n > 0)
 		memcpy(op->id, ids, n * sizeof(ids[0]));
 	return op;
-}
-
-/* --- loading --- */
-
-/* Is this a row that we could have written? Says in one word what is not. */
-static const char *read_row(sqlite3_stmt *st, uint64_t ids_end,
-			    const struct index *ix, struct record *ret,
-			    const char **ret_name, size_t *ret_len)
-{
-	int64_t id = sqlite3_column_int64(st, 0);
-	int64_t uid = sqlite3_column_int64(st, 1);
-	int64_t flags = sqlite3_column_int64(st, 2);
-	int64_t size = sqlite3_column_int64(st, 3);
-	const char *name = (const char *)sqlite3_column_text(st, 7);
-	int len = sqlite3_column_bytes(st, 7);
-	bool is_unmoored = sqlite3_column_type(st, 1) == SQLITE_INTEGER &&
-			   uid == UNMOORED_UID;
-
-	if (id < CACHE_ID_FIRST || (uint64_t)id >= ids_end)
-		return "id";
-	if (uid < 0 || uid > UINT32_MAX ||
-	    index_find_uid(ix, (uint32_t)uid) != INDEX_NONE)
-		return "UID";
-	if (size < 0 || size > (int64_t)MAIL_SIZE_MAX)
-		return "size";
-	if (!name || len <= 0 || !index_name_is_valid(name, (size_t)len) ||
-	    index_find_name(ix, name, (size_t)len) != INDEX_NONE)
-		return "name";
-
-	*ret = (struct record){
-		.id = (uint32_t)id,
-		.uid = (uint32_t)uid,
-		.size = (uint64_t)size,
-		.state = ((uint64_t)flags & RECORD_FLAGS) | RECORD_ANNOUNCED |
-			 (is_unmoored ? RECORD_UNMOORED : 0u),
-		.internaldate = sqlite3_column_int64(st, 4),
-		.changed_at = clamp_time(sqlite3_column_int64(st, 5)),
-		.keywords = (uint32_t)sqlite3_column_int64(st, 6),
-	};
-	*ret_name = name;
-	*ret_len = (size_t)len;
-	return NULL;
-}
-
-static int load_row(sqlite3_stmt *st, uint64_t ids_end, uint64_t folder,
-		    struct index *ix)
-{
-	struct record rec;
-	const char *name, *bad;
-	size_t len;
-	int r;
-
-	bad = read_row(st, ids_end, ix, &rec, &name, &len);
-	if (bad) {
-		log_warn("cache: a row of folder %llu is left out: its %s "
-			 "cannot be",
-			 (unsigned long long)folder, bad);
-		return 0;
-	}
-	r = index_reserve(ix, 1, len);
-	if (r == 0)
-		index_append(ix, &rec, name, len);
-	return r;
-}
-
-int messages_load(struct cache *c, uint64_t folder, struct index *ix)
-{
-	uint64_t end = ids_end(c);
-	int r;
-
-	lock_take(&c->read_lock);
-	db_bind_int(&c->read, S_MSG_LOAD, 1, (int64_t)folder);
-	while ((r = db_step(&c->read, S_MSG_LOAD)) == 1) {
-		r = load_row(c->read.stmt[S_MSG_LOAD], end, folder, ix);
-		if (r != 0)
-			break;
-	}
-	db_reset(&c->read, S_MSG_LOAD);
-	lock_drop(&c->read_lock);
-	if (r == -EBADMSG)
-		store_mark_damaged(c);
-	return r;
-}
-
-static struct cache_details *copy_details(sqlite3_stmt *st)
-{
-	size_t bytes = sizeof(struct cache_details) + 2;
-	struct cache_details *d;
-	const char *text[N_TEXTS];
-	char *pool;
-
-	for (int i = 0; i < N_TEXTS; i++) {
-		text[i] = (const char *)sqlite3_column_text(st, i);
-		bytes += text_bytes(text[i]);
-	}
-	d = calloc(1, bytes);
-	if (!d)
-		return NULL;
-
-	pool = (char *)(d + 1);
-	for (int i = 0; i < N_FIELDS; i++)
-		d->field[i] = copy_text(&pool, text[i]);
-	d->keywords = text[TEXT_KEYWORDS]
-			      ? copy_text(&pool, text[TEXT_KEYWORDS])
-			      : copy_text(&pool, "");
-	d->gm_labels = text[TEXT_GM_LABELS]
-			       ? copy_text(&pool, text[TEXT_GM_LABELS])
-			       : copy_text(&pool, "");
-	d->gm_msgid = (uint64_t)sqlite3_column_int64(st, N_TEXTS);
-	d->gm_thrid = (uint64_t)sqlite3_column_int64(st, N_TEXTS + 1);
-	return d;
-}
-
-int messages_read_details(struct cache *c, uint64_t id,
-			  struct cache_details **ret)
-{
-	struct cache_details *d = NULL;
-	int r;
-
-	lock_take(&c->read_lock);
-	db_bind_int(&c->read, S_DETAIL_GET, 1, (int64_t)id);
-	r = db_step(&c->read, S_DETAIL_GET);
-	if (r == 1)
-		d = copy_details(c->read.stmt[S_DETAIL_GET]);
-	db_reset(&c->read, S_DETAIL_GET);
-	lock_drop(&c->read_lock);
-	if (r == -EBADMSG)
-		store_mark_damaged(c);
-	if (r == 0)
-		return -ENOENT;
-	if (r < 0)
-		return r;
-	if (!d)
-		return -ENOMEM;
-	*ret = d;
-	return 0;
 }

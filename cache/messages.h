@@ -84,6 +84,14 @@ int folders_write_state(struct cache *c, uint64_t folder,
 int folders_read_state(struct cache *c, uint64_t folder,
 		       struct cache_state *ret);
 
+/*
+ * For messages_read.c too: the bytes of a text with its NUL, 0 for NULL; a copy
+ * of one in a pool, which moves on; seconds as the index keeps them.
+ */
+size_t messages_text_bytes(const char *s);
+char *messages_copy_text(char **pool, const char *s);
+uint32_t messages_clamp_time(int64_t t);
+
 /* Every sound row of a folder into an empty index. -EBADMSG, -EIO, -ENOMEM. */
 int messages_load(struct cache *c, uint64_t folder, struct index *ix);
 

@@ -12,7 +12,7 @@
  * it: the error is the answer.
  *
  * Large operations are mapped by themselves, or the heap would keep the size
- * that the queue had at its longest.
+ * that the queue had at its longest; all at once, for all of it will be filled.
  */
 
 #define QUEUE_BYTES (8u << 20)
@@ -27,7 +27,7 @@ void *op_new(size_t bytes, int (*run)(struct cache *c, struct op *op),
 		op = calloc(1, bytes);
 	} else {
 		op = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 		if (op == MAP_FAILED)
 			op = NULL;
 	}

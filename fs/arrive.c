@@ -33,8 +33,8 @@ int arrive_add_rows(struct fs *fs, struct box *box, const struct mail_row *rows,
 		    size_t n, bool announced, const struct cache_state *state,
 		    uint64_t *ids)
 {
-	struct cache_new *v = calloc(n ? n : 1, sizeof(*v));
-	char(*names)[NAME_BUFFER] = calloc(n ? n : 1, NAME_BUFFER);
+	struct cache_new *v = malloc((n + 1) * sizeof(*v));
+	char(*names)[NAME_BUFFER] = malloc((n + 1) * NAME_BUFFER);
 	int r = v && names ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {

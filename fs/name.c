@@ -35,23 +35,25 @@
 #define FIXED_BYTES (16 + 3 + HASH_LETTERS + 4)
 
 enum kind {
+	KIND_OTHER,  /* becomes a dash */
 	KIND_BASE,   /* letter or digit: stays */
 	KIND_MARK,   /* accents: stay behind a letter or digit */
 	KIND_INSIDE, /* stays between two letters or digits */
 	KIND_GONE,   /* shows nothing, and may mislead: left out */
-	KIND_OTHER,  /* becomes a dash */
 };
 
-static const char inside[] = ".+@=%,";
+static const uint8_t ascii[0x80] = {
+	['0' ... '9'] = KIND_BASE, ['A' ... 'Z'] = KIND_BASE,
+	['a' ... 'z'] = KIND_BASE, ['.'] = KIND_INSIDE,
+	['+'] = KIND_INSIDE,       ['@'] = KIND_INSIDE,
+	['='] = KIND_INSIDE,       ['%'] = KIND_INSIDE,
+	[','] = KIND_INSIDE,
+};
 
 static enum kind kind_of(ucs4_t c)
 {
-	if (c < 0x80) {
-		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-		    (c >= 'A' && c <= 'Z'))
-			return KIND_BASE;
-		return c && strchr(inside, (int)c) ? KIND_INSIDE : KIND_OTHER;
-	}
+	if (c < sizeof(ascii))
+		return (enum kind)ascii[c];
 	/* Joiners, bidi controls, fillers that count as letters. */
 	if (uc_is_property_default_ignorable_code_point(c) ||
 	    uc_is_general_category_withtable(c, UC_CATEGORY_MASK_Cf))
@@ -129,117 +131,152 @@ static size_t cut_at(const uint8_t *s, size_t n, size_t max)
 
 static size_t trim_end(const uint8_t *s, size_t n)
 {
-	while (n > 0 && (s[n - 1] == '-' ||
-			 (s[n - 1] < 0x80 && strchr(inside, s[n - 1]))))
+	while (n > 0 && (s[n - 1] == '-' || (s[n - 1] < sizeof(ascii) &&
+					     ascii[s[n - 1]] == KIND_INSIDE)))
 		n--;
 	return n;
 }
 
-/* NFC. ASCII, which most mail is, is its own, and need not be looked up. */
-static uint8_t *normalize(const uint8_t *s, size_t n, size_t *ret_n)
+/*
+ * A part of a name out of ASCII, which most mail is: it is its own NFC, and
+ * may be cut anywhere. What choose() does, in one step. False: it is not ASCII.
+ */
+static bool plain_part(const uint8_t *s, size_t max, uint8_t *to, size_t *ret_n)
 {
-	uint8_t *copy;
-	size_t i = 0;
+	bool after_word = false;
+	size_t n = 0;
 
-	while (i < n && s[i] < 0x80)
-		i++;
-	if (i < n)
-		return u8_normalize(UNINORM_NFC, s, n, NULL, ret_n);
+	for (; *s; s++) {
+		enum kind kind;
 
-	copy = malloc(n + 1);
-	if (!copy) {
-		errno = ENOMEM;
-		return NULL;
+		if (*s >= sizeof(ascii))
+			return false;
+		kind = (enum kind)ascii[*s];
+		if (kind == KIND_INSIDE &&
+		    (!after_word || s[1] >= sizeof(ascii) ||
+		     ascii[s[1]] != KIND_BASE))
+			kind = KIND_OTHER;
+		after_word = kind == KIND_BASE;
+		if (n == max) /* the rest must be ASCII, too */
+			continue;
+		if (kind != KIND_OTHER)
+			to[n++] = *s;
+		else if (n > 0 && to[n - 1] != '-')
+			to[n++] = '-';
 	}
-	memcpy(copy, s, n);
 	*ret_n = n;
-	return copy;
+	return true;
 }
 
-/* One part of a name, of at most `max` bytes; "" if nothing remains. */
-static int make_part(const char *utf8, size_t max, char ret[NAME_BUFFER])
+/* The same out of anything that is UTF-8; nothing out of what is not. */
+static int any_part(const uint8_t *s, size_t max, uint8_t *to, size_t *ret_n)
 {
 	uint8_t *first, *second;
 	size_t n = 0;
 
-	first = normalize((const uint8_t *)utf8, strlen(utf8), &n);
-	if (!first && errno == ENOMEM)
-		return -ENOMEM;
-	if (!first) { /* not UTF-8: nothing to be said for it */
-		ret[0] = '\0';
-		return 0;
-	}
+	*ret_n = 0;
+	first = u8_normalize(UNINORM_NFC, s, strlen((const char *)s), NULL, &n);
+	if (!first)
+		return errno == ENOMEM ? -ENOMEM : 0;
 	n = choose(first, n);
-	second = normalize(first, n, &n);
+	second = u8_normalize(UNINORM_NFC, first, n, NULL, &n);
 	free(first);
 	if (!second)
 		return -ENOMEM;
-	n = trim_end(second, cut_at(second, n, max));
-	memcpy(ret, second, n);
-	ret[n] = '\0';
+	n = cut_at(second, n, max);
+	memcpy(to, second, n);
 	free(second);
+	*ret_n = n;
 	return 0;
 }
 
-static void make_date(const char *raw, char ret[24])
+/*
+ * One part of a name, of at most `max` bytes, without a NUL: its length, which
+ * is 0 if nothing remains, or -ENOMEM.
+ */
+static int make_part(const char *utf8, size_t max, char *ret)
+{
+	const uint8_t *s = (const uint8_t *)utf8;
+	uint8_t *to = (uint8_t *)ret;
+	size_t n;
+	int r;
+
+	if (!plain_part(s, max, to, &n)) {
+		r = any_part(s, max, to, &n);
+		if (r < 0)
+			return r;
+	}
+	return (int)trim_end(to, n);
+}
+
+static char *put_word(char *to, const char *word)
+{
+	return mempcpy(to, word, strlen(word));
+}
+
+static char *put_number(char *to, int v, int digits)
+{
+	for (int i = digits; i-- > 0; v /= 10)
+		to[i] = (char)('0' + v % 10);
+	return to + digits;
+}
+
+/* Where the name goes on, behind the date. */
+static char *put_date(char *to, const char *raw)
 {
 	struct tm tm;
 	int64_t date;
 	time_t t;
 
-	snprintf(ret, 24, "no-date");
 	if (!raw || header_date(raw, &date) < 0)
-		return;
+		return put_word(to, "no-date");
 	t = (time_t)date;
 	if (!gmtime_r(&t, &tm) || tm.tm_year < 0 || tm.tm_year > 9999 - 1900)
-		return;
-	snprintf(ret, 24, "%04u-%02u-%02uT%02u%02uZ",
-		 ((unsigned)tm.tm_year + 1900) % 10000,
-		 ((unsigned)tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100,
-		 (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100);
+		return put_word(to, "no-date");
+	to = put_number(to, tm.tm_year + 1900, 4);
+	*to++ = '-';
+	to = put_number(to, tm.tm_mon + 1, 2);
+	*to++ = '-';
+	to = put_number(to, tm.tm_mday, 2);
+	*to++ = 'T';
+	to = put_number(to, tm.tm_hour, 2);
+	to = put_number(to, tm.tm_min, 2);
+	*to++ = 'Z';
+	return to;
 }
 
-static int make_from(const char *raw, char ret[NAME_BUFFER])
+/* The length of what was put there, or -ENOMEM. */
+static int put_from(char *to, const char *raw)
 {
 	char *name = NULL, *address = NULL;
-	int r;
+	int r = 0;
 
-	ret[0] = '\0';
 	if (raw) {
 		r = header_first_address(raw, &name, &address);
 		if (r < 0)
 			return r;
-		r = make_part(name, FROM_MAX, ret);
-		if (r == 0 && !ret[0])
-			r = make_part(address, FROM_MAX, ret);
+		r = make_part(name, FROM_MAX, to);
+		if (r == 0)
+			r = make_part(address, FROM_MAX, to);
 		free(name);
 		free(address);
-		if (r < 0)
-			return r;
 	}
-	if (!ret[0])
-		snprintf(ret, NAME_BUFFER, "nobody");
-	return 0;
+	return r != 0 ? r : (int)(put_word(to, "nobody") - to);
 }
 
-static int make_subject(const char *raw, size_t max, char ret[NAME_BUFFER])
+static int put_subject(char *to, const char *raw, size_t max)
 {
 	char *text = NULL;
-	int r;
+	int r = 0;
 
-	ret[0] = '\0';
 	if (raw) {
 		r = header_decode(raw, &text);
 		if (r < 0)
 			return r;
-		r = make_part(text, max, ret);
+		r = make_part(text, max, to);
 		free(text);
-		if (r < 0)
-			return r;
 	}
-	if (!ret[0])
-		snprintf(ret, NAME_BUFFER, "no-subject");
-	return 0;
+	return r != 0 ? r : (int)(put_word(to, "no-subject") - to);
 }
 
 static void base32(uint64_t hash, unsigned letters, char *ret)
@@ -248,10 +285,9 @@ static void base32(uint64_t hash, unsigned letters, char *ret)
 
 	for (unsigned i = 0; i < letters; i++, hash >>= 5)
 		ret[i] = digits[hash & 31];
-	ret[letters] = '\0';
 }
 
-static void make_hash(const struct mail_row *row, char ret[HASH_LETTERS + 1])
+static void put_hash(char *to, const struct mail_row *row)
 {
 	static const enum mail_field fields[] = {FIELD_MESSAGE_ID, FIELD_DATE,
 						 FIELD_FROM, FIELD_SUBJECT};
@@ -267,29 +303,32 @@ static void make_hash(const struct mail_row *row, char ret[HASH_LETTERS + 1])
 		len += n;
 		text[len++] = '\n';
 	}
-	base32(XXH3_64bits(text, len), HASH_LETTERS, ret);
+	base32(XXH3_64bits(text, len), HASH_LETTERS, to);
 }
 
 int name_of_message(const struct mail_row *row, char ret[NAME_BUFFER])
 {
-	char date[24], from[NAME_BUFFER], subject[NAME_BUFFER];
-	char text[NAME_BUFFER + 32];
-	char hash[HASH_LETTERS + 1];
-	int r;
+	char name[NAME_BUFFER];
+	char *at = put_date(name, row->field[FIELD_DATE]);
+	int n;
 
-	make_date(row->field[FIELD_DATE], date);
-	r = make_from(row->field[FIELD_FROM], from);
-	if (r < 0)
-		return r;
-	r = make_subject(row->field[FIELD_SUBJECT],
-			 NAME_MAX_BYTES - FIXED_BYTES - strlen(from), subject);
-	if (r < 0)
-		return r;
-	make_hash(row, hash);
-	snprintf(text, sizeof(text), "%.16s_%.60s_%.171s_%s" SUFFIX, date, from,
-		 subject, hash);
-	assert(strlen(text) <= NAME_MAX_BYTES); /* by the maximum of each */
-	memcpy(ret, text, strlen(text) + 1);
+	*at++ = '_';
+	n = put_from(at, row->field[FIELD_FROM]);
+	if (n < 0)
+		return n;
+	at += n;
+	*at++ = '_';
+	n = put_subject(at, row->field[FIELD_SUBJECT],
+			(size_t)(NAME_MAX_BYTES - FIXED_BYTES - n));
+	if (n < 0)
+		return n;
+	at += n;
+	*at++ = '_';
+	put_hash(at, row);
+	at = put_word(at + HASH_LETTERS, SUFFIX);
+	*at++ = '\0';
+	assert(at - name <= NAME_MAX_BYTES + 1); /* by the maximum of each */
+	memcpy(ret, name, (size_t)(at - name));
 	return 0;
 }
 

@@ -112,10 +112,14 @@ struct filler {
 	size_t n_held;
 };
 
-/* The most entries that can be in a buffer: the smallest one has 24 bytes. */
-static size_t entries_max(size_t size)
+/*
+ * The most entries whose count can be raised in one reply: those of
+ * READDIRPLUS, where the smallest has 24 bytes and the attributes, which have
+ * 128. Kernels offer a mebibyte for a reply, so that this matters.
+ */
+static size_t held_max(const struct request *r)
 {
-	return size / 24 + 1;
+	return r->plus ? r->size / (24 + 128) + 1 : 1;
 }
 
 static bool fill(struct filler *b, const char *name,
@@ -219,7 +223,7 @@ static int fill_entries(struct filler *b, struct folder *f, uint64_t after)
 	bool has_dir, has_msg;
 	int error;
 
-	m.v = calloc(READ_AT_ONCE, sizeof(*m.v));
+	m.v = malloc(READ_AT_ONCE * sizeof(*m.v));
 	if (!m.v)
 		return -ENOMEM;
 	error = folder_get(b->r->fs, f, &m.box);
@@ -288,7 +292,7 @@ static int readdir_once(struct request *r)
 	int error;
 
 	b.buf = malloc(r->size);
-	b.held = calloc(entries_max(r->size), sizeof(*b.held));
+	b.held = malloc(held_max(r) * sizeof(*b.held));
 	if (!b.buf || !b.held)
 		error = -ENOMEM;
 	else if (r->ino == CONTROL_DIR_INO)

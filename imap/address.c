@@ -128,7 +128,7 @@ static bool read_separator(char c, struct mailbox *m)
 static void read_mailbox(const char *p, struct mailbox *m)
 {
 	while (*p && !m->has_angle) {
-		size_t word = header_word_length(p);
+		size_t word = *p == '=' ? header_word_length(p) : 0;
 
 		if (word > 0) { /* may hold any of the characters below */
 			memcpy(m->name + m->n_name, p, word);
@@ -226,11 +226,14 @@ static int give(struct mailbox *m, char **ret_name, char **ret_addr)
 
 int header_first_address(const char *raw, char **ret_name, char **ret_addr)
 {
-	char line[MAIL_FIELD_MAX + 1] = "";
+	char line[MAIL_FIELD_MAX + 1];
 	size_t n = strnlen(raw, MAIL_FIELD_MAX);
 	struct mailbox m;
 
-	memset(&m, 0, sizeof(m));
+	/* Not all of it: 3 KiB of zeros would be most of the work. */
+	m.n_name = m.n_comment = m.n_addr = 0;
+	m.addr[0] = '\0';
+	m.has_angle = false;
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)raw[i];
 
@@ -238,8 +241,10 @@ int header_first_address(const char *raw, char **ret_name, char **ret_addr)
 		if (c < 0x20 || c == 0x7f)
 			line[i] = ' ';
 	}
+	line[n] = '\0';
 
 	read_mailbox(line, &m);
+	m.addr[m.n_addr] = '\0';
 	trim(m.name, &m.n_name);
 	trim(m.comment, &m.n_comment);
 	if (!m.has_angle)

@@ -94,19 +94,6 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 	c->writable = s->writable;
 }
 
-void conn_forget_calls(struct conn *c, const struct job *j)
-{
-	struct session *s = &c->session;
-
-	for (unsigned i = 0; i < s->n_slots; i++) {
-		if (s->slots[i].call.job != j)
-			continue;
-		s->slots[i].call.job = &c->opener;
-		s->slots[i].call.kind = CALL_FORGOTTEN;
-		s->slots[i].call.forgotten = true;
-	}
-}
-
 /* Somebody has a reason to doubt all connections. */
 static void follow_probe_locked(struct imap *im, struct conn *c)
 	REQUIRES(im->lock)
@@ -222,7 +209,7 @@ static void reap_jobs(struct conn *c)
 			job_finish(j, -ECANCELED, NULL);
 		if (!j->finished)
 			continue;
-		conn_forget_calls(c, j);
+		route_forget(c, j);
 		if (c->body_job == j)
 			c->body_job = NULL;
 		if (j->class->lasting) {

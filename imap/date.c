@@ -11,6 +11,10 @@
  * so on. That reads RFC 5322, its obsolete forms and asctime(3)'s order with
  * the same few lines. No locale, no libc calendar: years are counted by hand,
  * in 64 bits.
+ *
+ * Most senders write one form, and servers have one for INTERNALDATE: those
+ * two are read by their columns. Whatever is not exactly that goes the long
+ * way.
  */
 
 struct date {
@@ -134,17 +138,29 @@ static void take_zone(const char *p, size_t n, struct date *d)
 	}
 }
 
+/* The month that these three letters name, in any case; 0: none. */
+static int month_of(const char *p)
+{
+	static const char months[] = "janfebmaraprmayjunjulaugsepoctnovdec";
+
+	for (int i = 0; i < 12; i++) {
+		const char *m = months + (size_t)3 * i;
+
+		/* Only letters become small letters by this bit. */
+		if ((p[0] | 0x20) == m[0] && (p[1] | 0x20) == m[1] &&
+		    (p[2] | 0x20) == m[2])
+			return i + 1;
+	}
+	return 0;
+}
+
 static void take_letters(const char *p, size_t n, struct date *d)
 {
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	int month = n >= 3 && d->month == 0 ? month_of(p) : 0;
 
-	for (int i = 0; i < 12 && n >= 3 && d->month == 0; i++) {
-		if (strncasecmp(p, months + (size_t)3 * i, 3) == 0) {
-			d->month = i + 1;
-			return;
-		}
-	}
-	if (d->hour >= 0)
+	if (month > 0)
+		d->month = month;
+	else if (d->hour >= 0)
 		take_zone(p, n, d);
 }
 
@@ -195,32 +211,143 @@ static bool is_leap(int year)
 	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 }
 
-static bool is_day(const struct date *d)
+static bool is_day(int year, int month, int day)
 {
 	static const int days[] = {31, 28, 31, 30, 31, 30,
 				   31, 31, 30, 31, 30, 31};
-	int max = days[d->month - 1] + (d->month == 2 && is_leap(d->year));
+	int max = days[month - 1] + (month == 2 && is_leap(year));
 
-	return d->day >= 1 && d->day <= max;
+	return day >= 1 && day <= max;
 }
 
-/* Days from 1970-01-01; years begin in March, so that leap days come last. */
-static int64_t days_of(const struct date *d)
+/*
+ * Days from 1970-01-01; a day beyond the end of its month counts on. Years
+ * begin in March here, so that leap days come last.
+ */
+static int64_t days_of(int year, int month, int day)
 {
-	int64_t y = d->month > 2 ? d->year : d->year - 1;
-	int64_t m = (d->month + 9) % 12;
-	int64_t day = 365 * y + y / 4 - y / 100 + y / 400;
+	int64_t y = month > 2 ? year : year - 1;
+	int64_t m = (month + 9) % 12;
 
-	return day + (153 * m + 2) / 5 + d->day - 1 - 719468;
+	return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day -
+	       1 - 719468;
 }
+
+/* --- by columns --- */
+
+/* `n` digits; -1: one of them is none. */
+static int columns(const char *p, int n)
+{
+	int v = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (!is_digit(p[i]))
+			return -1;
+		v = v * 10 + (p[i] - '0');
+	}
+	return v;
+}
+
+#define TIME_COLUMNS 14
+
+/* `hh:mm:ss +hhmm`: seconds since midnight of that day, in UTC. */
+static bool time_columns(const char *p, int *ret)
+{
+	int hour = columns(p, 2), minute = columns(p + 3, 2);
+	int second = columns(p + 6, 2);
+	int zone_h = columns(p + 10, 2), zone_m = columns(p + 12, 2);
+	int zone_s = zone_h * 3600 + zone_m * 60;
+
+	if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 ||
+	    second > 60 || zone_h < 0 || zone_m < 0 || zone_m > 59)
+		return false;
+	if (p[2] != ':' || p[5] != ':' || p[8] != ' ' ||
+	    (p[9] != '+' && p[9] != '-'))
+		return false;
+	*ret = hour * 3600 + minute * 60 + second +
+	       (p[9] == '-' ? zone_s : -zone_s);
+	return true;
+}
+
+/* Nothing, or a comment without another one in it. */
+static bool is_rest(const char *p)
+{
+	size_t n;
+
+	if (*p == '\0')
+		return true;
+	if (p[0] != ' ' || p[1] != '(')
+		return false;
+	n = strcspn(p + 2, "()\\");
+	return p[2 + n] == ')' && p[3 + n] == '\0';
+}
+
+/* Three letters, and not those of a month, which would count as one. */
+static bool is_weekday(const char *p)
+{
+	for (int i = 0; i < 3; i++) {
+		if ((p[i] | 0x20) < 'a' || (p[i] | 0x20) > 'z')
+			return false;
+	}
+	return p[3] == ',' && p[4] == ' ' && month_of(p) == 0;
+}
+
+/* `Sat, 21 Nov 2026 15:30:12 +0100 (CET)`, the name of the day is optional. */
+static bool date_columns(const char *p, size_t n, int64_t *ret)
+{
+	int day, month, year, time_s;
+	size_t digits;
+
+	if (n > 5 && is_weekday(p)) {
+		p += 5;
+		n -= 5;
+	}
+	digits = n > 1 && is_digit(p[1]) ? 2 : 1;
+	if (n < digits + 10 + TIME_COLUMNS)
+		return false;
+	day = columns(p, (int)digits);
+	p += digits;
+	month = month_of(p + 1);
+	year = columns(p + 5, 4);
+	if (p[0] != ' ' || month == 0 || p[4] != ' ' || year < 1900 ||
+	    p[9] != ' ' || !is_day(year, month, day))
+		return false;
+	if (!time_columns(p + 10, &time_s) || !is_rest(p + 10 + TIME_COLUMNS))
+		return false;
+	*ret = days_of(year, month, day) * 86400 + time_s;
+	return true;
+}
+
+bool date_internal(const char *p, size_t n, int64_t *ret)
+{
+	int day, month, year, time_s;
+
+	if (n != 12 + TIME_COLUMNS || p[2] != '-' || p[6] != '-' ||
+	    p[11] != ' ')
+		return false;
+	day = p[0] == ' ' ? columns(p + 1, 1) : columns(p, 2);
+	month = month_of(p + 3);
+	year = columns(p + 7, 4);
+	if (day < 1 || day > 31 || month == 0 || year < 1900 ||
+	    !time_columns(p + 12, &time_s))
+		return false;
+	*ret = days_of(year, month, day) * 86400 + time_s;
+	return true;
+}
+
+/* --- by words --- */
 
 int header_date(const char *raw, int64_t *ret)
 {
 	struct date d = {.year = -1, .hour = -1};
 	char line[MAIL_FIELD_MAX + 1];
+	size_t n = strnlen(raw, MAIL_FIELD_MAX);
 	const char *p = line;
 
-	simplify(line, raw, strnlen(raw, MAIL_FIELD_MAX));
+	if (n < MAIL_FIELD_MAX && date_columns(raw, n, ret))
+		return 0;
+
+	simplify(line, raw, n);
 	while (*p) {
 		const char *end = p + strcspn(p, " ");
 
@@ -230,10 +357,10 @@ int header_date(const char *raw, int64_t *ret)
 	}
 	if (d.month == 0 || d.hour < 0 || d.year < 1900 || d.year > 9999)
 		return -EINVAL;
-	if (!is_day(&d))
+	if (!is_day(d.year, d.month, d.day))
 		return -EINVAL;
 
-	*ret = days_of(&d) * 86400 +
+	*ret = days_of(d.year, d.month, d.day) * 86400 +
 	       (int64_t)(d.hour * 3600 + d.minute * 60 + d.second - d.zone_s);
 	return 0;
 }

@@ -14,14 +14,14 @@
 
 /*
  * libetpan, kept in a box. It parses a response that was made for it here, out
- * of items it is known to survive, through a connection that is a piece of
- * memory; its result is walked and freed before the next one, and no pointer
+ * of one item that it is known to survive, through a connection that is a piece
+ * of memory; its result is walked and freed before the next one, and no pointer
  * into it leaves this file. Status lines, numbers and unknown items never
- * reach it: several of those crash it, or wrap.
+ * reach it: several of those crash it, or wrap. What is exactly as most servers
+ * write it does not either, for the sake of speed (item.h).
  *
- * Never to be called with an unframed item: it trusts the number in front of a
- * literal. One thread at a time for each box; the library itself has no state
- * that these items touch.
+ * Literals never reach it: it trusts the number in front of one. One thread at
+ * a time for each box; the library itself has no state that these items touch.
  */
 
 struct memory {
@@ -34,8 +34,12 @@ struct etpan {
 	struct memory in; /* what the parser's stream reads */
 	char *text;       /* the response made for it */
 	size_t size;
-	char keywords[MAIL_KEYWORDS_MAX + 1];
-	char fields[N_FIELDS * (MAIL_FIELD_MAX + 1)];
+};
+
+/* Where the result of a parse goes. */
+struct target {
+	struct item_store *store;
+	struct mail_row *row;
 };
 
 static ssize_t memory_read(mailstream_low *s, void *buf, size_t n)
@@ -143,28 +147,10 @@ void etpan_free(struct etpan *e)
 	free(e);
 }
 
-void etpan_add_word(char *words, size_t size, const char *w, size_t n)
-{
-	size_t at = strlen(words);
-
-	if (n == 0 || at + 1 + n >= size)
-		return;
-	if (at > 0)
-		words[at++] = ' ';
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)w[i];
-
-		words[at] = w[i];
-		if (c < 0x20 || c == 0x7f)
-			words[at] = '?';
-		at++;
-	}
-	words[at] = '\0';
-}
-
-static void take_flag(struct etpan *e, struct mail_row *row,
+static void take_flag(const struct target *to,
 		      const struct mailimap_flag_fetch *f)
 {
+	struct mail_row *row = to->row;
 	const char *word = NULL;
 
 	if (f->fl_type != MAILIMAP_FLAG_FETCH_OTHER || !f->fl_flag)
@@ -192,20 +178,20 @@ static void take_flag(struct etpan *e, struct mail_row *row,
 		break;
 	}
 	if (word)
-		etpan_add_word(e->keywords, sizeof(e->keywords), word,
-			       strlen(word));
+		item_add_word(to->store->keywords, sizeof(to->store->keywords),
+			      word, strlen(word));
 }
 
-static void take_flags(struct etpan *e, struct mail_row *row,
+static void take_flags(const struct target *to,
 		       const struct mailimap_msg_att_dynamic *d)
 {
-	e->keywords[0] = '\0';
-	row->keywords = e->keywords;
-	row->flags = 0;
+	to->store->keywords[0] = '\0';
+	to->row->keywords = to->store->keywords;
+	to->row->flags = 0;
 	for (clistiter *i = d->att_list ? clist_begin(d->att_list) : NULL; i;
 	     i = clist_next(i))
-		take_flag(e, row, clist_content(i));
-	row->has |= ROW_FLAGS;
+		take_flag(to, clist_content(i));
+	to->row->has |= ROW_FLAGS;
 }
 
 static void take_date(struct mail_row *row, const struct mailimap_date_time *d)
@@ -230,25 +216,25 @@ static void take_date(struct mail_row *row, const struct mailimap_date_time *d)
 	row->has |= ROW_DATE;
 }
 
-static void take_static(struct etpan *e, struct mail_row *row,
+static void take_static(const struct target *to,
 			const struct mailimap_msg_att_static *st)
 {
 	const struct mailimap_msg_att_body_section *sec;
 
 	if (st->att_type == MAILIMAP_MSG_ATT_INTERNALDATE &&
 	    st->att_data.att_internal_date) {
-		take_date(row, st->att_data.att_internal_date);
+		take_date(to->row, st->att_data.att_internal_date);
 	} else if (st->att_type == MAILIMAP_MSG_ATT_BODY_SECTION &&
 		   st->att_data.att_body_section) {
 		sec = st->att_data.att_body_section;
 		header_fields(sec->sec_body_part ? sec->sec_body_part : "",
 			      sec->sec_body_part ? sec->sec_length : 0,
-			      e->fields, row->field);
-		row->has |= ROW_FIELDS;
+			      to->store->fields, to->row->field);
+		to->row->has |= ROW_FIELDS;
 	}
 }
 
-static void take_items(struct etpan *e, struct mail_row *row)
+static void take_items(const struct etpan *e, const struct target *to)
 {
 	clist *list = e->parser->imap_response_info->rsp_fetch_list;
 	clistiter *first = list ? clist_begin(list) : NULL;
@@ -262,10 +248,10 @@ static void take_items(struct etpan *e, struct mail_row *row)
 
 		if (item->att_type == MAILIMAP_MSG_ATT_ITEM_DYNAMIC &&
 		    item->att_data.att_dyn)
-			take_flags(e, row, item->att_data.att_dyn);
+			take_flags(to, item->att_data.att_dyn);
 		else if (item->att_type == MAILIMAP_MSG_ATT_ITEM_STATIC &&
 			 item->att_data.att_static)
-			take_static(e, row, item->att_data.att_static);
+			take_static(to, item->att_data.att_static);
 	}
 }
 
@@ -319,27 +305,15 @@ static bool is_date(const char *p, size_t n)
 	return true;
 }
 
-static bool has_name(const char *p, size_t n, const char *name)
-{
-	return n == strlen(name) && strncasecmp(p, name, n) == 0;
-}
-
-/* A header section is a literal; one that has nothing may be otherwise. */
-static bool header_section(const char *p, size_t n, struct etpan_item *ret)
+/* NIL, or a string in quotes: one that has something would be a literal. */
+static bool is_section(const char *p, size_t n)
 {
 	struct scan s = {.p = p, .end = p + n};
 	struct scan_string str;
 
 	if (!scan_string(&s, &str) || !scan_at_end(&s))
 		return false;
-	ret->name = "BODY[HEADER]";
-	if (str.kind == SCAN_LITERAL) {
-		ret->is_literal = true;
-		ret->p = str.p;
-		ret->n = str.n;
-		return true;
-	}
-	if (str.kind == SCAN_ATOM)
+	if (str.kind != SCAN_NIL && str.kind != SCAN_QUOTED)
 		return false;
 	for (size_t i = 0; i < str.n; i++) {
 		if (str.p[i] < 0x20 || str.p[i] > 0x7e || str.p[i] == '\\')
@@ -348,32 +322,25 @@ static bool header_section(const char *p, size_t n, struct etpan_item *ret)
 	return true;
 }
 
-bool etpan_may_have(const char *name, size_t n_name, const char *p, size_t n,
-		    struct etpan_item *ret)
-{
-	*ret = (struct etpan_item){.p = p, .n = n};
-	if (has_name(name, n_name, "FLAGS")) {
-		ret->name = "FLAGS";
-		return are_flags(p, n);
-	}
-	if (has_name(name, n_name, "INTERNALDATE")) {
-		ret->name = "INTERNALDATE";
-		return is_date(p, n);
-	}
-	return header_section(p, n, ret);
-}
+static const struct {
+	const char *name; /* as libetpan is to see it */
+	bool (*may_have)(const char *p, size_t n);
+} items[] = {
+	[ETPAN_FLAGS] = {"FLAGS", are_flags},
+	[ETPAN_DATE] = {"INTERNALDATE", is_date},
+	[ETPAN_HEADER] = {"BODY[HEADER]", is_section},
+};
 
 static const char made_head[] = "* 1 FETCH (";
 /* A response needs a tagged end, and that a text. */
 static const char made_tail[] = ")\r\n1 OK x\r\n";
 
-static int build(struct etpan *e, const struct etpan_item *item, unsigned n)
+static int build(struct etpan *e, const char *name, const char *value, size_t n)
 {
-	size_t need = sizeof(made_head) + sizeof(made_tail);
+	size_t need =
+		sizeof(made_head) + strlen(name) + 1 + n + sizeof(made_tail);
 	char *p;
 
-	for (unsigned i = 0; i < n; i++)
-		need += strlen(item[i].name) + item[i].n + 32;
 	if (need > e->size) {
 		p = realloc(e->text, need + 1024);
 		if (!p)
@@ -383,28 +350,23 @@ static int build(struct etpan *e, const struct etpan_item *item, unsigned n)
 	}
 
 	p = stpcpy(e->text, made_head);
-	for (unsigned i = 0; i < n; i++) {
-		if (i > 0)
-			*p++ = ' ';
-		p = stpcpy(p, item[i].name);
-		*p++ = ' ';
-		if (item[i].is_literal)
-			p += sprintf(p, "{%zu}\r\n", item[i].n);
-		p = mempcpy(p, item[i].p, item[i].n);
-	}
+	p = stpcpy(p, name);
+	*p++ = ' ';
+	p = mempcpy(p, value, n);
 	p = stpcpy(p, made_tail);
 	e->in.p = e->text;
 	e->in.n = (size_t)(p - e->text);
 	return 0;
 }
 
-bool etpan_parse(struct etpan *e, const struct etpan_item *item, unsigned n,
-		 struct mail_row *row)
+bool etpan_parse(struct etpan *e, enum etpan_item item, const char *p, size_t n,
+		 struct item_store *store, struct mail_row *row)
 {
+	const struct target to = {store, row};
 	struct mailimap_response *done = NULL;
 	int r;
 
-	if (build(e, item, n) < 0)
+	if (!items[item].may_have(p, n) || build(e, items[item].name, p, n) < 0)
 		return false;
 	e->parser->imap_stream->read_buffer_len = 0;
 	e->parser->imap_tag = 1;
@@ -414,6 +376,6 @@ bool etpan_parse(struct etpan *e, const struct etpan_item *item, unsigned n,
 	if (r != MAILIMAP_NO_ERROR)
 		return false;
 	mailimap_response_free(done);
-	take_items(e, row);
+	take_items(e, &to);
 	return true;
 }

@@ -49,6 +49,7 @@ struct frame {
 struct marker {
 	size_t at; /* of the `{`, or of the `~` in front of it */
 	uint64_t size;
+	bool is_plain; /* {n}: no `~`, no `+`, no zero in front */
 };
 
 static int refuse(struct frame *f, const char *why)
@@ -100,15 +101,17 @@ static int append(struct frame *f, const char *bytes, size_t n)
  */
 static int scan_line(struct frame *f, size_t end, bool *ret_open)
 {
+	const char *p = f->text + f->line;
+	const char *stop = f->text + end;
 	bool quoted = false;
 
-	for (size_t i = f->line; i < end; i++) {
-		char c = f->text[i];
+	for (p += strcspn(p, "\"\\()"); p < stop; p += strcspn(p, "\"\\()")) {
+		char c = *p++;
 
 		if (c == '"')
 			quoted = !quoted;
 		else if (quoted && c == '\\')
-			i++;
+			p++;
 		else if (!quoted && c == '(')
 			f->depth++;
 		else if (!quoted && c == ')' && f->depth > 0)
@@ -159,8 +162,11 @@ static int find_marker(struct frame *f, size_t end, struct marker *ret)
 		return r;
 
 	ret->at = at - 1;
-	if (ret->at > f->line && f->text[ret->at - 1] == '~')
+	ret->is_plain = f->text[end - 2] != '+' && f->text[at] != '0';
+	if (ret->at > f->line && f->text[ret->at - 1] == '~') {
 		ret->at--;
+		ret->is_plain = false;
+	}
 	return 1;
 }
 
@@ -190,13 +196,20 @@ static int emit_response(struct frame *f)
 	return r;
 }
 
-/* Write `{size}` CRLF over the marker: one form for the parser behind us. */
-static int rewrite_marker(struct frame *f, size_t at, uint64_t size)
+/*
+ * Write `{size}` CRLF over the marker, unless it is that already: one form for
+ * the parser behind us.
+ */
+static int rewrite_marker(struct frame *f, const struct marker *m, bool body)
 {
 	char text[32];
-	int n = snprintf(text, sizeof(text), "{%" PRIu64 "}\r\n", size);
+	int n;
 
-	f->n = at;
+	if (!body && m->is_plain)
+		return 0;
+	n = snprintf(text, sizeof(text), "{%" PRIu64 "}\r\n",
+		     body ? 0 : m->size);
+	f->n = m->at;
 	return append(f, text, (size_t)n);
 }
 
@@ -209,7 +222,7 @@ static int begin_literal(struct frame *f, const struct marker *m)
 
 	if (m->size > (body ? FRAME_BODY_MAX : FRAME_LITERAL_MAX))
 		return refuse(f, "a literal is too long");
-	r = rewrite_marker(f, m->at, body ? 0 : m->size);
+	r = rewrite_marker(f, m, body);
 	if (r < 0)
 		return r;
 

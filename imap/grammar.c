@@ -375,21 +375,3 @@ struct scan grammar_vanished(const struct response *r, bool *ret_earlier)
 	}
 	return s;
 }
-
-uint32_t grammar_flag(const char *p, size_t n)
-{
-	static const struct {
-		const char *name;
-		uint32_t flag;
-	} system[] = {
-		{"\\Seen", MAIL_SEEN},       {"\\Answered", MAIL_ANSWERED},
-		{"\\Flagged", MAIL_FLAGGED}, {"\\Deleted", MAIL_DELETED},
-		{"\\Draft", MAIL_DRAFT},
-	};
-
-	for (size_t i = 0; i < sizeof(system) / sizeof(*system); i++) {
-		if (is_item(p, n, system[i].name))
-			return system[i].flag;
-	}
-	return 0;
-}

@@ -3,10 +3,10 @@
  * One framed untagged response -> our structs.
  *
  * libetpan parses what has a grammar worth the name (flags, dates, body
- * sections), and gets nothing but single, framed responses that were cut down
- * to items which it is known to survive; numbers, names and lists are read
- * here, since it wraps at 2^32 and cuts at NUL. What cannot be understood
- * costs that item or that response, never the connection.
+ * sections, unless they have the plain form of item.h), and gets nothing but
+ * single, framed items which it is known to survive; numbers, names and lists
+ * are read here, since it wraps at 2^32 and cuts at NUL. What cannot be
+ * understood costs that item or that response, never the connection.
  *
  * A `struct grammar` belongs to one connection's thread, which has at least
  * 1 MiB of stack (libetpan keeps 64 KiB of it in one function).
@@ -121,8 +121,5 @@ uint32_t grammar_search_max(const struct response *r);
  * tells of what was gone before (EARLIER), which does not change EXISTS.
  */
 struct scan grammar_vanished(const struct response *r, bool *ret_earlier);
-
-/* The system flag of that name, in any case; 0: it is none of them. */
-uint32_t grammar_flag(const char *p, size_t n);
 
 #endif

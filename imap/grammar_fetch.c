@@ -10,17 +10,18 @@
 
 /*
  * FETCH responses: a list of names and values, in any order (RFC 9051
- * section 7.5.2). Numbers and labels are read here; FLAGS, INTERNALDATE and
- * header sections go to libetpan if they are well-formed, else only that item
- * is lost. Items that we did not ask for are skipped over, whatever they are.
+ * section 7.5.2). Numbers, labels and literals are read here, and FLAGS and
+ * INTERNALDATE too if they are in the plain form of item.h. What is odd about
+ * those, and header sections that are no literals, goes to libetpan if it is
+ * well-formed, else only that item is lost. Items that we did not ask for are
+ * skipped over, whatever they are.
  */
 
 #define LABELS_MAX MAIL_KEYWORDS_MAX
-#define ETPAN_ITEMS 3 /* FLAGS, INTERNALDATE, BODY[HEADER...] */
 
 struct grammar {
 	struct etpan *etpan;
-	char keywords[MAIL_KEYWORDS_MAX + 1]; /* that libetpan refused */
+	struct item_store store;
 	char labels[LABELS_MAX + 1];
 };
 
@@ -57,19 +58,7 @@ struct span {
 struct walk {
 	struct grammar *g;
 	struct fetch *f;
-	struct etpan_item item[ETPAN_ITEMS];
-	unsigned n;
 };
-
-static bool is_item(const struct span *name, const char *s)
-{
-	return name->n == strlen(s) && strncasecmp(name->p, s, name->n) == 0;
-}
-
-static bool begins(const struct span *name, const char *s)
-{
-	return name->n >= strlen(s) && strncasecmp(name->p, s, strlen(s)) == 0;
-}
 
 /* Labels as they were sent, quotes and all: they go back that way. */
 static bool take_labels(struct grammar *g, struct scan *s)
@@ -89,8 +78,8 @@ static bool take_labels(struct grammar *g, struct scan *s)
 			return false;
 		if (str.kind == SCAN_LITERAL)
 			from = str.p;
-		etpan_add_word(g->labels, sizeof(g->labels), from,
-			       (size_t)(s->p - from));
+		item_add_word(g->labels, sizeof(g->labels), from,
+			      (size_t)(s->p - from));
 	}
 }
 
@@ -109,44 +98,34 @@ static bool take_body(struct fetch *f, const struct span *name, struct scan *s)
 	return true;
 }
 
-/* An item whose value is a number. */
-static const struct {
-	const char *name;
-	unsigned has;
-	uint64_t max;
-} number_items[] = {
-	{"UID", ROW_UID, UINT32_MAX},
-	{"RFC822.SIZE", ROW_SIZE, MAIL_SIZE_MAX},
-	{"X-GM-MSGID", ROW_GM, UINT64_MAX},
-	{"X-GM-THRID", ROW_GM, UINT64_MAX},
-};
+static bool take_number(struct scan *s, uint64_t max, uint64_t *ret)
+{
+	if (!scan_number_max(s, max, ret))
+		return false;
+	/* 9.37e+06 has been seen: that is no 9. */
+	return scan_at_end(s) || *s->p == ' ' || *s->p == ')';
+}
 
-static bool take_number(struct mail_row *row, unsigned which, struct scan *s)
+static bool take_uid(struct mail_row *row, struct scan *s)
 {
 	uint64_t v;
 
-	if (!scan_number_max(s, number_items[which].max, &v))
+	/* No message has UID 0 (RFC 9051 section 2.3.1.1). */
+	if (!take_number(s, UINT32_MAX, &v) || v == 0)
 		return false;
-	/* 9.37e+06 has been seen: that is no 9. */
-	if (!scan_at_end(s) && *s->p != ' ' && *s->p != ')')
+	row->uid = (uint32_t)v;
+	row->has |= ROW_UID;
+	return true;
+}
+
+static bool take_size(struct mail_row *row, struct scan *s)
+{
+	uint64_t v;
+
+	if (!take_number(s, MAIL_SIZE_MAX, &v))
 		return false;
-	switch (which) {
-	case 0:
-		if (v == 0) /* no message has it (RFC 9051 section 2.3.1.1) */
-			return false;
-		row->uid = (uint32_t)v;
-		break;
-	case 1:
-		row->size = v;
-		break;
-	case 2:
-		row->gm_msgid = v;
-		break;
-	default:
-		row->gm_thrid = v;
-		break;
-	}
-	row->has |= number_items[which].has;
+	row->size = v;
+	row->has |= ROW_SIZE;
 	return true;
 }
 
@@ -160,49 +139,112 @@ static bool take_modseq(struct mail_row *row, struct scan *s)
 }
 
 /* Flags that libetpan would refuse, as `(a%b)`: taken as they stand. */
-static void plain_flags(struct grammar *g, struct mail_row *row, const char *p,
-			const char *end)
+static void odd_flags(struct walk *w, const char *p, const char *end)
 {
+	struct mail_row *row = &w->f->row;
+	char *keywords = w->g->store.keywords;
 	struct scan s = {.p = p, .end = end};
-	struct scan_string w;
+	struct scan_string word;
+	uint32_t flag;
 
-	g->keywords[0] = '\0';
-	row->keywords = g->keywords;
+	keywords[0] = '\0';
+	row->keywords = keywords;
 	row->flags = 0;
 	row->has |= ROW_FLAGS;
 	while (s.p < s.end) {
-		if (!scan_string(&s, &w)) {
+		if (!scan_string(&s, &word)) {
 			s.p++; /* a blank, a parenthesis, a lone quote */
 			continue;
 		}
-		row->flags |= grammar_flag(w.p, w.n);
-		if (w.n > 0 && w.p[0] != '\\')
-			etpan_add_word(g->keywords, sizeof(g->keywords), w.p,
-				       w.n);
+		if (item_system_flag(word.p, word.n, &flag))
+			row->flags |= flag;
+		if (word.n > 0 && word.p[0] != '\\')
+			item_add_word(keywords, sizeof(w->g->store.keywords),
+				      word.p, word.n);
 	}
 }
 
-/* FLAGS, INTERNALDATE, headers: kept for libetpan. All else: skipped. */
-static bool take_for_etpan(struct walk *w, const struct span *name,
-			   struct scan *s)
+static bool take_by_etpan(struct walk *w, enum etpan_item item, struct scan *s)
 {
 	const char *from = s->p;
-	bool flags = is_item(name, "FLAGS");
 
 	if (!scan_skip(s))
 		return false;
-	if (!flags && !is_item(name, "INTERNALDATE") &&
-	    !begins(name, "BODY[HEADER"))
+	if (etpan_parse(w->g->etpan, item, from, (size_t)(s->p - from),
+			&w->g->store, &w->f->row))
 		return true;
-	if (w->n < ETPAN_ITEMS &&
-	    etpan_may_have(name->p, name->n, from, (size_t)(s->p - from),
-			   &w->item[w->n])) {
-		w->n++;
-		return true;
-	}
 	w->f->damaged = true;
-	if (flags)
-		plain_flags(w->g, &w->f->row, from, s->p);
+	if (item == ETPAN_FLAGS)
+		odd_flags(w, from, s->p);
+	return true;
+}
+
+static bool take_header(struct walk *w, struct scan *s)
+{
+	struct mail_row *row = &w->f->row;
+	struct scan at = *s;
+	struct scan_string text;
+
+	if (!scan_string(&at, &text) || text.kind != SCAN_LITERAL)
+		return take_by_etpan(w, ETPAN_HEADER, s);
+	header_fields(text.p, text.n, w->g->store.fields, row->field);
+	row->has |= ROW_FIELDS;
+	*s = at;
+	return true;
+}
+
+enum item {
+	ITEM_UID,
+	ITEM_FLAGS,
+	ITEM_SIZE,
+	ITEM_DATE,
+	ITEM_HEADER,
+	ITEM_BODY,
+	ITEM_MODSEQ,
+	ITEM_GM_MSGID,
+	ITEM_GM_THRID,
+	ITEM_GM_LABELS,
+	ITEM_OTHER
+};
+
+/* Those that every row of a listing has come first. */
+static const struct {
+	const char *name;
+	size_t n;
+	bool open; /* the item's name may go on */
+} items[ITEM_OTHER] = {
+	[ITEM_UID] = {"UID", 3, false},
+	[ITEM_FLAGS] = {"FLAGS", 5, false},
+	[ITEM_SIZE] = {"RFC822.SIZE", 11, false},
+	[ITEM_DATE] = {"INTERNALDATE", 12, false},
+	[ITEM_HEADER] = {"BODY[HEADER", 11, true},
+	[ITEM_BODY] = {"BODY[]", 6, true},
+	[ITEM_MODSEQ] = {"MODSEQ", 6, false},
+	[ITEM_GM_MSGID] = {"X-GM-MSGID", 10, false},
+	[ITEM_GM_THRID] = {"X-GM-THRID", 10, false},
+	[ITEM_GM_LABELS] = {"X-GM-LABELS", 11, false},
+};
+
+static enum item find_item(const struct span *name)
+{
+	for (int i = 0; i < ITEM_OTHER; i++) {
+		if (name->n < items[i].n ||
+		    (name->n > items[i].n && !items[i].open))
+			continue;
+		if (strncasecmp(name->p, items[i].name, items[i].n) == 0)
+			return (enum item)i;
+	}
+	return ITEM_OTHER;
+}
+
+static bool take_gm(struct mail_row *row, uint64_t *to, struct scan *s)
+{
+	uint64_t v;
+
+	if (!take_number(s, UINT64_MAX, &v))
+		return false;
+	*to = v;
+	row->has |= ROW_GM;
 	return true;
 }
 
@@ -211,19 +253,31 @@ static bool take_value(struct walk *w, const struct span *name, struct scan *s)
 {
 	struct mail_row *row = &w->f->row;
 
-	for (unsigned i = 0; i < sizeof(number_items) / sizeof(*number_items);
-	     i++) {
-		if (is_item(name, number_items[i].name))
-			return take_number(row, i, s);
-	}
-	if (is_item(name, "MODSEQ"))
-		return take_modseq(row, s);
-	if (is_item(name, "X-GM-LABELS"))
-		return take_labels(w->g, s);
-	if (begins(name, "BODY[]"))
+	switch (find_item(name)) {
+	case ITEM_UID:
+		return take_uid(row, s);
+	case ITEM_FLAGS:
+		return item_flags(s, &w->g->store, row) ||
+		       take_by_etpan(w, ETPAN_FLAGS, s);
+	case ITEM_SIZE:
+		return take_size(row, s);
+	case ITEM_DATE:
+		return item_date(s, row) || take_by_etpan(w, ETPAN_DATE, s);
+	case ITEM_HEADER:
+		return take_header(w, s);
+	case ITEM_BODY:
 		return take_body(w->f, name, s);
-
-	return take_for_etpan(w, name, s);
+	case ITEM_MODSEQ:
+		return take_modseq(row, s);
+	case ITEM_GM_MSGID:
+		return take_gm(row, &row->gm_msgid, s);
+	case ITEM_GM_THRID:
+		return take_gm(row, &row->gm_thrid, s);
+	case ITEM_GM_LABELS:
+		return take_labels(w->g, s);
+	default:
+		return scan_skip(s);
+	}
 }
 
 /* Walk `(name value name value ...)`; false: it was left half-way. */
@@ -266,7 +320,5 @@ void grammar_fetch(struct grammar *g, const struct response *r,
 	g->labels[0] = '\0';
 
 	if (!walk_items(&w, &s))
-		ret->damaged = true;
-	if (w.n > 0 && !etpan_parse(g->etpan, w.item, w.n, &ret->row))
 		ret->damaged = true;
 }

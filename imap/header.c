@@ -25,6 +25,35 @@
 /* Room for a field in UTF-8, and for zeros behind it. */
 #define TEXT_SIZE (HEADER_UTF8_SIZE + 16)
 
+/* --- plain text --- */
+
+#define EACH 0x0101010101010101ULL /* one in each of eight bytes */
+
+/* Are these eight bytes from 0x20 to 0x7e? Sums of such never carry over. */
+static bool are_plain(uint64_t v)
+{
+	const uint64_t top = 0x80 * EACH;
+
+	return ((v | (v + 0x01 * EACH)) & top) == 0 &&
+	       ((v + 0x60 * EACH) & top) == top;
+}
+
+bool header_is_plain(const char *s, size_t n)
+{
+	uint64_t v;
+
+	for (; n >= sizeof(v); s += sizeof(v), n -= sizeof(v)) {
+		memcpy(&v, s, sizeof(v));
+		if (!are_plain(v))
+			return false;
+	}
+	for (; n > 0; s++, n--) {
+		if (*s < 0x20 || *s >= 0x7f)
+			return false;
+	}
+	return true;
+}
+
 /* --- valid UTF-8 --- */
 
 /* windows-1252, 0x80..0x9f; 0: not assigned. */
@@ -74,6 +103,11 @@ static size_t to_utf8(char *to, const char *from, size_t n, bool guess,
 
 size_t header_to_utf8(char *to, const char *from, size_t n)
 {
+	if (header_is_plain(from, n)) {
+		memcpy(to, from, n);
+		to[n] = '\0';
+		return n;
+	}
 	return to_utf8(to, from, n, true, n >= MAIL_FIELD_MAX);
 }
 
@@ -254,6 +288,11 @@ int header_decode(const char *raw, char **ret)
 	struct text t = {0};
 	int r;
 
+	if (header_is_plain(raw, n) && !memmem(raw, n, "=?", 2)) {
+		*ret = strndup(raw, n);
+		return *ret ? 0 : -ENOMEM;
+	}
+
 	header_to_utf8(utf8, raw, n);
 	r = decode_words(&t, utf8);
 	if (r < 0) {
@@ -268,14 +307,15 @@ int header_decode(const char *raw, char **ret)
 
 static const struct {
 	const char *name;
+	size_t n;
 	enum mail_field field;
 } field_table[] = {
-	{"Date", FIELD_DATE},       {"From", FIELD_FROM},
-	{"To", FIELD_TO},           {"Cc", FIELD_CC},
-	{"Subject", FIELD_SUBJECT}, {"Message-ID", FIELD_MESSAGE_ID},
+	{"Date", 4, FIELD_DATE}, {"From", 4, FIELD_FROM},
+	{"To", 2, FIELD_TO},     {"Subject", 7, FIELD_SUBJECT},
+	{"Cc", 2, FIELD_CC},     {"Message-ID", 10, FIELD_MESSAGE_ID},
 };
 
-/* The field whose line begins at `p`; its value begins at `*ret_value`. */
+/* The field whose line is [p, end); its value begins at `*ret_value`. */
 static int find_field(const char *p, const char *end, const char **ret_value)
 {
 	const char *colon = memchr(p, ':', (size_t)(end - p));
@@ -288,7 +328,7 @@ static int find_field(const char *p, const char *end, const char **ret_value)
 		colon--;
 	n = (size_t)(colon - p);
 	for (size_t i = 0; i < N_OF(field_table); i++) {
-		if (strlen(field_table[i].name) == n &&
+		if (field_table[i].n == n &&
 		    strncasecmp(p, field_table[i].name, n) == 0)
 			return (int)field_table[i].field;
 	}
@@ -302,11 +342,9 @@ static const char *line_end(const char *p, const char *end)
 	return lf ? lf : end;
 }
 
-/* The end of the field that begins at `p`, its continuation lines included. */
-static const char *field_end(const char *p, const char *end)
+/* The end of a field whose first line ends at `e`: behind what continues it. */
+static const char *field_end(const char *e, const char *end)
 {
-	const char *e = line_end(p, end);
-
 	while (end - e > 1 && (e[1] == ' ' || e[1] == '\t'))
 		e = line_end(e + 1, end);
 	return e;
@@ -317,6 +355,14 @@ static void copy_value(char *to, const char *p, const char *end)
 {
 	size_t n = 0;
 
+	while (p < end && *p == ' ')
+		p++;
+	if (header_is_plain(p, (size_t)(end - p))) {
+		n = (size_t)(end - p);
+		n = n < MAIL_FIELD_MAX ? n : MAIL_FIELD_MAX;
+		memcpy(to, p, n);
+		p = end;
+	}
 	for (; p < end && n < MAIL_FIELD_MAX; p++) {
 		unsigned char c = (unsigned char)*p;
 
@@ -342,9 +388,10 @@ void header_fields(const char *block, size_t n, char *store,
 		field[i] = NULL;
 	while (p < end && *p != '\n' &&
 	       !(*p == '\r' && end - p > 1 && p[1] == '\n')) {
-		const char *e = field_end(p, end);
+		const char *line = line_end(p, end);
+		const char *e = field_end(line, end);
 		const char *value = NULL;
-		int i = find_field(p, line_end(p, end), &value);
+		int i = find_field(p, line, &value);
 
 		if (i >= 0 && !field[i]) {
 			char *to = store + (size_t)i * (MAIL_FIELD_MAX + 1);

@@ -28,13 +28,21 @@
  * 9738), is asked for in halves, the upper one first, until the message that it
  * cannot describe is alone.
  *
+ * How many are in flight is found out: a server that describes a hundred
+ * messages a millisecond, 50 ms away, wants ten thousand asked for at once; on
+ * a slow line a tenth of that is more than a reader likes to wait behind. So
+ * each answer that came in time lets one more be sent, a late one one less.
+ *
  * A listing makes room for a reader of another mailbox between two windows,
  * and goes on below what was handed out.
  */
 
 #define FIRST_WINDOW 100
 #define WINDOW 500
-#define WINDOWS_IN_FLIGHT 8
+#define WINDOWS_MIN 2
+#define WINDOWS_START 8
+#define WINDOWS_MAX 24
+#define WINDOW_LATE_MS 400 /* beyond the round trip */
 #define HALVES_MAX 64
 #define REFUSALS_MAX 64
 
@@ -44,6 +52,7 @@ struct window {
 	uint32_t first;
 	uint32_t last;
 	bool answered;
+	int64_t sent_ms;
 	struct rows rows;
 };
 
@@ -55,8 +64,10 @@ struct list_job {
 	uint32_t top;       /* the greatest number not asked for; 0: none */
 	bool searching;
 	bool first_window;
-	struct window window[WINDOWS_IN_FLIGHT]; /* in the order of sending */
+	struct window window[WINDOWS_MAX]; /* in the order of sending */
 	unsigned n_windows;
+	unsigned may_fly;  /* so many windows at once */
+	struct rows spare; /* empty, with memory for the next window */
 	struct mail_range half[HALVES_MAX];
 	unsigned n_halves;
 };
@@ -90,6 +101,7 @@ static void start(struct job *job, struct session *s)
 		return;
 	j->top = s->box.messages;
 	j->first_window = true;
+	j->may_fly = WINDOWS_START;
 	j->searching = false;
 	j->n_halves = 0;
 	if (j->below_uid == 1)
@@ -109,14 +121,17 @@ static void flush(struct list_job *j, struct rows *rows)
 
 static void remove_window(struct list_job *j, unsigned i)
 {
-	struct window w = j->window[i];
+	struct rows rows = j->window[i].rows;
 
-	rows_clear(&w.rows);
 	j->n_windows--;
 	memmove(&j->window[i], &j->window[i + 1],
-		(j->n_windows - i) * sizeof(w));
-	/* Its memory serves the next window. */
-	j->window[j->n_windows] = (struct window){.rows = w.rows};
+		(j->n_windows - i) * sizeof(j->window[0]));
+	if (!rows.row)
+		return;
+	/* Its memory serves the next window that gets a row. */
+	rows_finish(&j->spare);
+	rows_clear(&rows);
+	j->spare = rows;
 }
 
 /* The uppermost of the halves that wait to be sent; n_halves: none does. */
@@ -182,16 +197,15 @@ static void send_window(struct list_job *j, struct session *s)
 	}
 	if (!listing_send(&j->l, s, "FETCH", w.first, w.last, CALL_WINDOW))
 		return;
-	to->first = w.first;
-	to->last = w.last;
-	to->answered = false;
+	*to = (struct window){
+		.first = w.first, .last = w.last, .sent_ms = clock_now_ms()};
 	j->n_windows++;
 }
 
 /* The first window goes alone, or the others would share the line with it. */
 static bool may_send(const struct list_job *j, const struct session *s)
 {
-	unsigned max = j->first_window ? 1 : WINDOWS_IN_FLIGHT;
+	unsigned max = j->first_window ? 1 : j->may_fly;
 
 	if (j->l.job.finished || j->n_windows >= max || !session_has_room(s))
 		return false;
@@ -243,6 +257,15 @@ static void halve(struct list_job *j, struct session *s,
 	}
 }
 
+unsigned list_may_fly(unsigned now, int64_t took_ms, int64_t rtt_ms)
+{
+	bool late = took_ms - WINDOW_LATE_MS > rtt_ms;
+
+	if (late)
+		return now > WINDOWS_MIN ? now - 1 : now;
+	return now < WINDOWS_MAX ? now + 1 : now;
+}
+
 static void answer_window(struct list_job *j, struct session *s,
 			  const struct call *call, const struct status *st)
 {
@@ -252,6 +275,10 @@ static void answer_window(struct list_job *j, struct session *s,
 	       (j->window[i].answered || j->window[i].first != call->first ||
 		j->window[i].last != call->last))
 		i++;
+	if (i < j->n_windows && !j->first_window)
+		j->may_fly = list_may_fly(j->may_fly,
+					  clock_now_ms() - j->window[i].sent_ms,
+					  s->rtt_ms);
 	j->first_window = false;
 	if (st->kind != STATUS_OK || st->code == CODE_MESSAGELIMIT) {
 		/* What came of it comes once more, with its half. */
@@ -288,8 +315,13 @@ static struct rows *place(struct list_job *j, const struct mail_row *row)
 	for (unsigned i = 0; i < j->n_windows; i++) {
 		struct window *w = &j->window[i];
 
-		if (row->seq >= w->first && row->seq <= w->last)
-			return &w->rows;
+		if (row->seq < w->first || row->seq > w->last)
+			continue;
+		if (!w->rows.row) {
+			w->rows = j->spare;
+			j->spare = (struct rows){0};
+		}
+		return &w->rows;
 	}
 	/* Below all windows that were sent: that one is still to come. */
 	if (row->seq <= j->top)
@@ -339,8 +371,9 @@ static void data(struct job *job, struct session *s, const struct response *r)
 
 static void drop_windows(struct list_job *j)
 {
-	for (unsigned i = 0; i < WINDOWS_IN_FLIGHT; i++)
+	for (unsigned i = 0; i < j->n_windows; i++)
 		rows_finish(&j->window[i].rows);
+	rows_finish(&j->spare);
 	j->n_windows = 0;
 }
 

@@ -48,6 +48,13 @@ MUST_CHECK int header_first_address(const char *raw, char **ret_name,
 MUST_CHECK int header_date(const char *raw, int64_t *ret);
 
 /*
+ * Seconds since the epoch of an INTERNALDATE of the plain form ` 1-Feb-2026
+ * 03:04:05 +0130` (RFC 9051 section 9, `date-time`, without its quotes) and of
+ * the years 1900 to 9999. False: it is not that, or not quite.
+ */
+bool date_internal(const char *p, size_t n, int64_t *ret);
+
+/*
  * Cut a header block (as BODY[HEADER.FIELDS ...] gives it) into the fields of
  * a row, by the rules of struct mail_row. Writes into `store`, which holds at
  * least N_FIELDS * (MAIL_FIELD_MAX + 1) bytes, and sets `field` to point there.

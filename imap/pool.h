@@ -204,7 +204,7 @@ void route_pump(struct conn *c, struct job *j);
 /* --- conn.c --- */
 
 /* Nobody waits any more for the commands of this job; they still run. */
-void conn_forget_calls(struct conn *c, const struct job *j);
+void route_forget(struct conn *c, const struct job *j);
 
 /* Commands in flight whose meaning, or answer, depends on the mailbox. */
 unsigned conn_in_flight(const struct conn *c);

@@ -28,7 +28,7 @@ static bool is_waiting(const struct job *j)
 /* What it sent behind an EXAMINE that is to be sent again is void. */
 static bool begins_again(struct conn *c, struct job *j)
 {
-	conn_forget_calls(c, j);
+	route_forget(c, j);
 	return j->class->repeat(j);
 }
 
@@ -215,4 +215,17 @@ void route_pump(struct conn *c, struct job *j)
 {
 	if (j->started || (j->class->eager && c->session.opening))
 		j->class->pump(j, &c->session);
+}
+
+void route_forget(struct conn *c, const struct job *j)
+{
+	struct session *s = &c->session;
+
+	for (unsigned i = 0; i < s->n_slots; i++) {
+		if (s->slots[i].call.job != j)
+			continue;
+		s->slots[i].call.job = &c->opener;
+		s->slots[i].call.kind = CALL_FORGOTTEN;
+		s->slots[i].call.forgotten = true;
+	}
 }

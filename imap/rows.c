@@ -117,12 +117,37 @@ static int down(const void *a, const void *b)
 	return up(b, a);
 }
 
+/* Servers answer in the order of the mailbox, which is that of the UIDs. */
+static bool ascends(const struct rows *r)
+{
+	for (size_t i = 1; i < r->n; i++) {
+		if (r->row[i - 1].uid >= r->row[i].uid)
+			return false;
+	}
+	return true;
+}
+
+static void reverse(struct rows *r)
+{
+	for (size_t i = 0, j = r->n; i + 1 < j; i++) {
+		struct mail_row row = r->row[i];
+
+		r->row[i] = r->row[--j];
+		r->row[j] = row;
+	}
+}
+
 void rows_sort(struct rows *r, bool newest_first)
 {
 	size_t n = 0;
 
 	if (r->n == 0)
 		return;
+	if (ascends(r)) {
+		if (newest_first)
+			reverse(r);
+		return;
+	}
 	qsort(r->row, r->n, sizeof(*r->row), newest_first ? down : up);
 	for (size_t i = 0; i < r->n; i++) {
 		if (n > 0 && r->row[n - 1].uid == r->row[i].uid)

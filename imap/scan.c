@@ -90,13 +90,11 @@ bool scan_item(struct scan *s, const char **ret, size_t *ret_n)
 	const char *p = s->p;
 	unsigned depth = 0;
 
-	for (; p < s->end; p++) {
+	for (; p < s->end && (depth > 0 || !is_word_end(*p)); p++) {
 		if (*p == '[')
 			depth++;
 		else if (*p == ']' && depth > 0)
 			depth--;
-		else if (depth == 0 && is_word_end(*p))
-			break;
 	}
 	if (p == s->p)
 		return false;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/item.h"
 #include "imap/lock.h"
 #include "imap/log.h"
 #include "imap/set.h"
@@ -157,6 +158,7 @@ static void take_permanent_flags(struct session *s, const struct status *st)
 {
 	struct scan at = {.p = st->words, .end = st->words + st->n_words};
 	struct scan_string word;
+	uint32_t flag;
 
 	s->box.has_permanent_flags = true;
 	s->box.permanent_flags = 0;
@@ -166,7 +168,8 @@ static void take_permanent_flags(struct session *s, const struct status *st)
 		(void)scan_blanks(&at);
 		if (!scan_string(&at, &word))
 			return;
-		s->box.permanent_flags |= grammar_flag(word.p, word.n);
+		if (item_system_flag(word.p, word.n, &flag))
+			s->box.permanent_flags |= flag;
 		if (word.n == 2 && memcmp(word.p, "\\*", 2) == 0)
 			s->box.new_keywords = true;
 	}

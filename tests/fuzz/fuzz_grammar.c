@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/etpan.h"
 #include "imap/frame.h"
 #include "imap/grammar.h"
 #include "imap/set.h"
@@ -12,12 +13,49 @@
 /*
  * What a server sends, through the framer into every reader of responses: none
  * may crash, and what comes out must keep to its limits. The framer stands in
- * front because the readers may rely on what it has checked.
+ * front because the readers may rely on what it has checked. Where a value has
+ * two readers, ours and libetpan, they must agree.
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static struct grammar *grammar;
+
+/* What we read by ourselves, libetpan reads in the same way. */
+static void compare(struct etpan *e, enum etpan_item item, const char *p,
+		    const char *end)
+{
+	static struct item_store ours, theirs;
+	struct scan s = {.p = p, .end = end};
+	struct mail_row a = {0}, b = {0};
+
+	if (!(item == ETPAN_FLAGS ? item_flags(&s, &ours, &a)
+				  : item_date(&s, &a)))
+		return;
+	assert(s.p > p && s.p <= end);
+	assert(etpan_parse(e, item, p, (size_t)(s.p - p), &theirs, &b));
+	assert(a.has == b.has && a.flags == b.flags &&
+	       a.internaldate == b.internaldate);
+	if (item == ETPAN_FLAGS)
+		assert(strcmp(a.keywords, b.keywords) == 0);
+}
+
+/* Wherever such a value may begin. */
+static void compare_readers(const struct response *r)
+{
+	const char *end = r->rest.end;
+	struct etpan *e;
+
+	if (etpan_new(&e) < 0)
+		return;
+	for (const char *p = r->rest.p; p < end; p++) {
+		if (*p == '(')
+			compare(e, ETPAN_FLAGS, p, end);
+		else if (*p == '"')
+			compare(e, ETPAN_DATE, p, end);
+	}
+	etpan_free(e);
+}
 
 static void look_at_fetch(const struct response *r)
 {
@@ -94,9 +132,10 @@ static int on_response(void *ctx, char *text, size_t n)
 	if (status_parse(text, n, &st))
 		return 0;
 	grammar_classify(text, n, &r);
-	if (r.kind == RESPONSE_FETCH)
+	if (r.kind == RESPONSE_FETCH) {
+		compare_readers(&r);
 		look_at_fetch(&r);
-	else if (r.kind == RESPONSE_LIST)
+	} else if (r.kind == RESPONSE_LIST)
 		look_at_name(grammar_list(&r, &f), &f);
 	else if (r.kind == RESPONSE_STATUS)
 		look_at_name(grammar_status(&r, &f), &f);

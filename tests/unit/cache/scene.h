@@ -69,7 +69,7 @@ void scene_flip_bit(const char *path, long at);
 void scene_put_part(struct scene *s, uint64_t id, size_t size, size_t from,
 		    size_t to);
 
-/* Run SQL on the database of a closed cache. */
+/* Run SQL on the database of a cache that is closed, or idle. */
 void scene_sql(struct scene *s, const char *sql);
 
 #endif

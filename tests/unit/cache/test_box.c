@@ -55,6 +55,43 @@ static void a_row_comes_back_as_it_was_stored(void **state)
 	free(d);
 }
 
+/* More than go in at once, and one whose place on the disk is taken. */
+static void a_row_whose_id_is_taken_costs_only_itself(void **state)
+{
+	struct mail_row row[35] = {0};
+	struct cache_new v[35];
+	struct scene *s = *state;
+	char name[35][16], sql[160];
+	uint64_t ids[35], next;
+	struct cache_msg m;
+
+	scene_box(s);
+	next = scene_add(s, 1000, "first.eml") + 1;
+	for (uint32_t i = 0; i < 35; i++) {
+		row[i].has = ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE;
+		row[i].uid = i + 1;
+		row[i].keywords = "";
+		snprintf(name[i], sizeof(name[i]), "n%u.eml", i);
+		v[i] = (struct cache_new){
+			.row = &row[i], .name = name[i], .announced = true};
+	}
+	assert_int_equal(cache_sync(s->c), 0);
+	snprintf(sql, sizeof(sql),
+		 "INSERT INTO messages (folder, id, uid, name)"
+		 " VALUES (%llu, %llu, 2000, 'taken.eml')",
+		 (unsigned long long)s->folder, (unsigned long long)next + 13);
+	scene_sql(s, sql);
+	assert_int_equal(box_add(s->box, v, 35, NULL, ids), 0);
+	assert_int_equal(ids[13], next + 13);
+	assert_int_equal(box_find_uid(s->box, 14, &m), 0);
+	scene_reopen(s);
+	assert_int_equal(box_count(s->box), 36);
+	for (uint32_t i = 0; i < 35; i++)
+		assert_int_equal(box_find_uid(s->box, i + 1, &m),
+				 i == 13 ? -ENOENT : 0);
+	assert_int_equal(box_find_uid(s->box, 2000, &m), 0);
+}
+
 static void details_of_a_row_just_added_are_there(void **state)
 {
 	struct scene *s = *state;
@@ -346,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(new_ids_ascend_in_the_order_given),
 		T(a_row_comes_back_as_it_was_stored),
+		T(a_row_whose_id_is_taken_costs_only_itself),
 		T(details_of_a_row_just_added_are_there),
 		T(a_uid_that_is_there_is_not_added_again),
 		T(twins_get_numbers_before_the_ending),

@@ -210,13 +210,22 @@ static void dates_of_every_form_are_read(void **state)
 		{"31 Dec 9999 23:59:60 GMT", 253402300800},
 		{"29 Feb 2024 00:00:00 GMT", 1709164800},
 		{"Fri, 29 Feb 2008 12:00:00 -0330", 1204299000},
+		{"Sat, 21 Nov 2026 14:30:05 +0100 (CET (x))", 1795267805},
+		{"Mar, 21 Nov 2026 13:30:05 +0000", 1774099805},
+		{"Sat, 21 Nov 2026 13:30:05 +0069", 1795267805},
+		{"Sat, 1 Nov 2026 13:30:05 +0000", 1793539805},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
+		char behind[80];
 		int64_t out = 0;
 
 		assert_int_equal(header_date(rows[i].in, &out), 0);
+		assert_int_equal(out, rows[i].out);
+		/* The usual form is read by columns, this one by words. */
+		(void)snprintf(behind, sizeof(behind), "() %s", rows[i].in);
+		assert_int_equal(header_date(behind, &out), 0);
 		assert_int_equal(out, rows[i].out);
 	}
 }
@@ -241,6 +250,8 @@ static void what_is_no_date_is_refused(void **state)
 		"1 Jan 2026 2027 10:00:00 GMT",
 		"1 Foo 2026 10:00:00 GMT",
 		"2026-13-01 10:00:00",
+		"Mon, 30 Feb 2026 10:00:00 +0000",
+		"Mon, 1 Jan 2026 24:00:00 +0000",
 	};
 
 	(void)state;

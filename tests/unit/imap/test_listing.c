@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "imap/listing.h"
 #include "script.h"
 
 /*
@@ -210,6 +211,45 @@ static void half_a_window_is_asked_for_in_halves(void **state)
 	assert_int_equal(seen.uid[1], 8);
 }
 
+/* Quick answers let more windows fly at once, late ones fewer. */
+static void answers_in_time_let_more_windows_fly(void **state)
+{
+	unsigned n = 8;
+
+	(void)state;
+	assert_int_equal(list_may_fly(n, 60, 50), n + 1);
+	assert_int_equal(list_may_fly(n, 460, 50), n - 1);
+	/* A far server is not a slow line. */
+	assert_int_equal(list_may_fly(n, 460, 600), n + 1);
+	for (int i = 0; i < 1000; i++)
+		n = list_may_fly(n, 0, 0);
+	assert_int_equal(list_may_fly(n, 0, 0), n);
+	assert_true(n > 16 && n <= SESSION_SLOTS);
+	for (int i = 0; i < 1000; i++)
+		n = list_may_fly(n, 10000, 0);
+	assert_int_equal(n, 2);
+}
+
+/*
+ * Eight windows fly. Seven are answered late: one more is asked for, no seven,
+ * so the next thing that is asked for is the half of what is refused then.
+ */
+static void a_slow_line_has_few_windows_in_flight(void **state)
+{
+	struct seen seen = list_on(STEPS(
+		LOGIN, EXAMINE("6101"), "C: FETCH 6002:6101 ", "S: $T OK done",
+		"C: A4 FETCH 5502:6001 ", "C: A5 ", "C: A6 ", "C: A7 ",
+		"C: A8 ", "C: A9 ", "C: A10 ", "C: A11 FETCH 2002:2501 ",
+		"L: 900",
+		"S: A4 OK\r\nA5 OK\r\nA6 OK\r\nA7 OK\r\nA8 OK\r\n"
+		"A9 OK\r\nA10 OK",
+		"L: 0", "C: A12 FETCH 1502:2001 ", "S: A11 NO cannot",
+		"C: A13 FETCH 2252:2501 ", "S: A13 NO [NONEXISTENT] gone"));
+
+	(void)state;
+	assert_int_equal(seen.result, -ENOENT);
+}
+
 static void a_mailbox_that_is_not_there_is_enoent(void **state)
 {
 	struct seen seen = list_on(
@@ -291,6 +331,8 @@ int main(void)
 		cmocka_unit_test(a_row_without_uid_is_asked_for_by_number),
 		cmocka_unit_test(a_refused_window_is_asked_for_in_halves),
 		cmocka_unit_test(half_a_window_is_asked_for_in_halves),
+		cmocka_unit_test(answers_in_time_let_more_windows_fly),
+		cmocka_unit_test(a_slow_line_has_few_windows_in_flight),
 		cmocka_unit_test(a_mailbox_that_is_not_there_is_enoent),
 		cmocka_unit_test(opened_may_stop_a_job),
 		cmocka_unit_test(folders_come_with_status_or_plain),

@@ -187,6 +187,26 @@ static void a_search_is_read_to_its_modseq(void **state)
 	assert_int_equal(grammar_search_next(&r.rest, &v), -EBADMSG);
 }
 
+static uint32_t search_max(const char *text)
+{
+	struct response r;
+
+	grammar_classify(text, strlen(text), &r);
+	return grammar_search_max(&r);
+}
+
+static void searches_give_their_greatest(void **state)
+{
+	(void)state;
+	assert_int_equal(search_max("* SEARCH 3 9 4 (MODSEQ 99)\r\n"), 9);
+	assert_int_equal(search_max("* SEARCH\r\n"), 0);
+	assert_int_equal(search_max("* SEARCH 99999999999\r\n"), 0);
+	assert_int_equal(
+		search_max("* ESEARCH (TAG \"A1\") UID MIN 1 MAX 17\r\n"), 17);
+	assert_int_equal(search_max("* ESEARCH (TAG \"A1\")\r\n"), 0);
+	assert_int_equal(search_max("* ESEARCH MAX -3\r\n"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +217,7 @@ int main(void)
 		cmocka_unit_test(esearch_is_read),
 		cmocka_unit_test(a_bad_esearch_is_none),
 		cmocka_unit_test(a_search_is_read_to_its_modseq),
+		cmocka_unit_test(searches_give_their_greatest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
