@@ -284,8 +284,7 @@ static int64_t next_deadline(const struct conn *c)
 {
 	const struct imap *im = c->im;
 	int64_t used_ms = c->session.used_ms;
-	int64_t now_ms = clock_now_ms();
-	int64_t at_ms = CLOCK_NEVER;
+	int64_t at_ms = c->look_at_ms;
 
 	for (const struct job *j = c->running.first; j; j = j->next) {
 		if (j->started && j->class->deadline)
@@ -294,9 +293,10 @@ static int64_t next_deadline(const struct conn *c)
 	/* An answer that is waited for is the session's business. */
 	if (c->running.first || c->session.n_slots > 0)
 		return at_ms;
-	at_ms = used_ms + (now_ms - used_ms < im->idle_ms ? im->idle_ms
-							  : im->keepalive_ms);
-	return clock_earlier(at_ms, c->look_at_ms);
+	return clock_earlier(at_ms,
+			     used_ms + (clock_now_ms() - used_ms < im->idle_ms
+						? im->idle_ms
+						: im->keepalive_ms));
 }
 
 /* For people who look: what a job says that it does may change at any time. */

@@ -203,6 +203,7 @@ static void names_that_came_and_went_in_a_gap_are_told(void **state)
 
 	(void)state;
 	told_wait_folders(2);
+	wait_state(im, "notify");
 	account_end(im, s);
 	assert_string_equal(told().names, "New ");
 }
