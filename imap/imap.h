@@ -168,7 +168,8 @@ MUST_CHECK int imap_list_folders(struct imap *im, enum imap_priority prio,
 				 imap_job *ret);
 
 /*
- * What EXAMINE or SELECT said (RFC 9051 section 6.3.2). 0: it did not say. The
+ * What EXAMINE or SELECT said (RFC 9051 section 6.3.2). 0: it did not say. All
+ * that is told of the mailbox then is at least as new as `highestmodseq`. The
  * last four say what a mailbox that was opened by SELECT can keep.
  */
 struct imap_mailbox {

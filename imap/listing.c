@@ -45,14 +45,16 @@ static void too_many(struct listing *l)
 
 bool listing_opened(struct listing *l, struct session *s)
 {
+	struct imap_mailbox box = s->box;
 	int r;
 
 	if (s->box.messages > MAIL_MESSAGES_MAX) {
 		too_many(l);
 		return false;
 	}
+	box.highestmodseq = select_settled(s, 0);
 	lock_assert_none();
-	r = l->ops.opened(l->ctx, &s->box);
+	r = l->ops.opened(l->ctx, &box);
 	if (r >= 0)
 		return true;
 	job_finish(&l->job, r, NULL);

@@ -125,8 +125,9 @@ struct session {
 	bool writable; /* by SELECT */
 	bool opening;
 	enum select_with opening_with;
+	unsigned gave_up; /* bits of select_with: refused, maybe for that */
 	bool exists_said; /* box.messages counts, though it may be 0 */
-	bool strays;      /* while opening: rows before it was told */
+	bool strays;      /* what came while opening may not be its changes */
 	struct imap_mailbox box;
 	uint64_t settled_modseq; /* it was HIGHESTMODSEQ for long; 0: none */
 	uint64_t seen_modseq;    /* it is to become that; 0: none */

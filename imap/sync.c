@@ -148,22 +148,19 @@ bool sync_open(struct sync_job *j, struct session *s)
 	return false;
 }
 
-/* The mailbox is open: is what is being asked going to be answered? */
-static void check_method(struct sync_job *j, struct session *s)
+/* It counts anew, or not at all; or not all that came counts. */
+static bool is_doubtful(const struct sync_job *j, const struct session *s)
 {
-	const struct imap_mailbox *box = &s->box;
+	return s->box.highestmodseq < j->req.highestmodseq ||
+	       (j->method == IMAP_SYNC_QRESYNC && s->strays);
+}
 
-	if (j->method == IMAP_SYNC_FLAGS)
-		return;
-	if (box->highestmodseq < j->req.highestmodseq)
-		sync_fall_back(j); /* or it has none any more */
-	else if (j->method != IMAP_SYNC_QRESYNC)
-		return;
-	else if (s->strays)
-		sync_fall_back(j);
-	else if (box->highestmodseq > j->req.highestmodseq && !j->heard &&
-		 box->uidnext <= j->req.uidnext)
-		use_method(j, IMAP_SYNC_CONDSTORE); /* what is it, then? */
+/* Something changed, and nothing was named. */
+static bool is_silent(const struct sync_job *j, const struct session *s)
+{
+	return j->method == IMAP_SYNC_QRESYNC && !j->heard &&
+	       s->box.highestmodseq > j->req.highestmodseq &&
+	       s->box.uidnext <= j->req.uidnext;
 }
 
 static void start(struct job *job, struct session *s)
@@ -172,7 +169,10 @@ static void start(struct job *job, struct session *s)
 
 	if (!sync_open(j, s))
 		return;
-	check_method(j, s);
+	if (is_doubtful(j, s))
+		sync_fall_back(j);
+	else if (is_silent(j, s))
+		use_method(j, IMAP_SYNC_CONDSTORE);
 	j->settled = select_settled(s, j->req.highestmodseq);
 	if (s->box.messages == 0)
 		j->n_asks = 0;
@@ -323,11 +323,11 @@ static bool is_empty(const struct sync_job *j, const struct session *s,
 static void refused(struct sync_job *j, struct session *s,
 		    const struct call *call, const struct status *st)
 {
-	if (session_errno(st) != -EIO)
-		job_refuse(&j->l.job, st);
-	else if (is_incremental(call->kind))
+	bool no_reason = session_errno(st) == -EIO;
+
+	if (no_reason && is_incremental(call->kind))
 		sync_fall_back(j);
-	else if (!is_empty(j, s, call->kind))
+	else if (!no_reason || !is_empty(j, s, call->kind))
 		job_refuse(&j->l.job, st);
 }
 

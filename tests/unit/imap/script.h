@@ -136,6 +136,9 @@ void seen_sync(struct imap *im, struct seen *seen, uint64_t modseq);
 imap_job seen_fetch(struct imap *im, struct seen *seen, const uint32_t *uids,
 		    size_t n);
 
+/* Such a sync on a server that plays this, to its end. */
+struct seen seen_synced(script steps, uint64_t modseq);
+
 /* account_new() and imap_connect(), which must work. */
 struct imap *account_connected(struct server *s, unsigned connections);
 

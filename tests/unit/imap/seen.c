@@ -387,3 +387,16 @@ void account_end(struct imap *im, struct server *s)
 	account_free(im);
 	server_stop(s);
 }
+
+struct seen seen_synced(script steps, uint64_t modseq)
+{
+	struct server *s = SERVER(steps);
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	seen_sync(im, &seen, modseq);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_true(seen.has_end == (seen.result == 0));
+	return seen;
+}

@@ -104,6 +104,18 @@ static void vanished_during_a_listing_loses_nobody(void **state)
 	assert_int_equal(seen.uid[1], 12);
 }
 
+static void a_modseq_that_runs_ahead_is_not_told(void **state)
+{
+	struct seen seen = list_on(
+		STEPS(LOGIN_WITH("CONDSTORE X-GM-EXT-1"), "C: EXAMINE INBOX",
+		      "S: * 0 EXISTS", "S: * OK [UIDVALIDITY 7] ok",
+		      "S: * OK [HIGHESTMODSEQ 5000] ok", "S: $T OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.box.highestmodseq, 4000);
+}
+
 static void a_listing_goes_on_below_a_uid(void **state)
 {
 	struct server *s = SERVER(
@@ -272,6 +284,7 @@ int main(void)
 			later_windows_answered_first_are_handed_on_in_order),
 		cmocka_unit_test(expunge_during_a_listing_loses_nobody),
 		cmocka_unit_test(vanished_during_a_listing_loses_nobody),
+		cmocka_unit_test(a_modseq_that_runs_ahead_is_not_told),
 		cmocka_unit_test(a_listing_goes_on_below_a_uid),
 		cmocka_unit_test(a_bad_row_is_asked_for_once_more),
 		cmocka_unit_test(a_row_that_stays_bad_is_left_out),
