@@ -40,8 +40,7 @@ int64_t conn_next_deadline(const struct conn *c)
 {
 	const struct imap *im = c->im;
 	int64_t used_ms = c->session.used_ms;
-	int64_t now_ms = clock_now_ms();
-	int64_t at_ms = CLOCK_NEVER;
+	int64_t at_ms = c->look_at_ms;
 
 	for (const struct job *j = c->running.first; j; j = j->next) {
 		if (j->started && j->class->deadline)
@@ -50,7 +49,8 @@ int64_t conn_next_deadline(const struct conn *c)
 	/* An answer that is waited for is the session's business. */
 	if (c->running.first || c->session.n_slots > 0)
 		return at_ms;
-	at_ms = used_ms + (now_ms - used_ms < im->idle_ms ? im->idle_ms
-							  : im->keepalive_ms);
-	return clock_earlier(at_ms, c->look_at_ms);
+	return clock_earlier(at_ms,
+			     used_ms + (clock_now_ms() - used_ms < im->idle_ms
+						? im->idle_ms
+						: im->keepalive_ms));
 }

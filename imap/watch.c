@@ -187,6 +187,7 @@ static void overflowed(struct watch *w, const struct session *s)
 
 	log_debug("imap: %s: notifications were lost", s->name);
 	w->notifies = false;
+	w->job.word = "idle";
 	w->notify_at_ms =
 		now_ms < w->overflow_at_ms ? w->overflow_at_ms : now_ms;
 	w->overflow_at_ms = w->notify_at_ms + OVERFLOW_MS;

@@ -54,6 +54,7 @@ static void a_time_out_probes_the_others(void **state)
 	assert_int_equal(seen.result, -ETIMEDOUT);
 	/* The one that watched is dead too: a new one sees what it missed. */
 	told_wait_moved(1);
+	wait_state(im, "idle");
 	account_end(im, s);
 }
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -28,6 +32,48 @@ static void plain_bytes_pass(void **state)
 	assert_false(net_is_open(net));
 	assert_int_equal(net_read(net, &s, 1), -ENOTCONN);
 	assert_int_equal(net_write(net, &s, 1), -ENOTCONN);
+}
+
+/* The socket whose peer has this port; of a process that has few. */
+static int socket_to(uint16_t port)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_in peer = {0};
+		socklen_t n = sizeof(peer);
+
+		if (getpeername(fd, (struct sockaddr *)&peer, &n) == 0 &&
+		    peer.sin_family == AF_INET && ntohs(peer.sin_port) == port)
+			return fd;
+	}
+	return -1;
+}
+
+static int option(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t n = sizeof(value);
+
+	assert_int_equal(getsockopt(fd, level, name, &value, &n), 0);
+	return value;
+}
+
+/* Also one that waits for nothing: the kernel asks it. */
+static void a_peer_that_is_gone_is_noticed(void **state)
+{
+	struct server s = {.mode = SERVE_ECHO};
+	int fd;
+
+	(void)state;
+	server_start(&s);
+	net_set_patience(net, 12345);
+	assert_int_equal(
+		net_connect(net, "127.0.0.1", s.port, false, soon(), &why), 0);
+	fd = socket_to(s.port);
+	assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
+	echo_works();
+	done(&s, NULL);
 }
 
 static void large_transfers_arrive_whole(void **state)
@@ -205,6 +251,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(plain_bytes_pass),
+		CASE(a_peer_that_is_gone_is_noticed),
 		CASE(large_transfers_arrive_whole),
 		CASE(what_tls_has_buffered_is_readable),
 		CASE(a_closed_connection_is_an_error_and_no_signal),

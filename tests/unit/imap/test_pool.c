@@ -69,6 +69,31 @@ static void another_mailbox_gets_another_connection(void **state)
 	assert_int_equal(stuck.ended, 1);
 }
 
+/* When the second one came, the connection of the first was idle still. */
+static void jobs_that_come_together_do_not_wait_for_each_other(void **state)
+{
+	struct server *s = SERVER(STEPS(LOGIN, "C: EXAMINE \"A\"", "H:"),
+				  STEPS(LOGIN, "C: EXAMINE \"B\"",
+					"S: * 0 EXISTS", "S: $T OK done"));
+	struct imap *im = account_connected(s, 2);
+	const struct imap_list_request req = {0};
+	struct seen a = {0};
+	struct seen b = {0};
+	imap_job job;
+
+	(void)state;
+	assert_int_equal(imap_list(im, "A", IMAP_PRIO_LISTING, &req,
+				   &seen_list_ops, &a, &job),
+			 0);
+	assert_int_equal(imap_list(im, "B", IMAP_PRIO_LISTING, &req,
+				   &seen_list_ops, &b, &job),
+			 0);
+	seen_wait(&b);
+	account_end(im, s);
+	assert_int_equal(b.result, 0);
+	assert_int_equal(a.result, -ECANCELED);
+}
+
 static void a_full_server_shrinks_the_pool(void **state)
 {
 	static const uint32_t four = 4;
@@ -308,6 +333,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(readers_of_one_mailbox_share_its_connection),
 		cmocka_unit_test(another_mailbox_gets_another_connection),
+		cmocka_unit_test(
+			jobs_that_come_together_do_not_wait_for_each_other),
 		cmocka_unit_test(a_full_server_shrinks_the_pool),
 		cmocka_unit_test(a_lost_job_is_repeated_once),
 		cmocka_unit_test(a_job_lost_twice_ends),

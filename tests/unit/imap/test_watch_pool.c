@@ -177,6 +177,7 @@ static void it_makes_room_for_who_has_no_other(void **state)
 	wait_state(im, "busy");
 	list(im, "A", IMAP_PRIO_LISTING);
 	told_wait_moved(1); /* it is back, and sees what it missed */
+	wait_state(im, "idle");
 	assert_int_equal(server_connections(s), 2);
 	server_go(s);
 	seen_wait(&slow);
@@ -312,6 +313,7 @@ static void it_keeps_the_last_that_works_open(void **state)
 	start_list(im, "Work", &work, IMAP_PRIO_LISTING);
 	wait_state(im, "busy");
 	start_list(im, "A", &a, IMAP_PRIO_LISTING);
+	wait_no_state(im, "idle");
 	server_go(s);
 	seen_wait(&work);
 	wait_state(im, "idle"); /* the first connection watches now */
@@ -343,6 +345,7 @@ static void it_gets_a_third_connection(void **state)
 		wait_state(im, "idle");
 	server_go(s);
 	told_wait_moved(1);
+	wait_state(im, "idle");
 	account_end(im, s);
 	assert_int_equal(work.result, -ECANCELED);
 	assert_int_equal(a.result, -ECANCELED);
@@ -351,11 +354,12 @@ static void it_gets_a_third_connection(void **state)
 static void it_says_goodbye(void **state)
 {
 	const struct watch_options plain = {0};
-	struct server *s = SERVER(STEPS(WATCHES, "C: DONE", "C: LOGOUT"));
+	struct server *s =
+		SERVER(STEPS(WATCHES, "S: * 4 EXISTS", "C: DONE", "C: LOGOUT"));
 	struct imap *im = watching(s, &plain);
 
 	(void)state;
-	wait_state(im, "idle");
+	told_wait_moved(1);
 	account_end(im, s);
 }
 
