@@ -263,7 +263,7 @@ static int ask(struct fs *fs, struct offline *o, struct kept *k)
 	return 1;
 }
 
-/* May anything be asked for now? Else when: a time, or CLOCK_NEVER. */
+/* May anything be asked at this moment? Else when: a time, or CLOCK_NEVER. */
 static bool may_ask(struct fs *fs, struct offline *o, int64_t now,
 		    int64_t *ret_when)
 {
