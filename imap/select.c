@@ -76,21 +76,35 @@ int select_send(struct session *s, const char *wire, bool writes,
 	return r;
 }
 
-/* Do without the parameters that were refused. False: there were none. */
-static bool give_up_parameters(struct session *s)
+/*
+ * Was it refused for its parameters? Then they are not used any more, unless
+ * the mailbox is refused without them too.
+ */
+static bool give_up_parameters(struct session *s, const struct status *st)
 {
-	switch (s->opening_with) {
-	case SELECT_QRESYNC:
-		s->quirks.no_qresync = true;
-		log_debug("imap: %s: QRESYNC is refused", s->name);
-		return true;
-	case SELECT_CONDSTORE:
-		s->quirks.no_condstore = true;
-		log_debug("imap: %s: CONDSTORE is refused", s->name);
-		return true;
-	default:
+	bool no_reason = st->code == CODE_NONE || st->code == CODE_OTHER ||
+			 st->code == CODE_CANNOT;
+
+	if (s->opening_with == SELECT_PLAIN || session_errno(st) != -EIO ||
+	    (st->kind == STATUS_NO && !no_reason))
 		return false;
-	}
+	log_debug("imap: %s: %s is refused", s->name,
+		  s->opening_with == SELECT_QRESYNC ? "QRESYNC" : "CONDSTORE");
+	s->gave_up |= 1u << s->opening_with;
+	if (s->opening_with == SELECT_QRESYNC)
+		s->quirks.no_qresync = true;
+	else
+		s->quirks.no_condstore = true;
+	return true;
+}
+
+static void take_parameters_back(struct session *s)
+{
+	if (s->gave_up & 1u << SELECT_QRESYNC)
+		s->quirks.no_qresync = false;
+	if (s->gave_up & 1u << SELECT_CONDSTORE)
+		s->quirks.no_condstore = false;
+	s->gave_up = 0;
 }
 
 /* See SETTLE_MS. */
@@ -123,18 +137,19 @@ uint64_t select_settled(const struct session *s, uint64_t before)
 
 enum select_result select_answered(struct session *s, const struct status *st)
 {
-	bool again;
-
 	s->opening = false;
 	if (st->kind == STATUS_OK) {
 		/* It told the changes of some messages only (RFC 9738). */
 		s->strays = s->strays || st->code == CODE_MESSAGELIMIT;
+		s->gave_up = 0;
 		note_modseq(s);
 		return SELECT_OPEN;
 	}
 	select_forget(s);
-	again = session_errno(st) == -EIO && give_up_parameters(s);
-	return again ? SELECT_AGAIN : SELECT_REFUSED;
+	if (give_up_parameters(s, st))
+		return SELECT_AGAIN;
+	take_parameters_back(s);
+	return SELECT_REFUSED;
 }
 
 /* (\Answered \Deleted \*) */

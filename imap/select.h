@@ -27,8 +27,9 @@ MUST_CHECK int select_send(struct session *s, const char *wire, bool writes,
 			   const struct call *call);
 
 /*
- * The answer. SELECT_AGAIN: the server does not like the parameters, which are
- * not used any more on this connection: no mailbox is open, ask again.
+ * The answer. SELECT_AGAIN: the server may not like the parameters: no mailbox
+ * is open, ask again, without those. If that helps, they are not used any more
+ * on this connection.
  */
 enum select_result { SELECT_OPEN, SELECT_REFUSED, SELECT_AGAIN };
 enum select_result select_answered(struct session *s, const struct status *st);

@@ -87,6 +87,7 @@ void session_close(struct session *s)
 	s->probe_at_ms = CLOCK_NEVER;
 	s->notify_lost = false;
 	select_forget(s);
+	s->gave_up = 0;
 	s->settled_modseq = 0;
 	s->seen_modseq = 0;
 }

@@ -125,6 +125,7 @@ struct session {
 	bool writable; /* by SELECT */
 	bool opening;
 	enum select_with opening_with;
+	unsigned gave_up; /* bits of select_with: refused, maybe for that */
 	bool exists_said; /* box.messages counts, though it may be 0 */
 	bool strays;      /* what came while opening may not be its changes */
 	struct imap_mailbox box;

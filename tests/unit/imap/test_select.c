@@ -338,7 +338,7 @@ static const struct job_class change_class = {
 	.free = change_free,
 };
 
-static void change_box(struct imap *im, struct seen *seen)
+static void change_inbox(struct imap *im, struct seen *seen)
 {
 	struct change *j = calloc(1, sizeof(*j));
 	imap_job id;
@@ -347,7 +347,6 @@ static void change_box(struct imap *im, struct seen *seen)
 	assert_int_equal(job_init(&j->job, &change_class, "INBOX"), 0);
 	j->seen = seen;
 	assert_int_equal(pool_submit(im, &j->job, IMAP_PRIO_CHANGE, &id), 0);
-	seen_wait(seen);
 }
 
 static void a_job_that_writes_selects(void **state)
@@ -369,13 +368,49 @@ static void a_job_that_writes_selects(void **state)
 	for (int i = 0; i < 2; i++) {
 		(void)seen_fetch(im, &read[i], &four, 1);
 		seen_wait(&read[i]);
-		change_box(im, &change[i]);
+		change_inbox(im, &change[i]);
+		seen_wait(&change[i]);
 		assert_int_equal(read[i].result, 0);
 		assert_int_equal(change[i].result, 0);
 		assert_true(change[i].box.read_only);
 		assert_int_equal(change[i].box.permanent_flags, MAIL_SEEN);
 	}
 	account_end(im, s);
+}
+
+/* SELECT closes what is open: whoever reads there comes to an end before. */
+static void a_job_that_writes_waits_for_readers(void **state)
+{
+	static const uint32_t uids[] = {4, 5};
+	struct server *s =
+		SERVER(STEPS(LOGIN, "C: A2 EXAMINE INBOX", "C: A3 UID FETCH 4 ",
+			     BOX, "S: A2 OK done", "C: A4 UID FETCH 5 ",
+			     "S: * 2 FETCH (UID 5 BODY[] {3}", "R: def)\r\n",
+			     "S: A4 OK done", "W:", FOUR, "S: A3 OK done",
+			     "C: A5 SELECT INBOX", BOX, "S: A5 OK done",
+			     "C: A6 UID STORE", "S: A6 OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen read[2] = {0};
+	struct seen change = {0};
+	struct imap_state now;
+
+	(void)state;
+	(void)seen_fetch(im, &read[0], &uids[0], 1);
+	do {
+		imap_get_state(im, &now);
+	} while (now.jobs_running == 0);
+	change_inbox(im, &change);
+	(void)seen_fetch(im, &read[1], &uids[1], 1);
+	seen_wait(&read[1]);
+	imap_get_state(im, &now);
+	assert_int_equal(now.jobs_queued, 1);
+	server_go(s);
+	seen_wait(&read[0]);
+	seen_wait(&change);
+	account_end(im, s);
+	assert_int_equal(read[0].result, 0);
+	assert_string_equal(read[0].body, "abc");
+	assert_int_equal(change.result, 0);
 }
 
 int main(void)
@@ -394,6 +429,7 @@ int main(void)
 		cmocka_unit_test(what_was_sent_along_is_sent_again),
 		cmocka_unit_test(refused_parameters_lose_no_reader),
 		cmocka_unit_test(a_job_that_writes_selects),
+		cmocka_unit_test(a_job_that_writes_waits_for_readers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,35 @@ static void a_refused_condstore_is_not_asked_again(void **state)
 	account_end(im, s);
 }
 
+static void a_mailbox_that_is_refused_costs_no_method(void **state)
+{
+	struct server *s = SERVER(STEPS(
+		QRESYNC_ASKED, "S: A3 NO go away", "S: A4 BAD x",
+		"C: A5 EXAMINE INBOX (CONDSTORE)", "C: A6 UID FETCH 1:99 ",
+		"C: A7 UID SEARCH ", "C: A8 UID FETCH 100:*",
+		"S: A5 NO go away", "S: A6 BAD x", "S: A7 BAD x", "S: A8 BAD x",
+		"C: A9 EXAMINE INBOX", "C: A10 UID FETCH 1:99 (UID FLAGS)",
+		"C: A11 UID FETCH 100:*", "S: A9 NO go away", "S: A10 BAD x",
+		"S: A11 BAD x", "C: A12 EXAMINE INBOX (QRESYNC",
+		"C: A13 UID FETCH 100:*", "S: A12 NO [INUSE] later",
+		"S: A13 BAD x", "C: A14 EXAMINE INBOX (QRESYNC",
+		"C: A15 UID FETCH 100:*", NUMBERS("3", "100", "50"),
+		"S: A14 OK done", "S: A15 OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen[3] = {0};
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		seen_sync(im, &seen[i], 50);
+		seen_wait(&seen[i]);
+	}
+	account_end(im, s);
+	assert_int_equal(seen[0].result, -EIO);
+	assert_int_equal(seen[1].result, -EIO);
+	assert_int_equal(seen[2].result, 0);
+	assert_int_equal(seen[2].end.method, IMAP_SYNC_QRESYNC);
+}
+
 /* One that takes the parameter, and then does not know what to do with it. */
 static void a_change_that_nobody_names_is_asked_for(void **state)
 {
@@ -192,6 +221,7 @@ int main(void)
 		cmocka_unit_test(
 			a_refused_enable_and_qresync_cost_a_round_trip),
 		cmocka_unit_test(a_refused_condstore_is_not_asked_again),
+		cmocka_unit_test(a_mailbox_that_is_refused_costs_no_method),
 		cmocka_unit_test(a_change_that_nobody_names_is_asked_for),
 		cmocka_unit_test(news_are_told_though_the_modseq_stands_still),
 		cmocka_unit_test(gmail_is_believed_a_minute_later),

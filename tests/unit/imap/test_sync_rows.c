@@ -103,6 +103,28 @@ static void a_hundred_rows_without_flags_need_all(void **state)
 	assert_int_equal(seen.end.highestmodseq, 60);
 }
 
+/* What comes late of the question in doubt is not taken for the new one's. */
+static void rows_of_an_answer_in_doubt_do_not_count(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(CONDSTORE_OPEN, "S: * ESEARCH (TAG \"A4\") UID ALL 7,x",
+		      "S: A4 OK done", "W:", "S: * 2 FETCH (UID 5 MODSEQ (55))",
+		      "S: * 3 FETCH (UID x FLAGS ())", "S: A5 OK done",
+		      "S: A3 OK done", ALL_FLAGS("A6")));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	(void)state;
+	seen_sync(im, &seen, 50);
+	seen_wait_begun(&seen);
+	server_go(s);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+	assert_string_equal(seen.told, "open here(7) rows(4)");
+	assert_int_equal(seen.end.method, IMAP_SYNC_FLAGS);
+}
+
 static void rows_that_nobody_asked_for_do_no_harm(void **state)
 {
 	struct seen seen = seen_synced(
@@ -246,6 +268,7 @@ int main(void)
 		cmocka_unit_test(flags_that_stay_unknown_hold_the_modseq_back),
 		cmocka_unit_test(a_message_without_flags_is_not_gone),
 		cmocka_unit_test(a_hundred_rows_without_flags_need_all),
+		cmocka_unit_test(rows_of_an_answer_in_doubt_do_not_count),
 		cmocka_unit_test(rows_that_nobody_asked_for_do_no_harm),
 		cmocka_unit_test(
 			a_change_of_an_unnamed_message_needs_all_flags),
