@@ -116,6 +116,12 @@ static void follow_probe_locked(struct imap *im, struct conn *c)
 	c->probes = im->probes;
 }
 
+/* A time that is over is no time to wait for. */
+static int64_t later(int64_t at_ms)
+{
+	return at_ms > clock_now_ms() ? at_ms : CLOCK_NEVER;
+}
+
 static void take_jobs(struct conn *c)
 {
 	struct imap *im = c->im;
@@ -128,11 +134,12 @@ static void take_jobs(struct conn *c)
 		publish_locked(im, c);
 		j = atomic_load(&im->stop) ? NULL : pool_take_locked(im, c);
 		if (j) {
+			j->taken_ms = clock_now_ms();
 			jobs_push(&c->running, j);
 			publish_locked(im, c);
 		} else {
 			yield = pool_yields_locked(im, c);
-			c->look_at_ms = pool_watch_at_locked(im, c);
+			c->look_at_ms = later(pool_watch_at_locked(im, c));
 		}
 		lock_drop(&im->lock);
 		if (j)
@@ -277,25 +284,19 @@ static int64_t next_deadline(const struct conn *c)
 {
 	const struct imap *im = c->im;
 	int64_t used_ms = c->session.used_ms;
-	int64_t now_ms = clock_now_ms();
-	int64_t at_ms = CLOCK_NEVER;
+	int64_t at_ms = c->look_at_ms;
 
 	for (const struct job *j = c->running.first; j; j = j->next) {
-		int64_t its_ms = j->started && j->class->deadline
-					 ? j->class->deadline(j)
-					 : CLOCK_NEVER;
-
-		if (its_ms < at_ms)
-			at_ms = its_ms;
+		if (j->started && j->class->deadline)
+			at_ms = clock_earlier(at_ms, j->class->deadline(j));
 	}
 	/* An answer that is waited for is the session's business. */
 	if (c->running.first || c->session.n_slots > 0)
 		return at_ms;
-	at_ms = used_ms + (now_ms - used_ms < im->idle_ms ? im->idle_ms
-							  : im->keepalive_ms);
-	if (c->look_at_ms > now_ms && c->look_at_ms < at_ms)
-		at_ms = c->look_at_ms;
-	return at_ms;
+	return clock_earlier(at_ms,
+			     used_ms + (clock_now_ms() - used_ms < im->idle_ms
+						? im->idle_ms
+						: im->keepalive_ms));
 }
 
 /* For people who look: what a job says that it does may change at any time. */
@@ -337,10 +338,17 @@ static int serve(struct conn *c)
 	}
 }
 
-/*
- * What was running when the connection was lost: begins again, once, or ends.
- * After a time-out nothing is repeated: who asked has waited long enough.
- */
+/* After a time-out, who has waited all that time has waited long enough. */
+static bool may_repeat(const struct conn *c, const struct job *j, int result)
+{
+	int64_t waited_ms = clock_now_ms() - j->taken_ms;
+
+	return !j->repeated &&
+	       (result == -ENOTCONN ||
+		(result == -ETIMEDOUT && waited_ms < c->im->cfg.timeout_ms));
+}
+
+/* What was running when the connection was lost: begins again, or ends. */
 static void drop_jobs(struct conn *c, int result)
 {
 	c->body_job = NULL;
@@ -353,8 +361,7 @@ static void drop_jobs(struct conn *c, int result)
 			continue;
 		if (j->class->lasting)
 			(void)j->class->repeat(j);
-		else if (result == -ENOTCONN && !j->repeated &&
-			 j->class->repeat(j))
+		else if (may_repeat(c, j, result) && j->class->repeat(j))
 			j->repeated = true;
 		else
 			job_finish(j, result, &c->session.why);
@@ -415,7 +422,8 @@ static void note_ready(struct conn *c)
 	im->fail_until_ms = 0;
 	im->retry_at_ms = CLOCK_NEVER;
 	c->probes = im->probes;
-	c->job_ms = 0;
+	/* Who waits for the first connection has something to ask. */
+	c->job_ms = im->n_ready == 1 ? clock_now_ms() : 0;
 	publish_locked(im, c);
 	lock_cond_wake_all(&im->attempted);
 	lock_cond_wake(

@@ -93,6 +93,7 @@ struct job {
 
 	/* Of the thread that runs it. */
 	bool repeated;
+	int64_t taken_ms; /* it was given to this connection */
 	bool started;
 	bool yield; /* begin nothing new: see pause() */
 	bool finished;

@@ -367,8 +367,9 @@ void news_listed(struct news *n, const struct mail_folder *f)
 	struct known *k = find(n, f->wire);
 	bool is_gone = (f->attrs & FOLDER_NOSELECT) != 0;
 
-	if (k && !is_gone)
-		return; /* told again */
+	/* Told again; or in place of a STATUS that we have no right to. */
+	if (!is_gone && (k || n->in_round))
+		return;
 	if (k && k != &n->watched)
 		forget(n, k);
 	mark(n, &n->names);

@@ -123,6 +123,7 @@ int64_t pool_watch_at_locked(struct imap *im, const struct conn *c)
 
 	if (!im->watcher)
 		return CLOCK_NEVER;
+	at_ms = clock_earlier(at_ms, im->watcher_ms + POOL_STARVED_MS);
 	return im->watcher->not_before_ms > at_ms ? im->watcher->not_before_ms
 						  : at_ms;
 }
@@ -183,6 +184,18 @@ static void kick_watcher(struct imap *im) REQUIRES(im->lock)
 
 /* --- the rules --- */
 
+/* Nobody can take this job: make a connection for it, if there may be one. */
+static void help(struct imap *im, const struct job *j) REQUIRES(im->lock)
+{
+	struct conn *c;
+
+	if (job_is_background(j) && !background_allowed(im, NULL))
+		return;
+	c = spare(im);
+	if (c)
+		pool_want_locked(im, c);
+}
+
 struct job *pool_take_locked(struct imap *im, struct conn *c)
 {
 	for (unsigned p = 0; p < N_IMAP_PRIO; p++) {
@@ -202,8 +215,10 @@ struct job *pool_take_locked(struct imap *im, struct conn *c)
 			if (job_is_background(j) && !background_allowed(im, c))
 				continue;
 			/* Nobody can: let this connection drain for it. */
-			if (!has_open(c, j) || j->class->fresh)
+			if (!has_open(c, j) || j->class->fresh) {
+				help(im, j);
 				return NULL;
+			}
 		}
 	}
 	return take_watcher(im, c);

@@ -48,6 +48,7 @@ void pool_requeue_locked(struct imap *im, struct job *j)
 {
 	if (j->class->lasting) {
 		im->watcher = j;
+		im->watcher_ms = clock_now_ms();
 		return;
 	}
 	jobs_push_front(&im->queue[j->prio], j);
@@ -131,6 +132,7 @@ int pool_watch(struct imap *im, struct job *j)
 		j->prio = JOB_PRIO_LASTING;
 		im->has_watcher = true;
 		im->watcher = j;
+		im->watcher_ms = clock_now_ms();
 	}
 	lock_drop(&im->lock);
 	return r;

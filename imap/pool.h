@@ -30,6 +30,7 @@
 #define POOL_EXPECTED_MAX (2u << 20)   /* body bytes; above, no more prefetch */
 #define POOL_TICK_MS 5000              /* the keeper compares the clocks */
 #define POOL_QUIET_MS 1000             /* the watcher waits behind a job */
+#define POOL_STARVED_MS 30000 /* ... but not when it has waited for so long */
 #define POOL_RENEW_MS 540000  /* IDLE begins anew, for the reason of NOOP */
 #define POOL_NOOP_MS 120000   /* the watcher asks, where there is no IDLE */
 #define POOL_BURST_MS 300     /* news of one mailbox are told together */
@@ -105,7 +106,8 @@ struct imap {
 	struct job_list queue[N_IMAP_PRIO];
 	unsigned n_queued;
 	struct job
-		*watcher; /* waits for a connection; NULL: has one, or none */
+		*watcher;   /* waits for a connection; NULL: has one, or none */
+	int64_t watcher_ms; /* since then */
 	/* From when on the watcher misses nothing; 0: it has not begun. */
 	int64_t watched_since_ms;  /* in its mailbox */
 	int64_t notified_since_ms; /* in the others */

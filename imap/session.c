@@ -349,6 +349,7 @@ void session_logout(struct session *s)
 
 	if (s->n_slots >= SESSION_SLOTS)
 		return;
+	session_end_idle(s);
 	session_begin(s, &c);
 	command_text(&c, "LOGOUT");
 	if (session_send(s, &c, &nobody) == 0)

@@ -29,7 +29,8 @@
 struct server {
 	int listener;
 	int stop;
-	int go; /* a semaphore: how many `W:` may go on */
+	int go;     /* a semaphore: how many `W:` may go on */
+	int go_too; /* ... `V:` */
 	uint16_t port;
 	const script *scripts;
 	pthread_t thread;
@@ -61,6 +62,7 @@ static void note_failure(struct server *s, const char *want, const char *got)
 	pthread_mutex_unlock(&s->mutex);
 }
 
+/* What is there already is read, even if the test is over. */
 static bool readable(struct server *s, int fd)
 {
 	struct pollfd p[2] = {{.fd = fd, .events = POLLIN},
@@ -68,7 +70,7 @@ static bool readable(struct server *s, int fd)
 
 	while (poll(p, 2, -1) < 0 && errno == EINTR)
 		;
-	return p[1].revents == 0;
+	return p[0].revents != 0 || p[1].revents == 0;
 }
 
 static ssize_t receive(struct player *p, char *buf, size_t size)
@@ -197,12 +199,19 @@ static void chatter(struct player *p, const char *text)
 		send_text(p, text, true);
 }
 
-static bool wait_for_go(struct player *p)
+static bool wait_for_go(struct player *p, int go)
 {
 	eventfd_t one;
 
-	return readable(p->server, p->server->go) &&
-	       eventfd_read(p->server->go, &one) == 0;
+	return readable(p->server, go) && eventfd_read(go, &one) == 0;
+}
+
+static void expect_nothing(struct player *p, char *line)
+{
+	while (read_line(p, line)) {
+		if (!strstr(line, "LOGOUT"))
+			note_failure(p->server, "(nothing)", line);
+	}
 }
 
 /* One step; false: the play is over. */
@@ -239,7 +248,12 @@ static bool play_step(struct player *p, const char *step)
 		chatter(p, step + 3);
 		return false;
 	case 'W':
-		return wait_for_go(p);
+		return wait_for_go(p, p->server->go);
+	case 'V':
+		return wait_for_go(p, p->server->go_too);
+	case 'N':
+		expect_nothing(p, line);
+		return false;
 	default:
 		while (read_line(p, line))
 			;
@@ -311,6 +325,7 @@ struct server *server_start(const script *scripts)
 	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	s->stop = eventfd(0, EFD_CLOEXEC);
 	s->go = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
+	s->go_too = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	assert_int_equal(bind(s->listener, (struct sockaddr *)&at, n), 0);
 	assert_int_equal(listen(s->listener, 16), 0);
 	assert_int_equal(getsockname(s->listener, (struct sockaddr *)&at, &n),
@@ -341,6 +356,11 @@ void server_go(struct server *s)
 	assert_int_equal(eventfd_write(s->go, 1), 0);
 }
 
+void server_go_too(struct server *s)
+{
+	assert_int_equal(eventfd_write(s->go_too, 1), 0);
+}
+
 void server_stop(struct server *s)
 {
 	char failure[sizeof(s->failure)];
@@ -350,6 +370,7 @@ void server_stop(struct server *s)
 	close(s->listener);
 	close(s->stop);
 	close(s->go);
+	close(s->go_too);
 	pthread_mutex_destroy(&s->mutex);
 	memcpy(failure, s->failure, sizeof(failure));
 	free(s);

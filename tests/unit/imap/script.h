@@ -17,6 +17,8 @@
  *   "H:"        say nothing more, until the client goes
  *   "D: text"   send the line again and again, until the client goes
  *   "W:"        wait until the test calls server_go()
+ *   "V:"        wait until the test calls server_go_too()
+ *   "N:"        nothing may come any more but LOGOUT, until the client goes
  * Behind the last step the server hangs (H:). Connections that come when no
  * script is left are closed at once.
  */
@@ -44,8 +46,9 @@ uint16_t server_port(const struct server *s);
 /* Connections that were accepted so far. */
 unsigned server_connections(struct server *s);
 
-/* Let one `W:` go on, now or when it is reached. */
+/* Let one `W:`, or `V:`, go on, now or when it is reached. */
 void server_go(struct server *s);
+void server_go_too(struct server *s);
 
 /* Stop; fails the test if a script was not followed. */
 void server_stop(struct server *s);

@@ -54,6 +54,7 @@ static void a_time_out_probes_the_others(void **state)
 	assert_int_equal(seen.result, -ETIMEDOUT);
 	/* The one that watched is dead too: a new one sees what it missed. */
 	told_wait_moved(1);
+	wait_state(im, "idle");
 	account_end(im, s);
 }
 
@@ -181,10 +182,10 @@ static void a_job_does_not_wait_for_the_doubted(void **state)
 		.asleep_ms = asleep_ms,
 	};
 	struct server *s =
-		SERVER(STEPS(LOGIN, EMPTY("\"Work\""), "C: NOOP", "H:"),
+		SERVER(STEPS(LOGIN, EMPTY("\"Work\""), "C: NOOP", "N:"),
 		       STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
-			     "C: DONE", "H:"),
-		       STEPS(LOGIN, EMPTY("\"Work\""), "H:"));
+			     "C: DONE", "N:"),
+		       STEPS(LOGIN, EMPTY("\"Work\""), "N:"));
 	struct imap *im = watching(s, &o);
 	struct seen seen = {0};
 	struct seen next = {0};

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -189,6 +190,39 @@ static void a_hanging_literal_times_out(void **state)
 	account_end(im, s);
 }
 
+/* Who came last has not waited for long, and may ask elsewhere. */
+static void a_time_out_ends_who_waited_all_the_time(void **state)
+{
+	static const uint32_t four = 4;
+	static const uint32_t six = 6;
+	const struct account_options o = {.tls = IMAP_TLS_NONE,
+					  .timeout_ms = 900};
+	const struct timespec a_while = {.tv_nsec = 300000000};
+	struct server *s =
+		SERVER(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4 ",
+			     "S: * 1 FETCH (UID 4 BODY[] {3}", "R: a", "H:"),
+		       STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 6 ",
+			     "S: * 2 FETCH (UID 6 BODY[] {3}", "R: def)\r\n",
+			     "S: $T OK done"));
+	struct imap *im = account_new(s, &o);
+	struct imap_error why;
+	struct seen first = {0};
+	struct seen second = {0};
+
+	(void)state;
+	assert_int_equal(imap_connect(im, &why), 0);
+	(void)seen_fetch(im, &first, &four, 1);
+	seen_wait_begun(&first);
+	nanosleep(&a_while, NULL); /* a third of the time-out */
+	(void)seen_fetch(im, &second, &six, 1);
+	seen_wait(&first);
+	seen_wait(&second);
+	account_end(im, s);
+	assert_int_equal(first.result, -ETIMEDOUT);
+	assert_int_equal(second.result, 0);
+	assert_string_equal(second.body, "def");
+}
+
 static void offline_jobs_fail_at_once(void **state)
 {
 	struct server *s = SERVER(STEPS(LOGIN, EXAMINE("1"), "C: FETCH", "X:"));
@@ -279,6 +313,7 @@ int main(void)
 		cmocka_unit_test(a_job_lost_twice_ends),
 		cmocka_unit_test(only_unfinished_bodies_are_repeated),
 		cmocka_unit_test(a_hanging_literal_times_out),
+		cmocka_unit_test(a_time_out_ends_who_waited_all_the_time),
 		cmocka_unit_test(offline_jobs_fail_at_once),
 		cmocka_unit_test(a_queued_job_can_be_cancelled),
 		cmocka_unit_test(a_running_job_can_be_cancelled),

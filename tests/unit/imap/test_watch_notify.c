@@ -94,6 +94,20 @@ static void what_is_told_twice_is_told_once(void **state)
 	assert_int_equal(told().folders, 0);
 }
 
+/* Dovecot says so of one that its ACL keeps from us, in place of STATUS. */
+static void a_mailbox_without_status_is_no_news(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(NOTIFIES, SET, TWO, "S: * LIST (\\NoAccess) \"/\" Secret",
+		      "S: $T OK set", IDLE, "S: * 4 EXISTS", "H:"));
+	struct imap *im = watching(s, &plain);
+
+	(void)state;
+	told_wait_moved(1);
+	account_end(im, s);
+	assert_int_equal(told().folders, 0);
+}
+
 /* Without HIGHESTMODSEQ, a STATUS that says nothing new means flags. */
 static void status_without_modseq_is_news(void **state)
 {
@@ -220,6 +234,7 @@ static void names_that_came_and_went_in_a_gap_are_told(void **state)
 
 	(void)state;
 	told_wait_folders(2);
+	wait_state(im, "notify");
 	account_end(im, s);
 	assert_string_equal(told().names, "New ");
 }
@@ -254,6 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_mailboxes_are_watched),
 		cmocka_unit_test(what_is_told_twice_is_told_once),
+		cmocka_unit_test(a_mailbox_without_status_is_no_news),
 		cmocka_unit_test(status_without_modseq_is_news),
 		cmocka_unit_test(changes_of_names_are_told),
 		cmocka_unit_test(the_begin_is_told_with_its_numbers),

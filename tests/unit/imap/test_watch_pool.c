@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -60,13 +61,16 @@ static void the_only_connection_is_for_every_job(void **state)
 /* It would cost two round trips in front of each of a row of questions. */
 static void it_does_not_come_back_between_two_jobs(void **state)
 {
-	const struct watch_options o = {.quiet_ms = 3600000};
+	const struct watch_options plain = {0};
 	struct server *s = SERVER(STEPS(WATCHES, LEAVE, EMPTY("\"Work\""),
 					EMPTY("\"Work\""), EMPTY("\"A\"")));
-	struct imap *im = watching(s, &o);
+	struct imap *im = watching(s, &plain);
 
 	(void)state;
 	wait_state(im, "idle");
+	lock_take(&im->lock);
+	im->quiet_ms = 3600000;
+	lock_drop(&im->lock);
 	list(im, "Work", IMAP_PRIO_LISTING);
 	list(im, "Work", IMAP_PRIO_LISTING);
 	list(im, "A", IMAP_PRIO_SYNC);
@@ -102,16 +106,29 @@ static void pauses_alone_are_no_news_for_long(void **state)
 static void it_has_a_connection_of_its_own(void **state)
 {
 	const struct watch_options o = {.connections = 3};
+	static const uint32_t four = 4;
 	struct server *s = SERVER(
-		STEPS(LOGIN, EMPTY("INBOX"), EMPTY("\"Work\""), EMPTY("INBOX")),
-		STEPS(WATCHES, "W:", "S: * 4 EXISTS", "H:"));
+		STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4 ", "S: $T OK done",
+		      EMPTY("\"Work\""), "C: LIST", "S: * LIST () \"/\" A",
+		      "S: $T OK done", EMPTY("INBOX"), "N:"),
+		STEPS(WATCHES, "W:", "S: * 4 EXISTS", "C: DONE", "N:"));
 	struct imap *im = watching(s, &o);
 	struct imap_state st;
+	struct seen seen = {0};
+	struct seen folders = {0};
+	imap_job job;
 
 	(void)state;
 	wait_state(im, "idle");
-	list(im, "INBOX", IMAP_PRIO_LISTING); /* to IDLE nothing is added */
+	/* To IDLE nothing can be added, not even for the same mailbox. */
+	(void)seen_fetch(im, &seen, &four, 1);
+	seen_wait(&seen);
 	list(im, "Work", IMAP_PRIO_READER);
+	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING,
+					   &seen_no_status, &seen_folders_ops,
+					   &folders, &job),
+			 0);
+	seen_wait(&folders);
 	list(im, "INBOX", IMAP_PRIO_PREFETCH);
 	imap_get_state(im, &st);
 	server_go(s);
@@ -160,6 +177,7 @@ static void it_makes_room_for_who_has_no_other(void **state)
 	wait_state(im, "busy");
 	list(im, "A", IMAP_PRIO_LISTING);
 	told_wait_moved(1); /* it is back, and sees what it missed */
+	wait_state(im, "idle");
 	assert_int_equal(server_connections(s), 2);
 	server_go(s);
 	seen_wait(&slow);
@@ -275,6 +293,76 @@ static void it_keeps_no_other_connection_open(void **state)
 	account_end(im, s);
 }
 
+/* Nothing else is left then to read by. */
+static void it_keeps_the_last_that_works_open(void **state)
+{
+	const struct watch_options o = {.connections = 2, .idle_ms = 50};
+	struct server *s = SERVER(
+		STEPS(LOGIN_WITH("IDLE"), "C: EXAMINE \"Work\"",
+		      "W:", "S: * 0 EXISTS", "S: $T OK done",
+		      WATCH("3", "100", "5"), IDLE, "C: DONE", "N:"),
+		STEPS(WATCHES, LEAVE, "C: EXAMINE \"A\"", "V:", "S: * 0 EXISTS",
+		      "S: $T OK done", EMPTY("\"B\""), "N:"));
+	struct imap *im = watching(s, &o);
+	const struct timespec a_while = {.tv_nsec = 200000000};
+	struct seen work = {0};
+	struct seen a = {0};
+
+	(void)state;
+	wait_state(im, "idle");
+	start_list(im, "Work", &work, IMAP_PRIO_LISTING);
+	wait_state(im, "busy");
+	start_list(im, "A", &a, IMAP_PRIO_LISTING);
+	wait_no_state(im, "idle");
+	server_go(s);
+	seen_wait(&work);
+	wait_state(im, "idle"); /* the first connection watches now */
+	server_go_too(s);
+	seen_wait(&a);
+	nanosleep(&a_while, NULL); /* it could only go wrong meanwhile */
+	list(im, "B", IMAP_PRIO_LISTING);
+	account_end(im, s);
+}
+
+/* Two others are there, but both have long work to do. */
+static void it_gets_a_third_connection(void **state)
+{
+	const struct watch_options o = {.connections = 3};
+	struct server *s =
+		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "H:"),
+		       STEPS(WATCHES, "W:", "S: * BYE later", "X:"),
+		       STEPS(LOGIN, "C: EXAMINE \"A\"", "H:"),
+		       STEPS(LOGIN_WITH("IDLE"), WATCH("4", "101", "6"), IDLE));
+	struct imap *im = watching(s, &o);
+	struct seen work = {0};
+	struct seen a = {0};
+
+	(void)state;
+	wait_state(im, "idle");
+	start_list(im, "Work", &work, IMAP_PRIO_LISTING);
+	start_list(im, "A", &a, IMAP_PRIO_LISTING);
+	while (server_connections(s) < 3)
+		wait_state(im, "idle");
+	server_go(s);
+	told_wait_moved(1);
+	wait_state(im, "idle");
+	account_end(im, s);
+	assert_int_equal(work.result, -ECANCELED);
+	assert_int_equal(a.result, -ECANCELED);
+}
+
+static void it_says_goodbye(void **state)
+{
+	const struct watch_options plain = {0};
+	struct server *s =
+		SERVER(STEPS(WATCHES, "S: * 4 EXISTS", "C: DONE", "C: LOGOUT"));
+	struct imap *im = watching(s, &plain);
+
+	(void)state;
+	told_wait_moved(1);
+	account_end(im, s);
+}
+
 static void it_survives_being_offline(void **state)
 {
 	const struct watch_options plain = {0};
@@ -305,6 +393,9 @@ int main(void)
 		cmocka_unit_test(it_shares_where_the_server_allows_no_more),
 		cmocka_unit_test(it_gives_way_where_the_server_allows_no_more),
 		cmocka_unit_test(it_keeps_no_other_connection_open),
+		cmocka_unit_test(it_keeps_the_last_that_works_open),
+		cmocka_unit_test(it_gets_a_third_connection),
+		cmocka_unit_test(it_says_goodbye),
 		cmocka_unit_test(it_survives_being_offline),
 	};
 

@@ -129,19 +129,37 @@ void wait_online(unsigned n)
 	}
 }
 
-void wait_state(struct imap *im, const char *word)
+static bool has_state(struct imap *im, const char *word)
+{
+	struct imap_state st;
+
+	imap_get_state(im, &st);
+	for (unsigned i = 0; i < st.n_connections; i++) {
+		if (strcmp(st.conn[i].state, word) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void wait_until(struct imap *im, const char *word, bool there)
 {
 	int64_t until_ms = clock_now_ms() + 20000;
 	const struct timespec a_bit = {.tv_nsec = 1000000};
-	struct imap_state st;
 
-	do {
-		imap_get_state(im, &st);
-		for (unsigned i = 0; i < st.n_connections; i++) {
-			if (strcmp(st.conn[i].state, word) == 0)
-				return;
-		}
+	while (has_state(im, word) != there) {
+		if (clock_now_ms() > until_ms)
+			fail_msg("'%s' does not %s", word,
+				 there ? "come" : "go");
 		nanosleep(&a_bit, NULL);
-	} while (clock_now_ms() < until_ms);
-	fail_msg("no connection gets to '%s'", word);
+	}
+}
+
+void wait_state(struct imap *im, const char *word)
+{
+	wait_until(im, word, true);
+}
+
+void wait_no_state(struct imap *im, const char *word)
+{
+	wait_until(im, word, false);
 }

@@ -41,8 +41,9 @@ struct told told(void);
 void told_wait_moved(unsigned n);
 void told_wait_folders(unsigned n);
 
-/* Wait until a connection is in this state, or fail the test. */
+/* Wait until a connection is in this state, or none is; or fail the test. */
 void wait_state(struct imap *im, const char *word);
+void wait_no_state(struct imap *im, const char *word);
 
 /* Wait until it went online for the n-th time, or fail the test. */
 void wait_online(unsigned n);
