@@ -164,6 +164,7 @@ def test_folder_deleted_and_made_again_has_only_its_new_mail(env):
 
 
 def test_folders_that_swap_their_names_swap_their_mail(env):
+    """The server may tell nothing true of this at first: it is asked."""
     server, m = started(env, {"One": [1], "Two": [2]})
     assert list(numbered(m, "One")) == [1]
     assert list(numbered(m, "Two")) == [2]
@@ -173,10 +174,12 @@ def test_folders_that_swap_their_names_swap_their_mail(env):
         c.rename_box("Three", "Two")
 
     def swapped():
+        for folder in ("One", "Two"):
+            os.utime(m.path / folder)
         return list(numbered(m, "One")) == [2] and \
             list(numbered(m, "Two")) == [1]
 
-    env.wait_for(swapped, PUSHED)
+    env.wait_for(swapped, PUSHED, step=0.5)
     assert numbered(m, "One")[2].read_bytes() == letter(2)
     assert numbered(m, "Two")[1].read_bytes() == letter(1)
 
@@ -250,9 +253,8 @@ def test_folder_that_was_missing_opens_once_it_is_there(env):
     env.wait_for(lambda: sorted(numbered(m, "New")) == [1], PUSHED)
 
 
-@deadline(150)
-def test_hundred_folders_that_come_and_go(env):
-    """The server tells of so many at once only when it looks by itself."""
+def test_folders_that_come_and_go(env):
+    """Of a burst of both Dovecot tells nothing: it is asked."""
     server, m = started(env)
     root = env.watch(m.path)
     os.listdir(m.path)
@@ -263,11 +265,12 @@ def test_hundred_folders_that_come_and_go(env):
         for name in names[::2]:
             c.delete_box(name)
     left = set(names[1::2])
+    os.utime(m.path)
 
     def shown():
         return {n for n in os.listdir(m.path) if re.match("Folder-", n)}
 
-    env.wait_for(lambda: shown() == left, 2 * PUSHED * slowdown())
+    env.wait_for(lambda: shown() == left, PUSHED * slowdown())
     for name in names[::2]:
         env.wait_for(lambda p=m.path / name: gone(p), 10, f"{name} is gone")
     for name in left:

@@ -27,7 +27,8 @@ from alone import alone  # noqa: E402
 from imapfstest import Client  # noqa: E402
 from imapfstest.churn import Churn, mail  # noqa: E402
 from imapfstest.endstate import (check_inodes, check_mounts,  # noqa: E402
-                                 check_names, truth, wait_equal)
+                                 check_names, truth, wait_equal,
+                                 wait_pushed)
 from imapfstest.walker import Readers  # noqa: E402
 
 TIMEOUT = 8  # seconds, the mount's
@@ -178,6 +179,7 @@ class Soak:
             self.remount()
         began = time.monotonic()
         expected = truth(self.server)
+        wait_pushed(self.m, expected)
         wait_equal(self.m, expected)
         shown = check_names(self.m, readers.seen)
         check_inodes(shown, self.inodes)

@@ -27,6 +27,7 @@ FLAGS = ("\\Seen", "\\Seen", "\\Flagged", "\\Answered", "\\Deleted",
 SIZES = (None, 700, 1500, 9000, 40_000)
 WEIGHTS = {"append": 25, "flag": 20, "unflag": 12, "move": 10, "copy": 6,
            "expunge": 15, "create": 5, "rename": 3, "delete": 3}
+REFUSALS = 200  # one after the other are too many
 SOME = (1, 1, 1, 1, 2, 5, 30)  # messages of one change
 FULL = 300  # a box that gets no more of many at once
 DATE = 1_600_000_000
@@ -67,7 +68,7 @@ class Churn:
 
     def run(self, n, stop=lambda: False):
         """Make n changes, or fewer if stop() says so."""
-        until = self.done + n
+        until, refused = self.done + n, 0
         while self.done < until and not stop():
             kind = self.r.choices(list(self.weights),
                                   list(self.weights.values()))[0]
@@ -75,8 +76,12 @@ class Churn:
                 getattr(self, "do_" + kind)()
                 self.counts[kind] += 1
                 self.done += 1
-            except Refused:
+                refused = 0
+            except (Refused, AssertionError):  # not possible, or a NO
                 self.counts["refused"] += 1
+                refused += 1
+                if refused > REFUSALS:
+                    raise
             if self.pace:
                 time.sleep(self.r.random() * 2 * self.pace)
         return self
@@ -114,13 +119,6 @@ class Churn:
         at = self.r.randrange(len(uids) - n + 1)
         return box, b",".join(uids[at:at + n]).decode()
 
-    @staticmethod
-    def _try(call, *args):
-        try:
-            return call(*args)
-        except AssertionError as why:
-            raise Refused from why
-
     # Changes.
 
     def do_append(self):
@@ -153,12 +151,12 @@ class Churn:
         box, uids = self._some()
         target = self.r.choice(self.client.selectable())
         self._leave(box, uids)
-        self._try(self.client._uid, "MOVE", uids, quote(target))
+        self.client._uid("MOVE", uids, quote(target))
 
     def do_copy(self):
         box, uids = self._some(readonly=True)
-        self._try(self.client._uid, "COPY", uids,
-                  quote(self.r.choice(self.client.selectable())))
+        target = self.r.choice(self.client.selectable())
+        self.client._uid("COPY", uids, quote(target))
 
     def do_expunge(self):
         box, uids = self._some()
@@ -175,7 +173,7 @@ class Churn:
         return self.r.choice(names)
 
     def do_create(self):
-        self._try(self.client.create, self._pick(False))
+        self.client.create(self._pick(False))
 
     def _leave_folder(self, box):
         """It, and those above it that may be there for its sake only."""
@@ -189,10 +187,10 @@ class Churn:
             raise Refused
         self._leave_folder(old)
         self.client.select("INBOX")  # the server ends who stays in it
-        self._try(self.client.rename_box, old, new)
+        self.client.rename_box(old, new)
 
     def do_delete(self):
         name = self._pick(True)
         self._leave_folder(name)
         self.client.select("INBOX")
-        self._try(self.client.delete_box, name)
+        self.client.delete_box(name)

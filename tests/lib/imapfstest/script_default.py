@@ -94,11 +94,11 @@ class Defaults:
         if name == b"UID":
             sub, _, rest = rest.partition(b" ")
             name = b"UID_" + sub.upper()
-        if name == b"IDLE":
-            return self.idle(tag)  # without the lock: it lasts
         method = getattr(self, "do_" + name.decode("ascii", "replace"), None)
         if not method:
             return tag + b" BAD unknown command\r\n"
+        if name == b"IDLE":  # it lasts: others go on
+            return method(tag, rest)
         with self.server.lock:
             try:
                 return method(tag, rest)
@@ -272,7 +272,7 @@ class Defaults:
         self.server.boxes[new] = self.server.boxes.pop(old)
         return tag + b" OK done\r\n"
 
-    def idle(self, tag):
+    def do_IDLE(self, tag, rest):
         with self.server.lock:
             news = self.news()
         self.send(news + b"+ idling\r\n")
@@ -286,9 +286,9 @@ class Defaults:
         if not self.box:
             return b""
         now = [m.uid for m in self.box.messages]
-        out = b""
+        there, out = set(now), b""
         for at in range(len(self.seen) - 1, -1, -1):
-            if self.seen[at] not in now:
+            if self.seen[at] not in there:
                 out += b"* %d EXPUNGE\r\n" % (at + 1)
                 del self.seen[at]
         if len(now) != len(self.seen):
