@@ -117,7 +117,7 @@ struct cache_state {
 
 struct cache_folder {
 	uint64_t id;
-	char *wire; /* unique */
+	const char *wire; /* unique */
 	char delimiter;
 	uint32_t attrs; /* enum mail_folder_attr */
 

@@ -155,9 +155,9 @@ void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
  * many of these may still be made. What somebody may have open of them stays
  * readable until the kernel forgets it.
  */
-MUST_CHECK int folder_doom(struct fs *fs, struct folder *f, struct box *box,
-			   const uint64_t *ids, size_t n,
-			   const struct cache_state *s, unsigned *budget);
+MUST_CHECK int folder_doom(struct fs *fs, struct folder *f, const uint64_t *ids,
+			   size_t n, const struct cache_state *s,
+			   unsigned *budget);
 
 /* The body that was kept so of a message is not needed any more. */
 void folder_drop_ghost(struct folder *f, uint64_t id);

@@ -25,10 +25,10 @@
 
 #include "fs/tree.h"
 
-#define KEEP_POLL_MS (10 * 60 * 1000)
+#define KEEP_POLL_MS 600000
 /* Between two questions for a folder, when it is entered again and again. */
-#define KEEP_ENTER_MS (60 * 1000)
-#define KEEP_ENTER_GOOGLE_MS (10 * 60 * 1000) /* it counts what is asked */
+#define KEEP_ENTER_MS 60000
+#define KEEP_ENTER_GOOGLE_MS 600000 /* it counts what is asked */
 #define KEEP_GAP_MS 250
 #define KEEP_SYNCS 8
 

@@ -265,7 +265,7 @@ static int moor_finish(struct moor *m, struct box *box)
 	if (r == 0) {
 		count_unknown(m, box);
 		next_state(m, &s);
-		r = folder_doom(m->fs, m->f, box, gone, n_gone, &s, &budget);
+		r = folder_doom(m->fs, m->f, gone, n_gone, &s, &budget);
 	}
 	if (r == 0)
 		wake_all(m->fs, all, n_all);

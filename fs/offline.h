@@ -17,7 +17,7 @@
 
 #include "fs/tree.h"
 
-#define OFFLINE_RETRY_MS (10 * 60 * 1000)
+#define OFFLINE_RETRY_MS 600000
 
 struct offline;
 

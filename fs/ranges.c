@@ -83,12 +83,13 @@ int ranges_add(struct ranges *r, uint32_t first, uint32_t last)
 
 uint64_t ranges_count_below(struct ranges *r, uint32_t end)
 {
+	const struct mail_range *v = r->v;
 	uint64_t n = 0;
 
 	sort(r);
-	for (size_t i = 0; i < r->n && r->v[i].first < end; i++)
-		n += (uint64_t)(r->v[i].last < end ? r->v[i].last : end - 1) -
-		     r->v[i].first + 1;
+	for (size_t i = 0; v && i < r->n && v[i].first < end; i++)
+		n += (uint64_t)(v[i].last < end ? v[i].last : end - 1) -
+		     v[i].first + 1;
 	return n;
 }
 

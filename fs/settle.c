@@ -146,13 +146,16 @@ void folder_change(struct fs *fs, struct folder *f, enum replay_op op,
 		folder_replayed(fs, f, op, m->id, -ENOTCONN);
 }
 
-int folder_doom(struct fs *fs, struct folder *f, struct box *box,
-		const uint64_t *ids, size_t n, const struct cache_state *s,
-		unsigned *budget)
+int folder_doom(struct fs *fs, struct folder *f, const uint64_t *ids, size_t n,
+		const struct cache_state *s, unsigned *budget)
 {
 	struct cache_msg m;
+	struct box *box;
 	int r;
 
+	r = folder_get(fs, f, &box);
+	if (r != 0)
+		return r;
 	for (size_t i = 0; i < n; i++)
 		if (box_find_id(box, ids[i], &m) == 0 && !m.dead && !m.doomed)
 			keep_body(fs, f, &m);
@@ -164,5 +167,6 @@ int folder_doom(struct fs *fs, struct folder *f, struct box *box,
 		if (*budget > 0)
 			--*budget;
 	}
+	folder_put(fs, f);
 	return r;
 }

@@ -121,7 +121,7 @@ static int store(struct sync *y, struct box *box,
 	s.synced_at = time(NULL);
 	if (n > 0)
 		s.changed_at_ns = arrive_now_ns();
-	r = n > 0 ? folder_doom(y->fs, y->f, box, ids, n, &s, &y->budget)
+	r = n > 0 ? folder_doom(y->fs, y->f, ids, n, &s, &y->budget)
 		  : box_set_state(box, &s);
 	free(ids);
 	return r;

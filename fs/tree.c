@@ -162,7 +162,7 @@ int tree_parent_locked(struct tree *t, const char *wire, char delimiter,
 int tree_save(struct tree *t, const struct folder *f)
 {
 	struct cache_folder c = {.id = f->id,
-				 .wire = (char *)(uintptr_t)f->wire,
+				 .wire = f->wire,
 				 .delimiter = f->delimiter,
 				 .attrs = f->attrs};
 
@@ -206,12 +206,11 @@ int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
 static int load_one_locked(struct tree *t, const struct cache_folder *c)
 	REQUIRES(t->lock)
 {
-	struct mail_folder m = {.wire = c->wire, .delimiter = c->delimiter};
 	struct folder *f = NULL;
 	bool shown;
 	int r;
 
-	r = tree_is_shown(t, &m, &shown);
+	r = tree_is_shown(t, c->wire, c->delimiter, &shown);
 	if (r != 0 || !shown || tree_by_wire_locked(t, c->wire))
 		return r;
 	r = tree_add_locked(t, c->id, c->wire, c->delimiter, c->attrs, &f);
@@ -271,7 +270,7 @@ void tree_free(struct tree *t)
 	folder_destroy(t->top);
 	for (struct attic *a = t->attic, *next; a; a = next) {
 		next = a->next;
-		free(a->text);
+		free((void *)a->text);
 		free(a);
 	}
 	free(t->all);

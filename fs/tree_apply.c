@@ -81,7 +81,7 @@ static int sort_locked(struct tree *t, struct apply *a) REQUIRES(t->lock)
 	for (size_t i = 0; i < t->n; i++)
 		t->all[i]->listed = false;
 	for (size_t i = 0; r == 0 && i < a->n; i++) {
-		r = tree_is_shown(t, &a->v[i], &shown);
+		r = tree_is_shown(t, a->v[i].wire, a->v[i].delimiter, &shown);
 		if (r != 0 || !shown)
 			continue;
 		f = tree_by_wire_locked(t, a->v[i].wire);

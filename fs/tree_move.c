@@ -143,13 +143,13 @@ static int retire_locked(struct tree *t, const char *text) REQUIRES(t->lock)
 
 	if (!a)
 		return -ENOMEM;
-	*a = (struct attic){t->attic, (char *)(uintptr_t)text};
+	*a = (struct attic){t->attic, text};
 	t->attic = a;
 	return 0;
 }
 
 /* Without memory the old string is leaked: a reader may not meet a free one. */
-static void set_path_locked(struct tree *t, struct folder *f, char *path,
+static void set_path_locked(struct tree *t, struct folder *f, const char *path,
 			    const char *name) REQUIRES(t->lock)
 {
 	(void)retire_locked(t, f->path);

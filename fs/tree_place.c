@@ -75,10 +75,10 @@ int tree_place_locked(struct tree *t, struct folder *parent, const char *wire,
  * Is a mailbox of this wire name to be shown? Asked before it is made, with
  * the path that it would have.
  */
-int tree_is_shown(struct tree *t, const struct mail_folder *m, bool *ret)
+int tree_is_shown(struct tree *t, const char *wire, char delimiter, bool *ret)
 {
 	char *path = NULL, name[NAME_BUFFER], *longer;
-	const char *p = m->wire, *end;
+	const char *p = wire, *end;
 	int r;
 
 	*ret = true;
@@ -86,7 +86,7 @@ int tree_is_shown(struct tree *t, const struct mail_folder *m, bool *ret)
 		return 0;
 
 	while (*p) {
-		end = m->delimiter ? strchrnul(p, m->delimiter) : p + strlen(p);
+		end = delimiter ? strchrnul(p, delimiter) : p + strlen(p);
 		r = name_of_folder(p, (size_t)(end - p), name);
 		if (r == 0 && asprintf(&longer, "%s%s%s", path ? path : "",
 				       path ? "/" : "", name) < 0)

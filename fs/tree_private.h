@@ -17,7 +17,7 @@ struct place {
 /* Strings that a folder had; somebody may still read them. */
 struct attic {
 	struct attic *next;
-	char *text;
+	const char *text;
 };
 
 struct tree {
@@ -130,7 +130,7 @@ void tree_remove_locked(struct tree *t, struct folder *f) REQUIRES(t->lock);
 MUST_CHECK int tree_save(struct tree *t, const struct folder *f);
 
 /* Do the options show a mailbox of this name? Asked before it is made. */
-MUST_CHECK int tree_is_shown(struct tree *t, const struct mail_folder *m,
+MUST_CHECK int tree_is_shown(struct tree *t, const char *wire, char delimiter,
 			     bool *ret);
 
 #endif
