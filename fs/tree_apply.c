@@ -189,8 +189,8 @@ static void tell_one(struct tree *t, const struct told *x)
 
 	if (x->op == REPLAY_RENAME) {
 		(void)!tree_goes_to(t, x->f, &to);
-		log_info("tree: folder '%s' has another name%s%s", x->f->path,
-			 to ? ": " : "", to ? to : "");
+		log_info("tree: a folder is called '%s' now",
+			 to ? to : x->f->path);
 		free(to);
 		folder_renamed(t->fs, x->f);
 	} else if (t->fs->serving) {
