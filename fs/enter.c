@@ -108,11 +108,13 @@ int folder_enter(struct fs *fs, struct folder *f, int64_t waited_ms)
 			if (r != 0 && s.low_uid != 0)
 				r = 0;
 		}
-	} else if (r == -ENODATA) {
-		r = 0;
 	}
 	lock_drop(&f->lock);
-	return r;
+	if (r != -ENODATA)
+		return r;
+	/* No messages: what is in it are other folders. */
+	keep_entered_folders(fs);
+	return 0;
 }
 
 int folder_more(struct fs *fs, struct folder *f)

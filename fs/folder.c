@@ -3,8 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "fs/arrive.h"
 #include "fs/keep.h"
 #include "fs/park.h"
 #include "imap/log.h"
@@ -130,14 +132,18 @@ static int restart_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock)
 {
 	int r;
 
-	/* Names that are to go are free for others once their replays are in:
-	 * then keep.c goes on. */
-	if (f->replays > 0) {
+	r = folder_open_box_locked(fs, f);
+	if (r != 0)
+		return r;
+	/*
+	 * Names of messages that are to go are free for others once their
+	 * replays are in: then keep.c goes on.
+	 */
+	if (f->replays > 0 && box_unmoored(f->box) == 0) {
 		f->moved_ms = clock_now_ms();
 		return 0;
 	}
-	r = folder_open_box_locked(fs, f);
-	return r == 0 ? folder_start_job_locked(fs, f, IMAP_PRIO_LISTING) : r;
+	return folder_start_job_locked(fs, f, IMAP_PRIO_LISTING);
 }
 
 void folder_job_done(struct fs *fs, struct folder *f, int result)
@@ -160,6 +166,80 @@ void folder_job_done(struct fs *fs, struct folder *f, int result)
 	park_wake(fs->park, tree_ino(fs->tree, f));
 	if (ended)
 		keep_job_ended(fs, f, result);
+}
+
+bool folder_is_lost(const struct folder *f)
+{
+	return f->gone || !folder_has_messages(f);
+}
+
+/* Every message that is not gone yet; free(). */
+static int all_ids(struct box *box, uint64_t **ret, size_t *ret_n)
+{
+	uint32_t *uids = NULL;
+	uint64_t *unmoored = NULL, *ids = NULL;
+	size_t n = 0, n_unmoored = 0, found = 0;
+	struct cache_msg m;
+	int r;
+
+	r = box_uids(box, &uids, &n);
+	if (r == 0)
+		r = box_unmoored_ids(box, &unmoored, &n_unmoored);
+	if (r == 0)
+		ids = malloc((n + n_unmoored + 1) * sizeof(*ids));
+	for (size_t i = 0; ids && i < n; i++)
+		if (box_find_uid(box, uids[i], &m) == 0 && !m.doomed)
+			ids[found++] = m.id;
+	for (size_t i = 0; ids && i < n_unmoored; i++)
+		ids[found++] = unmoored[i];
+	free(uids);
+	free(unmoored);
+	if (!ids)
+		return r != 0 ? r : -ENOMEM;
+	*ret = ids;
+	*ret_n = found;
+	return 0;
+}
+
+/* Its box, though it has no messages any more; folder_put() it. */
+static struct box *get_lost(struct fs *fs, struct folder *f, imap_job *ret_job)
+{
+	struct box *box;
+
+	lock_take(&f->lock);
+	*ret_job = f->job;
+	f->known_ms = 0;
+	if (!f->box && !f->gone && box_open(fs->cache, f->id, &f->box) != 0)
+		f->box = NULL;
+	box = f->box;
+	if (box)
+		f->box_users++;
+	lock_drop(&f->lock);
+	return box;
+}
+
+void folder_emptied(struct fs *fs, struct folder *f)
+{
+	struct cache_state none = {.changed_at_ns = arrive_now_ns()};
+	unsigned budget = FS_REPLAY_MAX;
+	uint64_t *ids = NULL;
+	imap_job job;
+	struct box *box = get_lost(fs, f, &job);
+	size_t n = 0;
+	int r;
+
+	if (job)
+		imap_cancel(fs->imap, job);
+	if (!box)
+		return;
+	r = all_ids(box, &ids, &n);
+	if (r == 0)
+		r = folder_doom(fs, f, ids, n, &none, &budget);
+	if (r != 0)
+		log_warn("folder: cannot forget what was in '%s': %s", f->path,
+			 strerrordesc_np(-r));
+	free(ids);
+	folder_put(fs, f);
 }
 
 void folder_renamed(struct fs *fs, struct folder *f)

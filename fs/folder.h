@@ -110,6 +110,12 @@ int64_t folder_mtime_ns(struct folder *f);
 void folder_renamed(struct fs *fs, struct folder *f);
 
 /*
+ * The mailbox cannot be opened any more (\Noselect), but its folder stays, for
+ * those below it: its messages go.
+ */
+void folder_emptied(struct fs *fs, struct folder *f);
+
+/*
  * The mailbox is gone: end its job, forget its rows, on disk now, in memory
  * once nobody uses them.
  */
@@ -173,6 +179,9 @@ void folder_drop_ghosts(struct folder *f);
 void folder_job_done(struct fs *fs, struct folder *f, int result);
 /* Something moved; wakes everybody. */
 void folder_moved(struct fs *fs, struct folder *f);
+
+/* Is there no mailbox any more, so that a job of it is to end? */
+bool folder_is_lost(const struct folder *f);
 
 /* Called with the folder's lock held, state IDLE. */
 MUST_CHECK int listing_start_locked(struct fs *fs, struct folder *f,

@@ -6,8 +6,9 @@
  *  - the watch (imap_watch()): IDLE on one mailbox, the URL's or INBOX; NOTIFY
  *    on all where the server can;
  *  - LIST with STATUS: at the start, after every reconnect, every
- *    KEEP_POLL_MS while any folder is in use, and when a mailbox turned out
- *    not to be there any more;
+ *    KEEP_POLL_MS while any folder is in use, when a mailbox turned out not to
+ *    be there any more, or another one, and when a folder of folders is
+ *    entered that was not asked for a while;
  *  - whoever enters a folder (rules.h says when that asks), and touch(1).
  *
  * What is done: the folder is marked as behind, which costs nothing; if it is
@@ -48,6 +49,8 @@ MUST_CHECK int keep_watch(struct fs *fs);
  * Errors of imap_list_folders().
  */
 int keep_ask_folders(struct fs *fs, enum imap_priority prio);
+/* A folder of folders is entered: are they still those? */
+void keep_entered_folders(struct fs *fs);
 /* Wait until one that was asked for has come. Its result. */
 MUST_CHECK int keep_wait_folders(struct fs *fs);
 /* Has a LIST been applied: in this mount, or ever (it is in the cache)? */

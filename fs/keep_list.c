@@ -125,6 +125,19 @@ int keep_ask_folders(struct fs *fs, enum imap_priority prio)
 	return r;
 }
 
+void keep_entered_folders(struct fs *fs)
+{
+	struct keep *k = fs->keep;
+	bool due;
+
+	lock_take(&k->lock);
+	due = fs->serving && fs->online && !k->list_running &&
+	      clock_now_ms() - k->list_asked_ms >= keep_interval_ms(fs);
+	lock_drop(&k->lock);
+	if (due)
+		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
+}
+
 int keep_wait_folders(struct fs *fs)
 {
 	struct keep *k = fs->keep;

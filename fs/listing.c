@@ -85,7 +85,7 @@ static int list_opened(void *ctx, const struct imap_mailbox *now)
 	struct box *box;
 	int r;
 
-	if (j->f->gone)
+	if (folder_is_lost(j->f))
 		return -ENOENT;
 	r = folder_get(j->fs, j->f, &box);
 	if (r != 0)
@@ -180,7 +180,8 @@ static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 	int r = ids ? 0 : -ENOMEM;
 
 	if (r == 0)
-		r = j->f->gone ? -ENOENT : folder_get(j->fs, j->f, &box);
+		r = folder_is_lost(j->f) ? -ENOENT
+					 : folder_get(j->fs, j->f, &box);
 	if (r == 0) {
 		r = add_rows(j, box, rows, n, ids);
 		folder_put(j->fs, j->f);

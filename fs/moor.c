@@ -116,7 +116,7 @@ static int moor_opened(void *ctx, const struct imap_mailbox *now)
 {
 	struct moor *m = ctx;
 
-	if (m->f->gone)
+	if (folder_is_lost(m->f))
 		return -ENOENT;
 	if (m->uidvalidity != now->uidvalidity) {
 		/* The first time, or it has changed once more. */
@@ -154,7 +154,7 @@ static int add_key(struct moor *m, const struct mail_row *row)
 static int moor_rows(void *ctx, const struct mail_row *rows, size_t n)
 {
 	struct moor *m = ctx;
-	int r = m->f->gone ? -ENOENT : 0;
+	int r = folder_is_lost(m->f) ? -ENOENT : 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		/* Handed out twice it would not be alone. */

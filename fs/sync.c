@@ -82,7 +82,7 @@ static int sync_opened(void *ctx, const struct imap_mailbox *now)
 	struct box *box;
 	int r;
 
-	if (y->f->gone)
+	if (folder_is_lost(y->f))
 		return -ENOENT;
 	r = folder_get(y->fs, y->f, &box);
 	if (r != 0)
@@ -200,7 +200,7 @@ static int sync_rows(void *ctx, const struct mail_row *rows, size_t n)
 	size_t known = 0;
 	int r;
 
-	if (y->f->gone)
+	if (folder_is_lost(y->f))
 		return -ENOENT;
 	r = folder_get(y->fs, y->f, &box);
 	if (r != 0)

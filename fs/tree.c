@@ -78,21 +78,16 @@ int tree_make_room_locked(struct tree *t, struct folder *parent)
 	return grow(&parent->children, parent->n_children);
 }
 
-int tree_link_locked(struct tree *t, struct folder *f, struct folder *parent)
+void tree_link_locked(struct tree *t, struct folder *f, struct folder *parent)
 {
 	size_t i;
 
-	if (tree_make_room_locked(t, parent) != 0)
-		return -ENOMEM;
-
 	f->parent = parent;
-	if (tree_hash_add_locked(t, f) != 0)
-		return -ENOMEM;
+	tree_hash_add_locked(t, f);
 	for (i = parent->n_children++;
 	     i > 0 && parent->children[i - 1]->id > f->id; i--)
 		parent->children[i] = parent->children[i - 1];
 	parent->children[i] = f;
-	return 0;
 }
 
 /* Put `f` into the arrays, under its parent; ids only ever ascend. */
@@ -103,9 +98,11 @@ static int enter_locked(struct tree *t, struct folder *f, struct folder *parent,
 
 	if (grow(&t->all, t->n) != 0 ||
 	    (is_new && grow(&t->fresh, t->n_fresh) != 0) ||
-	    tree_link_locked(t, f, parent) != 0)
+	    tree_hash_reserve_locked(t) != 0 ||
+	    tree_make_room_locked(t, parent) != 0)
 		return -ENOMEM;
 
+	tree_link_locked(t, f, parent);
 	for (i = t->n++; i > 0 && t->all[i - 1]->id > f->id; i--)
 		t->all[i] = t->all[i - 1];
 	t->all[i] = f;

@@ -16,19 +16,29 @@
  * dropped.
  */
 
+/* What has become of a folder; told in this order. */
+enum change {
+	CHANGE_NEW, /* parents must be there before others move */
+	CHANGE_MOVED,
+	CHANGE_GONE,
+	CHANGE_FILLED,  /* has messages now and had none */
+	CHANGE_EMPTIED, /* has none any more, and cannot have any */
+	N_CHANGES
+};
+
+struct told {
+	struct folder *f;
+	enum change change;
+	bool replay;
+};
+
 struct apply {
 	const struct mail_folder *v;
 	size_t n;
 	struct newcomer *came;
 	struct leaver *went;
-	struct told {
-		struct folder *f;
-		enum replay_op op;
-		bool replay;
-	} * told;
+	struct told *told;
 	size_t n_came, n_went, n_told, n_replays;
-	struct folder **renewed; /* have messages now and had none */
-	size_t n_renewed;
 };
 
 /* Make room for one more to be told of. */
@@ -47,28 +57,40 @@ static int reserve(struct apply *a)
 }
 
 /* Many at once are not replayed: the kernel is told to look again. */
-static void tell_later(struct apply *a, struct folder *f, enum replay_op op,
+static void tell_later(struct apply *a, struct folder *f, enum change change,
 		       bool replay)
 {
 	if (replay && a->n_replays++ >= FS_REPLAY_MAX)
 		replay = false;
-	a->told[a->n_told++] = (struct told){f, op, replay};
+	a->told[a->n_told++] = (struct told){f, change, replay};
 }
 
 /* --- what LIST names --- */
+
+static int set_attrs_locked(struct tree *t, struct apply *a, struct folder *f,
+			    uint32_t attrs) REQUIRES(t->lock)
+{
+	uint32_t was = f->attrs;
+
+	if (was == attrs)
+		return 0;
+	if (reserve(a) != 0)
+		return -ENOMEM;
+	/* It was listed as having no messages, which is kept by the kernel. */
+	if (was & ~attrs & FOLDER_NOSELECT)
+		tell_later(a, f, CHANGE_FILLED, false);
+	else if (attrs & ~was & FOLDER_NOSELECT)
+		tell_later(a, f, CHANGE_EMPTIED, false);
+	f->attrs = attrs;
+	return tree_save(t, f);
+}
 
 static int renew_locked(struct tree *t, struct apply *a, struct folder *f,
 			const struct mail_folder *m) REQUIRES(t->lock)
 {
 	f->listed = true;
 	f->doomed = false;
-	if (f->attrs == m->attrs)
-		return 0;
-	/* It was listed as having no messages, which is kept by the kernel. */
-	if ((f->attrs & ~m->attrs & FOLDER_NOSELECT) && f->parent)
-		a->renewed[a->n_renewed++] = f;
-	f->attrs = m->attrs;
-	return tree_save(t, f);
+	return set_attrs_locked(t, a, f, m->attrs);
 }
 
 /* Sort out: what is here already, what is new, what is not named any more. */
@@ -116,7 +138,7 @@ static int take_in_locked(struct tree *t, struct apply *a,
 		r = tree_move_locked(t, c->was, c->m, &replay);
 		if (r == 0) {
 			c->was->listed = true;
-			tell_later(a, c->was, REPLAY_RENAME, replay);
+			tell_later(a, c->was, CHANGE_MOVED, replay);
 		}
 		if (r != -EINVAL)
 			return r;
@@ -145,11 +167,12 @@ static bool leave_locked(struct tree *t, struct apply *a, struct folder *f)
 	if (f->gone || f->listed || f->doomed || reserve(a) != 0)
 		return false;
 	if (is_needed(f)) {
-		f->attrs = FOLDER_NOSELECT | FOLDER_IMPLIED;
+		(void)!set_attrs_locked(t, a, f,
+					FOLDER_NOSELECT | FOLDER_IMPLIED);
 		return false;
 	}
 	f->doomed = true;
-	tell_later(a, f, REPLAY_RMDIR, f->announced && tree_replays(t, f));
+	tell_later(a, f, CHANGE_GONE, f->announced && tree_replays(t, f));
 	return true;
 }
 
@@ -175,7 +198,7 @@ static void announce_locked(struct tree *t, struct apply *a) REQUIRES(t->lock)
 		f->announced = true;
 		if (reserve(a) != 0)
 			continue;
-		tell_later(a, f, REPLAY_MKDIR, replay);
+		tell_later(a, f, CHANGE_NEW, replay);
 		f->announced = !a->told[a->n_told - 1].replay;
 	}
 	t->n_fresh = 0;
@@ -183,45 +206,59 @@ static void announce_locked(struct tree *t, struct apply *a) REQUIRES(t->lock)
 
 /* --- telling --- */
 
-static void tell_one(struct tree *t, const struct told *x)
+static void tell_name(struct tree *t, const struct told *x)
 {
+	static const enum replay_op ops[] = {
+		[CHANGE_NEW] = REPLAY_MKDIR,
+		[CHANGE_MOVED] = REPLAY_RENAME,
+		[CHANGE_GONE] = REPLAY_RMDIR,
+	};
 	char *to = NULL;
 
-	if (x->op == REPLAY_RENAME) {
+	if (x->change == CHANGE_MOVED) {
 		(void)!tree_goes_to(t, x->f, &to);
-		log_info("tree: folder '%s' has another name%s%s", x->f->path,
-			 to ? ": " : "", to ? to : "");
+		log_info("tree: a folder is called '%s' now",
+			 to ? to : x->f->path);
 		free(to);
 		folder_renamed(t->fs, x->f);
 	} else if (t->fs->serving) {
 		log_info("tree: folder '%s' is %s", x->f->path,
-			 x->op == REPLAY_MKDIR ? "new" : "gone");
+			 x->change == CHANGE_NEW ? "new" : "gone");
 	}
-	if (!x->replay || !replay_push_folder(t->fs->replay, x->f, x->op))
-		tree_replayed(t, x->f, x->op, -ENOTCONN);
+	if (!x->replay ||
+	    !replay_push_folder(t->fs->replay, x->f, ops[x->change]))
+		tree_replayed(t, x->f, ops[x->change], -ENOTCONN);
+}
+
+static void tell_one(struct tree *t, const struct told *x)
+{
+	switch (x->change) {
+	case CHANGE_FILLED:
+		notify_added(t->fs->notify, tree_ino(t, x->f->parent),
+			     x->f->name);
+		notify_listing(t->fs->notify, tree_ino(t, x->f));
+		break;
+	case CHANGE_EMPTIED:
+		folder_emptied(t->fs, x->f);
+		break;
+	default:
+		tell_name(t, x);
+	}
 }
 
 static void tell_all(struct tree *t, const struct apply *a)
 {
-	/* Parents must be there before something moves below them. */
-	for (int op = REPLAY_MKDIR; op <= REPLAY_RMDIR; op++)
+	for (int change = 0; change < N_CHANGES; change++)
 		for (size_t i = 0; i < a->n_told; i++)
-			if ((int)a->told[i].op == op)
+			if ((int)a->told[i].change == change)
 				tell_one(t, &a->told[i]);
-	for (size_t i = 0; i < a->n_renewed; i++) {
-		struct folder *f = a->renewed[i];
-
-		notify_added(t->fs->notify, tree_ino(t, f->parent), f->name);
-		notify_listing(t->fs->notify, tree_ino(t, f));
-	}
 }
 
 static int apply_alloc(struct apply *a, size_t n_all)
 {
 	a->came = calloc(a->n + 1, sizeof(*a->came));
 	a->went = calloc(n_all + 1, sizeof(*a->went));
-	a->renewed = calloc(a->n + 1, sizeof(struct folder *));
-	return a->came && a->went && a->renewed ? 0 : -ENOMEM;
+	return a->came && a->went ? 0 : -ENOMEM;
 }
 
 int tree_apply(struct tree *t, const struct mail_folder *v, size_t n)
@@ -248,7 +285,6 @@ int tree_apply(struct tree *t, const struct mail_folder *v, size_t n)
 	tell_all(t, &a);
 	free(a.came);
 	free(a.went);
-	free(a.renewed);
 	free(a.told);
 	return r;
 }

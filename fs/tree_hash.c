@@ -28,7 +28,7 @@ static struct folder **by_name(struct tree *t, const struct folder *parent,
 			   (t->n_slots - 1)];
 }
 
-static void add_locked(struct tree *t, struct folder *f) REQUIRES(t->lock)
+void tree_hash_add_locked(struct tree *t, struct folder *f)
 {
 	struct folder **at = by_wire(t, f->wire);
 
@@ -56,19 +56,15 @@ static int grow_locked(struct tree *t, size_t n) REQUIRES(t->lock)
 	t->n_slots = n;
 	for (size_t i = 0; i < t->n; i++)
 		if (!t->all[i]->gone)
-			add_locked(t, t->all[i]);
+			tree_hash_add_locked(t, t->all[i]);
 	return 0;
 }
 
-int tree_hash_add_locked(struct tree *t, struct folder *f)
+int tree_hash_reserve_locked(struct tree *t)
 {
-	int r = 0;
-
-	if (t->n_slots <= t->n)
-		r = grow_locked(t, t->n_slots ? t->n_slots * 2 : 64);
-	if (r == 0)
-		add_locked(t, f);
-	return r;
+	if (t->n_slots > t->n)
+		return 0;
+	return grow_locked(t, t->n_slots ? t->n_slots * 2 : 64);
 }
 
 void tree_hash_remove_locked(struct tree *t, struct folder *f)

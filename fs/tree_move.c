@@ -194,10 +194,10 @@ int tree_settle_locked(struct tree *t, struct folder *f)
 	t->n_moving--;
 	tree_unlink_locked(t, f);
 	set_path_locked(t, f, p->path, p->name);
-	r = tree_link_locked(t, f, p->parent);
+	tree_link_locked(t, f, p->parent);
 	renew_paths_locked(t, f);
 	free(p);
-	return r;
+	return 0;
 }
 
 static bool is_below(const struct folder *f, const struct folder *top)
@@ -223,8 +223,8 @@ static int rename_wire_locked(struct tree *t, struct folder *f,
 	f->notified = false;
 	f->delimiter = m->delimiter;
 	f->attrs = m->attrs;
-	/* As many folders as before: the tables need not grow. */
-	return tree_hash_add_locked(t, f);
+	tree_hash_add_locked(t, f);
+	return 0;
 }
 
 int tree_move_locked(struct tree *t, struct folder *f,

@@ -42,9 +42,10 @@ struct folder *tree_by_wire_locked(struct tree *t, const char *wire)
 struct folder *tree_by_name_locked(struct tree *t, const struct folder *parent,
 				   const char *name) REQUIRES(t->lock);
 
-/* With parent and name; before it is in `all`. -ENOMEM. */
-MUST_CHECK int tree_hash_add_locked(struct tree *t, struct folder *f)
-	REQUIRES(t->lock);
+/* Make room for one more than are in `all`. -ENOMEM. */
+MUST_CHECK int tree_hash_reserve_locked(struct tree *t) REQUIRES(t->lock);
+/* With wire name, parent and name; it is in neither table. */
+void tree_hash_add_locked(struct tree *t, struct folder *f) REQUIRES(t->lock);
 void tree_hash_remove_locked(struct tree *t, struct folder *f)
 	REQUIRES(t->lock);
 
@@ -56,12 +57,12 @@ MUST_CHECK int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
 			       char delimiter, uint32_t attrs,
 			       struct folder **ret) REQUIRES(t->lock);
 
-/* Out of its parent's children, and into them: with room, that cannot fail. */
+/* Out of its parent's children, and into them, where room was made. */
 void tree_unlink_locked(struct tree *t, struct folder *f) REQUIRES(t->lock);
 MUST_CHECK int tree_make_room_locked(struct tree *t, struct folder *parent)
 	REQUIRES(t->lock);
-MUST_CHECK int tree_link_locked(struct tree *t, struct folder *f,
-				struct folder *parent) REQUIRES(t->lock);
+void tree_link_locked(struct tree *t, struct folder *f, struct folder *parent)
+	REQUIRES(t->lock);
 
 /* The folder above a mailbox of this name: found, or made. */
 MUST_CHECK int tree_parent_locked(struct tree *t, const char *wire,

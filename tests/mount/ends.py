@@ -125,7 +125,12 @@ def test_kill_with_a_parked_readdir_and_a_replay_behind_it(env):
     replace(server, mail(1, 40))
     resync(env, m, server)
 
-    # The replays wait; now the mailbox is made anew, and its listing hangs.
+    # The replays wait; now the mailbox is made anew, with so much in it that
+    # it is listed when it is entered; and that listing hangs.
+    replace(server, mail(1001, 4000, uidvalidity=7_777))
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: "0 messages of 'INBOX' were found again" in
+                 m.control("log"), 20, "nothing of it is found again")
     windows = []
 
     def only_one(session, tag, command):
@@ -135,11 +140,9 @@ def test_kill_with_a_parked_readdir_and_a_replay_behind_it(env):
         return session.default(tag, command)
 
     server.on(rb"(UID )?FETCH .*HEADER", only_one)
-    replace(server, mail(1001, 4000, uidvalidity=7_777))
-    os.utime(m.path / "INBOX")
-    env.wait_for(lambda: len(windows) > 1, 20, "the second window hangs")
     lister = popen(["ls", "-U", str(m.path / "INBOX")],
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    env.wait_for(lambda: len(windows) > 1, 20, "the second window hangs")
     m.wait_status(lambda s: s["parked"] > 0)
     os.kill(helper, signal.SIGCONT)
     env.wait_for(lambda: blocked(helper), 4, "a replay waits for the lock")

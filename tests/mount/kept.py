@@ -271,6 +271,7 @@ def test_folder_that_goes_and_one_that_is_renamed(env):
     with Client(server) as c:
         c.delete_box("Gone")
         c.rename_box("Work", "Done")
+    os.utime(m.path)
     root.wait("DELETE", "^Gone$")
     root.wait("MOVED_TO", "^Done$")
     assert os.getxattr(m.path / "Done", NAME) == b"1"

@@ -268,6 +268,7 @@ def test_renamed_mailbox_keeps_inodes_and_bodies(env):
     root = env.watch(m.path)
     with Client(server) as c:
         c.rename_box("Work", "Done")
+    os.utime(m.path)
     root.wait("MOVED_FROM", "^Work$")
     root.wait("MOVED_TO", "^Done$")
     env.wait_for(lambda: sorted(numbered(m, "Done/Deep")) == [10, 11, 12], 20)

@@ -1,108 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "world.h"
 
 #include <errno.h>
-#include <ftw.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include "fs/notify.h"
-#include "fs/park.h"
-#include "fs/tree.h"
 
 /*
  * The tree of folders over a real cache in a folder of its own.
  */
-
-struct world {
-	char dir[256];
-	struct options opt;
-	struct fs fs;
-};
-
-static int remove_one(const char *path, const struct stat *st, int type,
-		      struct FTW *where)
-{
-	(void)st;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
-
-static void open_world(struct world *w)
-{
-	char state[300], bodies[300];
-	struct cache_config cfg = {.state_dir = state, .cache_dir = bodies};
-	struct cache_report report;
-
-	snprintf(state, sizeof(state), "%s/state", w->dir);
-	snprintf(bodies, sizeof(bodies), "%s/bodies", w->dir);
-	w->fs.opt = &w->opt;
-	assert_int_equal(cache_open(&cfg, 0, &w->fs.cache, &report), 0);
-	assert_int_equal(park_new(&w->fs.park), 0);
-	assert_int_equal(notify_new(&w->fs.notify), 0);
-	assert_int_equal(tree_new(&w->fs, &w->fs.tree), 0);
-}
-
-static void close_world(struct world *w)
-{
-	park_close(w->fs.park);
-	tree_free(w->fs.tree);
-	notify_free(w->fs.notify);
-	park_free(w->fs.park);
-	cache_close(w->fs.cache);
-}
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-
-	assert_non_null(w);
-	snprintf(w->dir, sizeof(w->dir), "%s/imapfs-tree-XXXXXX",
-		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-	assert_non_null(mkdtemp(w->dir));
-	open_world(w);
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	close_world(w);
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	free(w);
-	return 0;
-}
-
-#define FOLDER(name)                                                           \
-	{                                                                      \
-		.wire = (char *)(name), .delimiter = '/'                       \
-	}
-
-static struct folder *walk(struct world *w, const char *a, const char *b)
-{
-	struct folder *f = tree_root(w->fs.tree);
-
-	f = tree_child(w->fs.tree, f, a);
-	if (f && b)
-		f = tree_child(w->fs.tree, f, b);
-	return f;
-}
-
-static uint64_t id_of(struct world *w, const char *a, const char *b)
-{
-	struct folder *f = walk(w, a, b);
-
-	return f ? f->id : 0;
-}
 
 static void parents_that_were_never_listed_are_directories(void **state)
 {
@@ -199,8 +104,8 @@ static void ids_are_the_same_after_a_remount(void **state)
 	inbox = id_of(w, "INBOX", NULL);
 	parent = id_of(w, "a", NULL);
 	child = id_of(w, "a", "b");
-	close_world(w);
-	open_world(w);
+	world_close(w);
+	world_open(w);
 	assert_int_equal(id_of(w, "INBOX", NULL), inbox);
 	assert_int_equal(id_of(w, "a", NULL), parent);
 	assert_int_equal(id_of(w, "a", "b"), child);
@@ -267,7 +172,7 @@ static void a_mailbox_of_the_source_becomes_the_root(void **state)
 			 FS_ROOT_INO);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
 {

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "world.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fs/notify.h"
+#include "fs/park.h"
+
+/* The tree of folders over a real cache; see world.h. */
+
+static int remove_one(const char *path, const struct stat *st, int type,
+		      struct FTW *where)
+{
+	(void)st;
+	(void)type;
+	(void)where;
+	return remove(path);
+}
+
+void world_open(struct world *w)
+{
+	char state[300], bodies[300];
+	struct cache_config cfg = {.state_dir = state, .cache_dir = bodies};
+	struct cache_report report;
+
+	snprintf(state, sizeof(state), "%s/state", w->dir);
+	snprintf(bodies, sizeof(bodies), "%s/bodies", w->dir);
+	w->fs.opt = &w->opt;
+	assert_int_equal(cache_open(&cfg, 0, &w->fs.cache, &report), 0);
+	assert_int_equal(park_new(&w->fs.park), 0);
+	assert_int_equal(notify_new(&w->fs.notify), 0);
+	assert_int_equal(tree_new(&w->fs, &w->fs.tree), 0);
+}
+
+void world_close(struct world *w)
+{
+	park_close(w->fs.park);
+	tree_free(w->fs.tree);
+	notify_free(w->fs.notify);
+	park_free(w->fs.park);
+	cache_close(w->fs.cache);
+}
+
+int world_setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	snprintf(w->dir, sizeof(w->dir), "%s/imapfs-tree-XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	assert_non_null(mkdtemp(w->dir));
+	world_open(w);
+	*state = w;
+	return 0;
+}
+
+int world_teardown(void **state)
+{
+	struct world *w = *state;
+
+	world_close(w);
+	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(w);
+	return 0;
+}
+
+struct folder *walk(struct world *w, const char *a, const char *b)
+{
+	struct folder *f = tree_root(w->fs.tree);
+
+	f = tree_child(w->fs.tree, f, a);
+	if (f && b)
+		f = tree_child(w->fs.tree, f, b);
+	return f;
+}
+
+uint64_t id_of(struct world *w, const char *a, const char *b)
+{
+	struct folder *f = walk(w, a, b);
+
+	return f ? f->id : 0;
+}
