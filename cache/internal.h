@@ -6,8 +6,9 @@
  * The writing connection belongs to the writer thread alone once cache_open()
  * has started it; the reading one is used with `read_lock` held. Each SQL
  * table has one file that knows its columns (folders.c, messages.c and its
- * other half messages_read.c, blob.c, parts.c, values.c); every statement is prepared once, when the database is
- * opened, so that a schema which does not fit is found there.
+ * other half messages_read.c, blob.c, parts.c, values.c); every statement is
+ * prepared once, when the database is opened, so that a schema which does not
+ * fit is found there.
  *
  * Locks, outermost first: a box's (RANK_INDEX), `map.lock` or `ids.lock`
  * (RANK_IDS, never both), `bodies.lock` (RANK_BLOB), `read_lock`
