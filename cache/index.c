@@ -257,8 +257,7 @@ const char *index_name(const struct index *ix, const struct record *r)
 
 size_t index_first_after(const struct index *ix, uint64_t after)
 {
-	size_t low = 0, high = ix->n;
-	uint64_t guess;
+	size_t low = 0, high = ix->n, guess;
 
 	/*
 	 * Ids ascend, most of them by one: the record with the id `after` + 1
@@ -297,19 +296,15 @@ size_t index_find_id(const struct index *ix, uint64_t id)
 size_t index_find_name(const struct index *ix, const char *name, size_t len)
 {
 	const uint32_t *slot = ix->by_name.area.at;
-	uint32_t hash, i;
+	uint32_t hash = hash_name(ix, name, len), i;
 
 	if (ix->by_name.slots == 0)
 		return INDEX_NONE;
-	hash = hash_name(ix, name, len);
 	i = home(&ix->by_name, hash);
 	for (; slot[i] != 0; i = next_slot(&ix->by_name, i)) {
-		const struct record *r;
+		const struct record *r = index_at(ix, pos_of(slot[i]));
 
-		if (!may_be(slot[i], hash))
-			continue;
-		r = index_at(ix, pos_of(slot[i]));
-		if (r->name_len == len &&
+		if (may_be(slot[i], hash) && r->name_len == len &&
 		    memcmp(index_name(ix, r), name, len) == 0)
 			return pos_of(slot[i]);
 	}
@@ -319,11 +314,10 @@ size_t index_find_name(const struct index *ix, const char *name, size_t len)
 size_t index_find_uid(const struct index *ix, uint32_t uid)
 {
 	const uint32_t *slot = ix->by_uid.area.at;
-	uint32_t hash, i;
+	uint32_t hash = hash_uid(ix, uid), i;
 
 	if (uid == 0 || ix->by_uid.slots == 0)
 		return INDEX_NONE;
-	hash = hash_uid(ix, uid);
 	i = home(&ix->by_uid, hash);
 	for (; slot[i] != 0; i = next_slot(&ix->by_uid, i)) {
 		if (may_be(slot[i], hash) &&

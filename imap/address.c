@@ -234,14 +234,14 @@ int header_first_address(const char *raw, char **ret_name, char **ret_addr)
 	m.n_name = m.n_comment = m.n_addr = 0;
 	m.addr[0] = '\0';
 	m.has_angle = false;
+	memcpy(line, raw, n);
+	line[n] = '\0';
 	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)raw[i];
+		unsigned char c = (unsigned char)line[i];
 
-		line[i] = raw[i];
 		if (c < 0x20 || c == 0x7f)
 			line[i] = ' ';
 	}
-	line[n] = '\0';
 
 	read_mailbox(line, &m);
 	m.addr[m.n_addr] = '\0';

@@ -61,24 +61,20 @@ static void check_message_name(const char *name)
 }
 
 /*
- * A joiner in front of From and Subject goes, and takes them the way of what is
- * not ASCII: all but the hash must be as it was.
+ * A joiner in front of a Subject goes, and takes it the way of what is not
+ * ASCII: all but the hash must be as it was.
  */
 static void check_other_way(const struct mail_row *row, const char *name)
 {
-	static const enum mail_field fields[] = {FIELD_FROM, FIELD_SUBJECT};
-	char text[2][MAIL_FIELD_MAX + 1], other[NAME_BUFFER];
+	const char *raw = row->field[FIELD_SUBJECT];
+	char text[MAIL_FIELD_MAX + 1], other[NAME_BUFFER];
 	struct mail_row joined = *row;
 	size_t n = strlen(name);
 
-	for (size_t i = 0; i < 2; i++) {
-		const char *raw = row->field[fields[i]];
-
-		if (!raw || strlen(raw) + 3 > MAIL_FIELD_MAX)
-			return;
-		CHECK(snprintf(text[i], sizeof(text[i]), "\u200d%s", raw) > 0);
-		joined.field[fields[i]] = text[i];
-	}
+	if (!raw || strlen(raw) + 3 >= MAIL_FIELD_MAX)
+		return;
+	CHECK(snprintf(text, sizeof(text), "\u200d%s", raw) > 0);
+	joined.field[FIELD_SUBJECT] = text;
 	CHECK(name_of_message(&joined, other) == 0);
 	CHECK(strlen(other) == n && !memcmp(other, name, n - 10));
 }
