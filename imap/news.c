@@ -238,15 +238,16 @@ static void compare(struct news *n, struct known *k,
 		    const struct imap_mailbox *now, bool paused)
 {
 	const struct imap_mailbox *was = &k->has;
+	bool moved = was->uidvalidity != now->uidvalidity ||
+		     was->uidnext != now->uidnext ||
+		     was->messages != now->messages ||
+		     was->highestmodseq != now->highestmodseq;
+	bool unknown = now->highestmodseq == 0;
 
-	if (was->uidvalidity != now->uidvalidity ||
-	    was->uidnext != now->uidnext || was->messages != now->messages)
+	if (moved || (unknown && !paused))
 		mark(n, k);
-	else if (now->highestmodseq == 0 && paused)
+	else if (unknown)
 		mark_doubt(n, k);
-	else if (now->highestmodseq == 0 ||
-		 was->highestmodseq != now->highestmodseq)
-		mark(n, k);
 }
 
 void news_opened(struct news *n, const struct imap_mailbox *box, bool paused)

@@ -77,6 +77,19 @@ static void it_does_not_come_back_between_two_jobs(void **state)
 	account_end(im, s);
 }
 
+/* Who waited for it has something to ask, which comes a moment later. */
+static void a_fresh_connection_is_left_to_others_first(void **state)
+{
+	const struct watch_options o = {.quiet_ms = 3600000};
+	struct server *s =
+		SERVER(STEPS(LOGIN_WITH("IDLE"), EMPTY("\"Work\""), "N:"));
+	struct imap *im = watching(s, &o);
+
+	(void)state;
+	list(im, "Work", IMAP_PRIO_LISTING);
+	account_end(im, s);
+}
+
 /*
  * Without HIGHESTMODSEQ a pause may always have hidden something. Each answer
  * to that would be the next pause.
@@ -384,6 +397,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_only_connection_is_for_every_job),
 		cmocka_unit_test(it_does_not_come_back_between_two_jobs),
+		cmocka_unit_test(a_fresh_connection_is_left_to_others_first),
 		cmocka_unit_test(pauses_alone_are_no_news_for_long),
 		cmocka_unit_test(it_has_a_connection_of_its_own),
 		cmocka_unit_test(it_waits_for_no_job),
