@@ -26,8 +26,9 @@ static int need_listing_locked(struct fs *fs, struct folder *f)
 
 	if (f->busy != FOLDER_IDLE)
 		return -EAGAIN;
+	/* Named by LIST, denied by SELECT: it is shown, and nothing in it. */
 	if (folder_failed_just_now_locked(f))
-		return f->error;
+		return f->error == -ENOENT ? 0 : f->error;
 
 	r = folder_start_job_locked(fs, f, IMAP_PRIO_LISTING);
 	return r == 0 ? -EAGAIN : r;

@@ -48,6 +48,7 @@ def test_twenty_thousand_messages(env):
     link = env.proxy(server, rtt=50, rate=100)
     m = env.mount(server.url(port=link.port))
     os.listdir(m.path)
+    m.wait_watching()  # it has round trips of its own
     link.reset()
     names = []
     with os.scandir(m.path / "INBOX") as entries:

@@ -195,6 +195,12 @@ class Mount:
             return status if predicate(status) else None
         return wait_for(good, timeout * slowdown(), what, step=0.05)
 
+    def wait_watching(self):
+        """Until the connection that watches has begun, and is quiet."""
+        self.wait_status(lambda s: any(c["state"] in ("idle", "notify")
+                                       for c in s["connections"]),
+                         what="the watch has begun")
+
     def wait_offline(self, timeout=15):
         return self.wait_status(lambda s: s["state"] == "offline", timeout,
                                 "state is offline")
