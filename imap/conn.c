@@ -338,6 +338,7 @@ static void note_failure(struct conn *c, int r)
 		keeper_back_off_locked(im, why);
 		pool_fail_locked(im, r == -EACCES ? r : -ENOTCONN, why);
 	}
+	pool_kick_locked(im); /* who waited for this one */
 	lock_cond_wake_all(&im->attempted);
 	lock_drop(&im->lock);
 	keeper_tell(im);

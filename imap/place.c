@@ -67,25 +67,6 @@ static bool fits(struct imap *im, const struct conn *c, const struct job *j)
 				      : POOL_EXPECTED_MAX);
 }
 
-/* The connection that should run it now; NULL: none can. */
-static struct conn *best(struct imap *im, const struct job *j)
-	REQUIRES(im->lock)
-{
-	struct conn *found = NULL;
-
-	for (unsigned i = 0; i < im->cfg.connections; i++) {
-		struct conn *c = &im->conn[i];
-
-		if (!fits(im, c, j))
-			continue;
-		if (has_open(c, j))
-			return c;
-		if (!found || c->n_running < found->n_running)
-			found = c;
-	}
-	return found;
-}
-
 static struct conn *spare(struct imap *im) REQUIRES(im->lock)
 {
 	struct conn *found = NULL;
@@ -113,6 +94,45 @@ static bool help_is_near(struct imap *im) REQUIRES(im->lock)
 			return true;
 	}
 	return false;
+}
+
+/* What a reader would have to wait behind there: many windows are in flight. */
+static bool is_listing(const struct conn *c)
+{
+	for (unsigned k = 0; k < c->n_running; k++) {
+		if (c->running_job[k]->prio == IMAP_PRIO_LISTING &&
+		    c->running_job[k]->class->pause)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The connection that should run it now; NULL: none can. A reader goes to one
+ * that lists the same mailbox only if no other can be had.
+ */
+static struct conn *best(struct imap *im, const struct job *j)
+	REQUIRES(im->lock)
+{
+	struct conn *found = NULL;
+	struct conn *last = NULL;
+
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		struct conn *c = &im->conn[i];
+
+		if (!fits(im, c, j))
+			continue;
+		if (has_open(c, j)) {
+			if (j->prio != IMAP_PRIO_READER || !is_listing(c))
+				return c;
+			last = c;
+		} else if (!found || c->n_running < found->n_running) {
+			found = c;
+		}
+	}
+	if (found || !last)
+		return found;
+	return help_is_near(im) || spare(im) ? NULL : last;
 }
 
 /* --- the watcher --- */
