@@ -16,7 +16,7 @@ import subprocess
 from pathlib import Path
 
 from .util import (Result, Timeout, alive, environment, kill_group, marked,
-                   mounts_under, popen, run, wait_for)
+                   mounts_under, popen, run, wait_end, wait_for)
 
 MOUNT_MARKER = "IMAPFS_TEST_MOUNT"
 START_TIMEOUT = 30
@@ -133,7 +133,7 @@ class Mount:
                             stdin=subprocess.DEVNULL, stdout=o, stderr=e,
                             cwd=self.folder)
             try:
-                process.wait(timeout)
+                wait_end(process, timeout)
             except subprocess.TimeoutExpired:
                 kill_group(process)
                 raise Timeout(f"{self.args()!r} neither came back nor gave "
