@@ -55,7 +55,7 @@ static void ready_in_background(int report_fd)
 {
 	char ok = EXIT_OK;
 
-	log_setup(LOG_LEVEL_INFO, LOG_TO_SYSLOG);
+	log_turn(LOG_LEVEL_INFO, LOG_TO_SYSLOG);
 	leave_terminal();
 	/* A parent that is gone cannot be told; the mount stays. */
 	if (write(report_fd, &ok, 1) != 1)

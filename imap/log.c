@@ -43,9 +43,9 @@ static const char *const level_names[] = {
 	[LOG_LEVEL_WIRE] = "wire",
 };
 
-/* Set by log_setup() while there is one thread. */
-static enum log_level max_level = LOG_LEVEL_INFO;
-static enum log_target target_now = LOG_TO_STDERR;
+/* Read by every thread at every line, changed once: no lock is needed. */
+static _Atomic enum log_level max_level = LOG_LEVEL_INFO;
+static _Atomic enum log_target target_now = LOG_TO_STDERR;
 
 static struct lock guard = {PTHREAD_MUTEX_INITIALIZER, RANK_LOG};
 
@@ -58,10 +58,15 @@ void log_setup(enum log_level max, enum log_target target)
 {
 	/* After a fork another thread's hold on the lock is nobody's. */
 	lock_init(&guard, RANK_LOG);
-	max_level = max;
-	target_now = target;
+	log_turn(max, target);
+}
+
+void log_turn(enum log_level max, enum log_target target)
+{
 	if (target == LOG_TO_SYSLOG)
 		openlog("mount.imapfs", LOG_PID, LOG_DAEMON);
+	max_level = max;
+	target_now = target;
 }
 
 enum log_level log_max_level(void)

@@ -35,6 +35,9 @@ enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_NOWHERE };
 /* Call before threads are started; may be called again after a fork. */
 void log_setup(enum log_level max, enum log_target target);
 
+/* The same while threads run: lines go elsewhere from now on. */
+void log_turn(enum log_level max, enum log_target target);
+
 enum log_level log_max_level(void);
 
 void log_write(enum log_level level, const char *fmt, ...)

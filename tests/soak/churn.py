@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hundreds of changes by another client, while others read: at the end the
+"""A thousand changes by another client, while others read: at the end the
 tree is what the server has, and nobody met anything but what was gone."""
 
 import os
@@ -48,7 +48,7 @@ def churned(env, changes, seed, mask=(), **kw):
 
 @deadline(150)
 def test_changes_of_any_kind_are_pushed(env):
-    churned(env, 300, seed=1, pace=0.01)
+    churned(env, 1000, seed=1, pace=0.01)
 
 
 @deadline(120)
