@@ -17,7 +17,7 @@
 static bool is_landmark(struct walk *w, const struct cache_msg *m)
 {
 	bool yes = w->n_seen == 1 || w->since >= w->landmark ||
-		   w->bytes_since >= w->landmark * WINDOW_BYTES_EACH;
+		   w->bytes_since >= (uint64_t)w->landmark * WINDOW_BYTES_EACH;
 
 	w->since = yes ? 0 : w->since + 1;
 	w->bytes_since = yes ? 0 : w->bytes_since + m->size;

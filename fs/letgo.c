@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "imap/lock.h"
 
@@ -23,7 +25,6 @@ bool letgo_is_asked(pid_t tid)
 	const uint64_t meant = bit(SIGKILL) | bit(SIGINT) | bit(SIGTERM) |
 			       bit(SIGHUP) | bit(SIGQUIT);
 	uint64_t pending = 0, blocked = 0;
-	unsigned long long set;
 	char line[256];
 	FILE *f;
 
@@ -35,11 +36,11 @@ bool letgo_is_asked(pid_t tid)
 	if (!f)
 		return true;
 	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "SigPnd: %llx", &set) == 1 ||
-		    sscanf(line, "ShdPnd: %llx", &set) == 1)
-			pending |= set;
-		else if (sscanf(line, "SigBlk: %llx", &set) == 1)
-			blocked = set;
+		if (strncmp(line, "SigPnd:", 7) == 0 ||
+		    strncmp(line, "ShdPnd:", 7) == 0)
+			pending |= strtoull(line + 7, NULL, 16);
+		else if (strncmp(line, "SigBlk:", 7) == 0)
+			blocked = strtoull(line + 7, NULL, 16);
 	}
 	fclose(f);
 	return (pending & ~blocked & meant) != 0;

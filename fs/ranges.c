@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/ranges.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -76,6 +77,7 @@ int ranges_add(struct ranges *r, uint32_t first, uint32_t last)
 	}
 	if (r->n == r->size && grow(r) != 0)
 		return -ENOMEM;
+	assert(r->v); /* there is room, so there is memory */
 	r->sorted = r->n == 0 || (r->sorted && first > r->v[r->n - 1].last);
 	r->v[r->n++] = add;
 	return 0;
