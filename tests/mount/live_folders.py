@@ -80,6 +80,7 @@ def test_deleted_folder_is_gone_with_all_in_it(env):
     work = env.watch(m.path / "Work")
     with Client(server) as c:
         c.delete_box("Work/Deep")
+    os.utime(m.path)  # Dovecot's NOTIFY may forget it
     work.wait_any(WENT, "^Deep$")
     for path in paths:
         env.wait_for(lambda p=path: gone(p), 10, f"{path} is gone")
@@ -117,6 +118,7 @@ def test_renamed_folder_is_there_under_its_new_name_only(env):
     root = env.watch(m.path)
     with Client(server) as c:
         c.rename_box("Work", "Done")
+    os.utime(m.path)  # Dovecot's NOTIFY may forget it
     root.wait_any(CAME, "^Done$")
     root.wait_any(WENT, "^Work$")
     for path in old:
@@ -135,6 +137,7 @@ def test_folder_renamed_into_another_is_seen_in_both(env):
     root, two = env.watch(m.path), env.watch(m.path / "Two")
     with Client(server) as c:
         c.rename_box("One", "Two/One")
+    os.utime(m.path)  # Dovecot's NOTIFY may forget it
     root.wait_any(WENT, "^One$")
     two.wait_any(CAME, "^One$")
     env.wait_for(lambda: sorted(numbered(m, "Two/One")) == [1], PUSHED)
@@ -172,6 +175,7 @@ def test_folders_that_swap_their_names_swap_their_mail(env):
         c.rename_box("One", "Three")
         c.rename_box("Two", "One")
         c.rename_box("Three", "Two")
+    os.utime(m.path)  # Dovecot's NOTIFY may forget it
 
     def swapped():
         for folder in ("One", "Two"):
