@@ -152,10 +152,10 @@ static void idle_begins_anew_in_time(void **state)
 /* The time-out is for who waits for an answer. */
 static void idle_may_be_silent(void **state)
 {
-	const struct watch_options o = {.timeout_ms = 200};
+	const struct watch_options o = {.timeout_ms = 1000};
 	struct server *s =
 		SERVER(STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
-			     "L: 600", "S: * 4 EXISTS", "H:"));
+			     "L: 2000", "S: * 4 EXISTS", "H:"));
 	struct imap *im = watching(s, &o);
 
 	(void)state;
@@ -216,7 +216,7 @@ static void idle_that_ends_at_once_becomes_polling(void **state)
 
 static void idle_that_is_never_granted_times_out(void **state)
 {
-	const struct watch_options o = {.timeout_ms = 200};
+	const struct watch_options o = {.timeout_ms = 1000};
 	struct server *s = SERVER(
 		STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), "C: IDLE",
 		      "D: * OK not yet"),
