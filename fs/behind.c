@@ -75,6 +75,9 @@ void folder_hear_status(struct folder *f, const struct mail_folder *m,
 	if (!s.complete) {
 		if (f->heard_uidnext == 0 && m->has_status)
 			f->heard_uidnext = m->uidnext;
+		else if (m->uidnext > f->heard_uidnext &&
+			 asked_ms > f->moved_ms)
+			f->moved_ms = asked_ms;
 		lock_drop(&f->lock);
 		return;
 	}

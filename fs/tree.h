@@ -47,6 +47,10 @@ struct folder {
 	/* Its bodies stay here (offline.c). */
 	_Atomic bool kept;
 
+	/* The watch alone (keep.c); one thread at a time. */
+	bool named;  /* in what is being told of all mailboxes */
+	bool missed; /* not named the last time */
+
 	/* keep.c's lock. */
 	struct folder *next_due;
 	bool due;           /* in the list of what is due */
