@@ -79,7 +79,8 @@ void keep_job_ended(struct fs *fs, struct folder *f, int result)
 	lock_drop(&k->lock);
 	if (result == 0) {
 		keep_make_due(k, f, clock_now_ms() + KEEP_GAP_MS);
-	} else if (result == -ENOENT && !f->gone) {
+	} else if (result == -ENOENT && !f->gone &&
+		   folder_denied(f) != FOLDER_EMPTY) {
 		/* It is not there any more: what is? */
 		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
 	}
