@@ -194,6 +194,8 @@ struct imap_list_ops {
 	int (*opened)(void *ctx, const struct imap_mailbox *box);
 	/* A window of rows; pointers valid during the call. Negative: stop. */
 	int (*rows)(void *ctx, const struct mail_row *rows, size_t n);
+	/* Rows are coming, though no window is complete yet. May be NULL. */
+	void (*coming)(void *ctx);
 	void (*done)(void *ctx, int result, const struct imap_error *why);
 };
 
