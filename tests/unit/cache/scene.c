@@ -230,6 +230,8 @@ void scene_sql(struct scene *s, const char *sql)
 
 	snprintf(path, sizeof(path), "%s/index.db", s->state_dir);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	/* The cache's own thread may be writing: it makes all durable later. */
+	assert_int_equal(sqlite3_busy_timeout(db, 20000), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 }
