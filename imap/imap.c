@@ -106,6 +106,7 @@ int imap_new(const struct imap_config *cfg, const struct imap_events *events,
 	im->late_ms = ALIVE_LATE_MS;
 	im->quiet_ms = POOL_QUIET_MS;
 	im->renew_ms = POOL_RENEW_MS;
+	im->soon_ms = POOL_SOON_MS;
 	im->noop_ms = POOL_NOOP_MS;
 	im->burst_ms = POOL_BURST_MS;
 	im->asleep_ms = keeper_asleep_ms;

@@ -215,7 +215,7 @@ static void on_folders(void *ctx, int result, const struct mail_folder *folders,
 	finish(s, result, NULL);
 }
 
-const struct imap_list_ops seen_list_ops = {on_opened, on_rows, on_done};
+const struct imap_list_ops seen_list_ops = {on_opened, on_rows, NULL, on_done};
 const struct imap_sync_ops seen_sync_ops = {on_sync_opened, on_sync_rows,
 					    on_present, on_vanished, on_synced};
 const struct imap_body_ops seen_body_ops = {on_begin, on_data, on_end, on_done};
