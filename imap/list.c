@@ -9,6 +9,7 @@
 #include "imap/lock.h"
 #include "imap/log.h"
 #include "imap/pace.h"
+#include "imap/pool.h"
 
 /*
  * imap_list(): a mailbox, newest first.
@@ -61,6 +62,7 @@ struct list_job {
 	bool searching;
 	struct window window[WINDOWS_MAX]; /* in the order of sending */
 	unsigned n_windows;
+	int64_t slow_ms;
 	struct pace pace;
 	int64_t handed_ms; /* rows were handed on, or spoken of */
 	struct rows spare; /* empty, with memory for the next window */
@@ -95,7 +97,7 @@ static void start(struct job *job, struct session *s)
 	if (!listing_opened(&j->l, s))
 		return;
 	j->top = s->box.messages;
-	j->pace = (struct pace){0};
+	j->pace = (struct pace){.slow_ms = j->slow_ms};
 	j->searching = false;
 	j->halves.n = 0;
 	if (j->below_uid == 1)
@@ -421,6 +423,7 @@ int imap_list(struct imap *im, const char *wire, enum imap_priority prio,
 	j->coming = ops->coming;
 	j->done = ops->done;
 	j->below_uid = req->below_uid;
+	j->slow_ms = im->slow_ms;
 	j->l.newest_first = true;
 	r = listing_init(&j->l, &list_class, wire, &heard, ctx);
 	if (r < 0) {

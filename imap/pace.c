@@ -8,7 +8,6 @@
  */
 
 #define MEASURE_MS 50 /* shorter times measure nothing */
-#define SLOW_MS 100   /* ... nor do those of a single window */
 
 static unsigned within(uint64_t v)
 {
@@ -35,7 +34,7 @@ static void start(struct pace *p, int64_t took_ms, int64_t rtt_ms)
 	int64_t on_line_ms = took_ms - rtt_ms;
 
 	p->ahead = PACE_START;
-	if (on_line_ms > SLOW_MS)
+	if (on_line_ms > p->slow_ms)
 		p->ahead = within((uint64_t)p->rows * PACE_LATE_MS /
 				  (uint64_t)on_line_ms);
 }

@@ -17,13 +17,15 @@
 
 #define PACE_LATE_MS 400
 #define PACE_MIN 100u /* rows; what follows, too */
-#define PACE_START 2000u
+#define PACE_START 6000u
+#define PACE_SLOW_MS 30 /* beyond the round trip, for the first window */
 #define PACE_MAX 12000u
 /* The first goes alone, or the others would share the line with it. */
 #define PACE_WINDOW_FIRST 100u
 #define PACE_WINDOW_MAX 500u
 
 struct pace {
+	int64_t slow_ms;  /* PACE_SLOW_MS; fixed */
 	unsigned ahead;   /* so many may be on their way; 0: the first window */
 	unsigned rows;    /* so many have come ... */
 	int64_t since_ms; /* ... since then */

@@ -95,6 +95,7 @@ struct imap {
 	int64_t quiet_ms;
 	int64_t renew_ms;
 	int64_t soon_ms;
+	int64_t slow_ms; /* PACE_SLOW_MS */
 	int64_t noop_ms;
 	int64_t burst_ms;           /* fixed at imap_watch() */
 	int64_t (*asleep_ms)(void); /* how long was the machine, in all? */

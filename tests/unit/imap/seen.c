@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "imap/pool.h"
 #include "imap/secret.h"
 
 /*
@@ -324,6 +325,7 @@ struct imap *account_new(struct server *s, const struct account_options *o)
 	make_secret(o);
 	cfg.secret = password;
 	assert_int_equal(imap_new(&cfg, &events, NULL, &im, &why), 0);
+	im->slow_ms = 5000; /* a busy machine is no slow line */
 	return im;
 }
 

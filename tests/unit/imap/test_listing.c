@@ -214,7 +214,7 @@ static void half_a_window_is_asked_for_in_halves(void **state)
 
 static unsigned after_first(int64_t took_ms, int64_t rtt_ms)
 {
-	struct pace p = {0};
+	struct pace p = {.slow_ms = PACE_SLOW_MS};
 
 	assert_int_equal(pace_window(&p), 100);
 	pace_begin(&p, 1000);
@@ -232,22 +232,23 @@ static void measured(struct pace *p, unsigned rows, int64_t took_ms)
 /* As much as the line brings in a while is asked for, and it is measured. */
 static void what_the_line_brings_is_asked_for(void **state)
 {
-	struct pace p = {.ahead = PACE_START};
+	struct pace p = {.ahead = 2000};
 
 	(void)state;
-	/* 40 KB, at 1 Mbit/s and at 100. */
+	/* 40 KB, at 1 Mbit/s, at 5 and at 100. */
 	assert_int_equal(after_first(370, 50), 125);
+	assert_int_equal(after_first(120, 50), 571);
 	assert_int_equal(after_first(53, 50), PACE_START);
 	/* It brings as much as was asked for, each round trip: ask for more. */
 	pace_begin(&p, 1000);
-	measured(&p, PACE_START, 100);
-	assert_int_equal(p.ahead, 5 * PACE_START);
+	measured(&p, 2000, 100);
+	assert_int_equal(p.ahead, 10000);
 	assert_int_equal(pace_window(&p), 500);
 	/* A moment is no line. */
 	measured(&p, 0, 49);
-	assert_int_equal(p.ahead, 5 * PACE_START);
+	assert_int_equal(p.ahead, 10000);
 	measured(&p, 0, 50);
-	assert_int_equal(p.ahead, (5 * PACE_START + PACE_MIN) / 2);
+	assert_int_equal(p.ahead, (10000 + PACE_MIN) / 2);
 	for (int i = 0; i < 20; i++)
 		measured(&p, 20, 50);
 	assert_in_range(p.ahead, 20 * 450 / 50, 20 * 450 / 50 + 1);
@@ -261,18 +262,21 @@ static void what_the_line_brings_is_asked_for(void **state)
 }
 
 /*
- * Four windows fly. Three are answered late, with nothing: only two fly then,
- * so behind one that is refused its half is what is asked for next.
+ * Twelve windows fly. Eleven are answered late, with nothing: only six fly
+ * then, so behind one that is refused its half is what is asked for next.
  */
 static void a_slow_line_has_few_windows_in_flight(void **state)
 {
-	struct seen seen = list_on(
-		STEPS(LOGIN, EXAMINE("6101"), "C: FETCH 6002:6101 ",
-		      "S: $T OK done", "C: A4 FETCH 5502:6001 ", "C: A5 ",
-		      "C: A6 ", "C: A7 FETCH 4002:4501 ", "L: 900",
-		      "S: A4 OK\r\nA5 OK\r\nA6 OK", "L: 0",
-		      "C: A8 FETCH 3502:4001 ", "S: A7 NO cannot",
-		      "C: A9 FETCH 4252:4501 ", "S: A9 NO [NONEXISTENT] gone"));
+	struct seen seen = list_on(STEPS(
+		LOGIN, EXAMINE("12101"), "C: FETCH 12002:12101 ",
+		"S: $T OK done", "C: A4 FETCH 11502:12001 ", "C: A5 ", "C: A6 ",
+		"C: A7 ", "C: A8 ", "C: A9 ", "C: A10 ", "C: A11 ", "C: A12 ",
+		"C: A13 ", "C: A14 ", "C: A15 FETCH 6002:6501 ", "L: 900",
+		"S: A4 OK\r\nA5 OK\r\nA6 OK\r\nA7 OK\r\nA8 OK\r\nA9 OK\r\n"
+		"A10 OK\r\nA11 OK\r\nA12 OK\r\nA13 OK\r\nA14 OK",
+		"L: 0", "C: A16 FETCH 5502:6001 ", "C: A17 ", "C: A18 ",
+		"C: A19 ", "C: A20 FETCH 3502:4001 ", "S: A15 NO cannot",
+		"C: A21 FETCH 6252:6501 ", "S: A21 NO [NONEXISTENT] gone"));
 
 	(void)state;
 	assert_int_equal(seen.result, -ENOENT);
