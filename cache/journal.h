@@ -135,9 +135,10 @@ struct journal_move {
 	struct box *to; /* may be where it is: a rename */
 	const char *name;
 	enum journal_onto onto;
-	struct box *trash; /* where a replaced one goes; NULL: the limbo. One
-			    * that is unsent goes altogether */
+	struct box *trash; /* where a replaced one goes, not announced; NULL:
+			    * the limbo. One that is unsent goes altogether */
 	bool make_message; /* of a scratch file: it is one from now on */
+	bool hide;         /* in another folder it is not announced */
 };
 
 struct journal_moved {

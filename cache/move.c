@@ -116,6 +116,7 @@ static int replace(struct plan *p, uint64_t id, const struct journal_move *how,
 		return r;
 	if (how->trash && how->trash != how->to && !is_only_here(s->next)) {
 		s->is_twin = true;
+		s->hide = true;
 		r = move_step(p, s, how->trash);
 	} else {
 		r = remove_step(p, s);
@@ -154,6 +155,7 @@ static int plan_move(struct plan *p, struct step *s,
 	if (owner != 0 && how->onto == JOURNAL_EXACT)
 		return -EEXIST;
 	s->is_twin = how->onto == JOURNAL_TWIN;
+	s->hide = how->hide;
 	if (how->make_message && s->next && s->next->phase == JOURNAL_SCRATCH)
 		s->next->phase = JOURNAL_WRITING;
 	r = move_step(p, s, how->to);

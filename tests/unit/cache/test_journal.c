@@ -201,6 +201,25 @@ static void what_the_kernel_holds_goes_along(void **state)
 	assert_true(box_release(t->b, id, 1));
 }
 
+static void what_arrives_hidden_waits_to_be_announced(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct journal_move how = {.to = t->a,
+				   .name = "n.eml",
+				   .onto = JOURNAL_EXACT,
+				   .hide = true};
+
+	/* A name in the same folder is one that is known. */
+	assert_int_equal(journal_move(t->a, id, &how, NULL), 0);
+	assert_true(row_of(t->a, id).announced);
+	how.to = t->trash;
+	assert_int_equal(journal_move(t->a, id, &how, NULL), 0);
+	assert_false(row_of(t->trash, id).announced);
+	box_announce(t->trash, id);
+	assert_true(row_of(t->trash, id).announced);
+}
+
 static void a_box_that_nobody_listed_can_be_moved_into(void **state)
 {
 	struct changed *t = *state;
@@ -242,8 +261,10 @@ static void a_replaced_message_waits_for_the_new_one(void **state)
 	struct changed *t = *state;
 	uint64_t old = changed_add(t->b, 6, "m.eml");
 	uint64_t new = changed_add(t->a, 5, "m.eml");
-	struct journal_move how = {t->b, "m.eml", JOURNAL_REPLACE, t->trash,
-				   false};
+	struct journal_move how = {.to = t->b,
+				   .name = "m.eml",
+				   .onto = JOURNAL_REPLACE,
+				   .trash = t->trash};
 	struct journal_moved moved;
 	struct journal_entry e;
 
@@ -254,6 +275,10 @@ static void a_replaced_message_waits_for_the_new_one(void **state)
 	assert_int_equal(moved.replaced_to, t->in_trash);
 	assert_string_equal(moved.replaced_name, "m.2.eml");
 	assert_int_equal(row_named(t->b, "m.eml").id, new);
+	/* The kernel knows the new name by itself, but not that in the Trash.
+	 */
+	assert_true(row_of(t->b, new).announced);
+	assert_false(row_of(t->trash, old).announced);
 	for (int i = 0; i < 2; i++) {
 		assert_true(changed_get(t, old, &e));
 		assert_int_equal(e.waits_for, new);
@@ -380,6 +405,7 @@ int main(void)
 		T(a_rename_in_its_folder_is_nobodys_business),
 		T(names_become_twins_or_are_refused),
 		T(what_the_kernel_holds_goes_along),
+		T(what_arrives_hidden_waits_to_be_announced),
 		T(a_box_that_nobody_listed_can_be_moved_into),
 		T(the_mtime_of_both_folders_moves),
 		T(a_replaced_message_waits_for_the_new_one),
