@@ -135,6 +135,20 @@ bool folder_is_held(struct folder *f);
 void folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 			   uint64_t n);
 
+/* --- flush_hold.c: whose turn it is (F3) --- */
+
+/*
+ * A batch of changes that names this folder begins: no job may, until
+ * folder_flush_end(). False: one runs. Batches do not exclude each other.
+ */
+MUST_CHECK bool folder_flush_begin(struct fs *fs, struct folder *f);
+void folder_flush_end(struct fs *fs, struct folder *f);
+/*
+ * One is to begin when the job has ended: until then nothing is begun in the
+ * background. Who waits for the folder comes first all the same.
+ */
+void folder_flush_waits(struct folder *f, bool waits);
+
 /* --- settle.c: how a change becomes visible --- */
 
 enum replay_op; /* replay.h */

@@ -131,7 +131,7 @@ void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
 		return;
 	folder_close(f);
 	park_wake(fs->park, tree_ino(fs->tree, f));
-	keep_replays_ended(fs, f);
+	keep_look_again(fs, f);
 }
 
 void folder_change(struct fs *fs, struct folder *f, enum replay_op op,
