@@ -320,19 +320,20 @@ bool folder_is_held(struct folder *f)
 	return held;
 }
 
-void folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
+bool folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 			   uint64_t n)
 {
 	struct cache_msg m;
 	struct box *box;
-	bool gone;
+	bool here, gone;
 
 	if (folder_get(fs, f, &box) != 0)
-		return;
+		return true; /* nobody has it any more */
 
-	box_release(box, id, n);
-	gone = box_find_id(box, id, &m) != 0;
+	here = box_release(box, id, n);
+	gone = here && box_find_id(box, id, &m) != 0;
 	folder_put(fs, f);
 	if (gone)
 		folder_drop_ghost(f, id);
+	return here;
 }
