@@ -340,31 +340,20 @@ bool folder_is_held(struct folder *f)
 	return held;
 }
 
-/* False: it is not here any more, but where it was moved to. */
-static bool forget_here(struct fs *fs, struct folder *f, uint64_t id,
-			uint64_t n)
+bool folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
+			   uint64_t n)
 {
 	struct cache_msg m;
 	struct box *box;
 	bool here, gone;
 
 	if (folder_get(fs, f, &box) != 0)
-		return true;
+		return true; /* nobody has it any more */
 
 	here = box_release(box, id, n);
-	gone = box_find_id(box, id, &m) != 0;
+	gone = here && box_find_id(box, id, &m) != 0;
 	folder_put(fs, f);
-	if (here && gone)
+	if (gone)
 		folder_drop_ghost(f, id);
 	return here;
-}
-
-/* It may be moved once more meanwhile, but not for ever. */
-#define MOVES_MAX 8
-
-void folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
-			   uint64_t n)
-{
-	for (int i = 0; f && i < MOVES_MAX && !forget_here(fs, f, id, n); i++)
-		f = tree_find(fs->tree, cache_folder_of(fs->cache, id));
 }
