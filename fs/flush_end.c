@@ -157,6 +157,7 @@ static void tell_effects(struct batch *b, struct journal_effects *effects)
 	effects_tell(b->flush->fs, effects);
 }
 
+/* Before it is settled: who asks then finds no record, but this. */
 static void remember_all(struct batch *b)
 {
 	for (size_t i = 0; i < b->n; i++) {
@@ -168,10 +169,14 @@ static void remember_all(struct batch *b)
 			flush_remember(b->flush, it->id, it->error);
 		else if (it->verdict == VERDICT_GONE)
 			flush_remember(b->flush, it->id, -ENOENT);
-		/* Who waits for its body knows where it is from now on. */
-		if (b->part != JOURNAL_STORE)
-			load_wake(b->flush->fs, it->id);
 	}
+}
+
+/* Who waits for a body knows from now on where it is. */
+static void wake_readers(struct batch *b)
+{
+	for (size_t i = 0; b->part != JOURNAL_STORE && i < b->n; i++)
+		load_wake(b->flush->fs, b->v[i].id);
 }
 
 static int settle(struct batch *b)
@@ -329,6 +334,7 @@ void flush_end(struct batch *b)
 	int r;
 
 	refuse_left(b);
+	remember_all(b);
 	r = settle(b);
 	if (r != 0) {
 		log_warn("flush: cannot note what the server answered: %s",
@@ -339,7 +345,7 @@ void flush_end(struct batch *b)
 		return;
 	}
 	correct_left(b);
-	remember_all(b);
+	wake_readers(b);
 	unlink_batch(b);
 	give_back(b);
 	teach_lane(b);
