@@ -19,17 +19,12 @@
  * than one call, for each call of the journal is a transaction of its own. What
  * a server's answer may change between two of them (a row that is gone) is
  * found out again by the journal.
+ *
+ * Who names a message has seen it: that its row is not announced (a change of
+ * it was undone, and the replay is on its way) does not matter here.
  */
 
 /* --- what they share --- */
-
-/* A row that the user can name. */
-static int find_shown(struct box *box, const char *name, struct cache_msg *ret)
-{
-	int r = box_find_name(box, name, ret);
-
-	return r == 0 && !ret->announced ? -ENOENT : r;
-}
 
 /* Gone on the server, and its replay has not come: as if it had. */
 static int finish_doomed(struct box *box, const struct cache_msg *m)
@@ -103,7 +98,7 @@ static int look(struct moving *v)
 {
 	const struct change_move *how = v->how;
 	struct tree *tree = v->fs->tree;
-	int r = find_shown(v->from, how->name, &v->m);
+	int r = box_find_name(v->from, how->name, &v->m);
 
 	if (r == 0 && v->m.doomed)
 		r = -ENOENT;
@@ -321,7 +316,7 @@ int change_remove(struct fs *fs, struct folder *f, const char *name,
 	r = folder_get(fs, f, &box);
 	if (r != 0)
 		return r == -ENODATA ? -ENOENT : r;
-	r = find_shown(box, name, &m);
+	r = box_find_name(box, name, &m);
 	if (r == 0 && m.doomed) {
 		r = finish_doomed(box, &m);
 	} else if (r == 0) {

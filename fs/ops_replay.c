@@ -84,10 +84,10 @@ void ops_replay_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 		return;
 	}
 	error = box_find_name(box, name, &m);
-	if (error == 0 && !m.doomed)
-		error = -ENOENT;
 	if (error == 0)
-		error = box_remove(box, &m.id, 1);
+		error = m.doomed ? box_remove(box, &m.id, 1) : -EPERM;
+	else if (error == -ENOENT)
+		error = 0; /* its row has left already (folder_left()) */
 	folder_put(fs, f);
 	ops_reply_err(req, error);
 }
