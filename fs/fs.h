@@ -60,6 +60,8 @@ struct replay;
 struct control;
 struct keep;
 struct offline;
+struct mailboxes;
+struct quota;
 
 struct fs {
 	/* Fixed before the first thread is started. */
@@ -77,6 +79,8 @@ struct fs {
 	struct control *control;
 	struct keep *keep;
 	struct offline *offline;
+	struct mailboxes *mailboxes;
+	struct quota *quota;
 	uid_t uid;
 	gid_t gid;
 	mode_t umask; /* of directories, with allow_other */
