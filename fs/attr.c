@@ -74,22 +74,35 @@ void attr_of_control(struct fs *fs, uint64_t ino, mode_t mode, uint64_t size,
 	ret->st_atim = ret->st_mtim;
 }
 
+static int find_in(struct fs *fs, struct folder *f, uint64_t ino,
+		   struct cache_msg *ret)
+{
+	struct box *box;
+	int r = folder_get(fs, f, &box);
+
+	if (r != 0)
+		return r == -ENODATA ? -ENOENT : r;
+	r = box_find_id(box, ino, ret);
+	folder_put(fs, f);
+	return r;
+}
+
 int attr_find_message(struct fs *fs, uint64_t ino, struct cache_msg *ret,
 		      struct folder **ret_f)
 {
-	uint64_t id = cache_folder_of(fs->cache, ino);
-	struct folder *f = id ? tree_find(fs->tree, id) : NULL;
-	struct box *box;
-	int r;
+	uint64_t id = cache_folder_of(fs->cache, ino), before;
+	int r = -ENOENT;
 
-	if (!f)
-		return -ENOENT;
-	r = folder_get(fs, f, &box);
-	if (r != 0)
-		return r == -ENODATA ? -ENOENT : r;
+	/* It may be moved between the two questions. */
+	do {
+		struct folder *f = id ? tree_find(fs->tree, id) : NULL;
 
-	r = box_find_id(box, ino, ret);
-	folder_put(fs, f);
-	*ret_f = f;
+		before = id;
+		r = f ? find_in(fs, f, ino, ret) : -ENOENT;
+		if (r == 0)
+			*ret_f = f;
+		if (r == -ENOENT)
+			id = cache_folder_of(fs->cache, ino);
+	} while (r == -ENOENT && id != before);
 	return r;
 }

@@ -62,6 +62,7 @@ struct keep;
 struct offline;
 struct mailboxes;
 struct quota;
+struct flush;
 
 struct fs {
 	/* Fixed before the first thread is started. */
@@ -81,6 +82,7 @@ struct fs {
 	struct offline *offline;
 	struct mailboxes *mailboxes;
 	struct quota *quota;
+	struct flush *flush;
 	uid_t uid;
 	gid_t gid;
 	mode_t umask; /* of directories, with allow_other */

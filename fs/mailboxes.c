@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "cache/journal.h"
+#include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "fs/park.h"
@@ -120,6 +121,7 @@ static void end(struct mailbox_op *o)
 	lock_drop(&m->lock);
 	mailbox_op_free(o);
 	mailboxes_flushed(fs); /* the turn of another may have come */
+	flush_folder_idle(fs);
 	if (ask)
 		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
 }
@@ -329,10 +331,14 @@ static void try_turn(struct mailboxes *m, uint64_t id)
 /* Begin it as soon as its turn has come. */
 static uint64_t queue(struct mailbox_op *o)
 {
-	struct mailboxes *m = o->fs->mailboxes;
-	uint64_t id = mailbox_submit(o);
+	struct fs *fs = o->fs;
+	uint64_t id;
 
-	try_turn(m, id);
+	/* What is queued, and may be in its way, is in a hurry now. */
+	if (!is_drained(o))
+		(void)!flush_drained(fs);
+	id = mailbox_submit(o);
+	try_turn(fs->mailboxes, id);
 	return id;
 }
 

@@ -187,8 +187,8 @@ void ops_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 
 void ops_unhold(struct fs *fs, uint64_t ino, uint64_t n)
 {
+	uint64_t id, before = 0;
 	struct folder *f;
-	uint64_t id;
 
 	if (ino == 0 || ino == FS_ROOT_INO || ino == CONTROL_DIR_INO)
 		return;
@@ -201,10 +201,13 @@ void ops_unhold(struct fs *fs, uint64_t ino, uint64_t n)
 		folder_release(fs, f, n);
 		return;
 	}
-	id = cache_folder_of(fs->cache, ino);
-	f = id ? tree_find(fs->tree, id) : NULL;
-	if (f)
-		folder_forget_message(fs, f, ino, n);
+	/* It may be moved between the two questions. */
+	while ((id = cache_folder_of(fs->cache, ino)) != before) {
+		f = tree_find(fs->tree, id);
+		if (!f || folder_forget_message(fs, f, ino, n))
+			break;
+		before = id;
+	}
 }
 
 void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
