@@ -110,6 +110,12 @@ int64_t folder_mtime_ns(struct folder *f);
 void folder_renamed(struct fs *fs, struct folder *f);
 
 /*
+ * The same, by this mount: it is the same mailbox for certain. What was being
+ * asked for is asked for once more, under its new name.
+ */
+void folder_renamed_here(struct fs *fs, struct folder *f);
+
+/*
  * The mailbox cannot be opened any more (\Noselect), but its folder stays, for
  * those below it: its messages go.
  */

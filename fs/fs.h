@@ -60,6 +60,8 @@ struct replay;
 struct control;
 struct keep;
 struct offline;
+struct mailboxes;
+struct quota;
 struct flush;
 
 struct fs {
@@ -78,6 +80,8 @@ struct fs {
 	struct control *control;
 	struct keep *keep;
 	struct offline *offline;
+	struct mailboxes *mailboxes;
+	struct quota *quota;
 	struct flush *flush;
 	uid_t uid;
 	gid_t gid;
