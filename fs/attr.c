@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "fs/folder.h"
+#include "fs/marks.h"
 
 /*
  * Attributes, made from what is in memory. The mode of a message says how it
- * is flagged: readable for all = has been read, executable = starred. Its
- * owner may always write, or rm and mv would ask about every message; and
- * nobody but the owner gets past the root, whatever the modes say.
+ * is flagged (marks.h); nobody but the owner gets past the root, whatever the
+ * modes say.
  */
 
 /* Directories with this many bytes to a read(2) are listed in fewer calls. */
@@ -42,16 +42,9 @@ void attr_of_folder(struct fs *fs, struct folder *f, struct stat *ret)
 
 void attr_of_message(struct fs *fs, const struct cache_msg *m, struct stat *ret)
 {
-	mode_t mode = S_IFREG | 0600;
-
-	if (m->flags & MAIL_SEEN)
-		mode |= 0044;
-	if (m->flags & MAIL_FLAGGED)
-		mode |= 0100;
-
 	memset(ret, 0, sizeof(*ret));
 	ret->st_ino = m->id;
-	ret->st_mode = mode;
+	ret->st_mode = S_IFREG | marks_to_mode(m->flags);
 	ret->st_nlink = m->dead ? 0 : 1;
 	ret->st_uid = fs->uid;
 	ret->st_gid = fs->gid;

@@ -9,6 +9,7 @@
 
 #include "fs/attr.h"
 #include "fs/folder.h"
+#include "fs/marks.h"
 #include "fs/offline.h"
 #include "imap/names.h"
 
@@ -25,6 +26,8 @@
 
 #define XATTR_PREFIX "user.imap."
 #define XATTR_OFFLINE XATTR_PREFIX "offline"
+#define XATTR_FLAGS XATTR_PREFIX "flags"
+#define XATTR_TAGS "user.xdg.tags"
 #define XATTR_MIME "user.mime_type"
 #define XATTR_MIME_VALUE "message/rfc822"
 
@@ -64,37 +67,29 @@ static int value_uidvalidity(const struct message *x, char **ret)
 	return put_number(x->s.uidvalidity, ret);
 }
 
+static struct marks marks_of(const struct message *x)
+{
+	/* Borrowed, and never empty-handed. */
+	static char none[] = "";
+
+	return (struct marks){
+		x->m.flags,
+		x->d->keywords ? (char *)x->d->keywords : none,
+	};
+}
+
 static int value_flags(const struct message *x, char **ret)
 {
-	static const struct {
-		enum mail_flag bit;
-		const char *name;
-	} names[] = {
-		{MAIL_SEEN, "\\Seen"},       {MAIL_ANSWERED, "\\Answered"},
-		{MAIL_FLAGGED, "\\Flagged"}, {MAIL_DELETED, "\\Deleted"},
-		{MAIL_DRAFT, "\\Draft"},
-	};
-	char *text = NULL;
-	size_t n = 0;
-	FILE *out = open_memstream(&text, &n);
-	const char *gap = "";
+	const struct marks m = marks_of(x);
 
-	if (!out)
-		return -ENOMEM;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!(x->m.flags & names[i].bit))
-			continue;
-		fprintf(out, "%s%s", gap, names[i].name);
-		gap = " ";
-	}
-	if (x->d->keywords && x->d->keywords[0])
-		fprintf(out, "%s%s", gap, x->d->keywords);
-	if (fclose(out) != 0) {
-		free(text);
-		return -ENOMEM;
-	}
-	*ret = text;
-	return 0;
+	return marks_to_text(&m, ret);
+}
+
+static int value_tags(const struct message *x, char **ret)
+{
+	const struct marks m = marks_of(x);
+
+	return marks_to_tags(&m, ret);
 }
 
 static int value_internaldate(const struct message *x, char **ret)
@@ -168,7 +163,8 @@ static const struct {
 } xattrs[] = {
 	{XATTR_PREFIX "uid", value_uid},
 	{XATTR_PREFIX "uidvalidity", value_uidvalidity},
-	{XATTR_PREFIX "flags", value_flags},
+	{XATTR_FLAGS, value_flags},
+	{XATTR_TAGS, value_tags},
 	{XATTR_PREFIX "internaldate", value_internaldate},
 	{XATTR_PREFIX "message-id", value_message_id},
 	{XATTR_PREFIX "from", value_from},

@@ -371,13 +371,19 @@ unsigned park_count(struct park *p)
 	return n;
 }
 
+static bool has_key(const struct slot *s, uint64_t key)
+{
+	return s->how.key == key || s->how.locked[0] == key ||
+	       s->how.locked[1] == key;
+}
+
 static bool is_parked_locked(struct park *p, uint64_t key) REQUIRES(p->lock)
 {
 	for (struct slot *s = p->head; s; s = s->next)
-		if (s->how.key == key)
+		if (has_key(s, key))
 			return true;
 	for (struct slot *s = p->resuming; s; s = s->next_resuming)
-		if (s->how.key == key)
+		if (has_key(s, key))
 			return true;
 	return false;
 }

@@ -41,6 +41,7 @@ enum lock_rank {
 	RANK_NOTIFY = 50,  /* fs: what the kernel is to be told */
 	RANK_STORE = 52,   /* fs: bodies for the kernel */
 	RANK_CONTROL = 55, /* fs: snapshots of .imapfs */
+	RANK_JOURNAL = 58, /* cache: changes that the server has not seen */
 	RANK_INDEX = 60,   /* cache: the packed index of one folder */
 	RANK_IDS = 65,     /* cache: the sequence of ids */
 	RANK_BLOB = 70,    /* cache: table of open bodies */
@@ -66,6 +67,12 @@ void lock_init(struct lock *l, enum lock_rank rank);
 void lock_finish(struct lock *l);
 void lock_take(struct lock *l) ACQUIRES(*l);
 void lock_drop(struct lock *l) RELEASES(*l);
+
+/*
+ * Two locks of one rank: the only way to hold both. They are taken in the order
+ * of their addresses, so that no two threads wait for each other.
+ */
+void lock_take_both(struct lock *a, struct lock *b) ACQUIRES(*a, *b);
 
 /* Abort (debug builds) if this thread holds any lock. */
 void lock_assert_none(void);
