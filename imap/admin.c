@@ -105,7 +105,7 @@ static const struct job_class admin_class = {
 	.answer = answer,
 	.repeat = change_repeat,
 	.done = change_done,
-	.free = change_free,
+	.free = change_job_free,
 };
 
 static int new_job(const char *wire, const char *open, const char *verb,
@@ -119,7 +119,7 @@ static int new_job(const char *wire, const char *open, const char *verb,
 	j->verb = verb;
 	r = change_init(&j->c, &admin_class, wire, open);
 	if (r < 0) {
-		change_free(&j->c.job);
+		change_job_free(&j->c.job);
 		return r;
 	}
 	*ret = j;

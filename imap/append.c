@@ -88,7 +88,7 @@ static void append_free(struct job *job)
 	if (j->fd >= 0)
 		close(j->fd);
 	free(j->keywords);
-	change_free(job);
+	change_job_free(job);
 }
 
 static const struct job_class append_class = {

@@ -95,7 +95,7 @@ void change_done(struct job *job)
 	c->tell(c->ctx, end);
 }
 
-void change_free(struct job *job)
+void change_job_free(struct job *job)
 {
 	struct change *c = (struct change *)job;
 

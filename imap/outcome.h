@@ -55,6 +55,6 @@ bool change_repeat(struct job *job);
 void change_done(struct job *job);
 
 /* Frees `wire` and the job itself: last in a class's `free`. */
-void change_free(struct job *job);
+void change_job_free(struct job *job);
 
 #endif

@@ -192,7 +192,7 @@ static void rename_free(struct job *job)
 
 	clear(j);
 	free(j->to);
-	change_free(job);
+	change_job_free(job);
 }
 
 static const struct job_class rename_class = {

@@ -62,7 +62,7 @@ void verbs_free(struct job *job)
 	free(j->take.keywords);
 	free(j->to);
 	free(j->uids);
-	change_free(job);
+	change_job_free(job);
 }
 
 void verbs_add(struct uid_change *j, enum verb verb)
