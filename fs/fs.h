@@ -60,6 +60,7 @@ struct replay;
 struct control;
 struct keep;
 struct offline;
+struct drafts;
 
 struct fs {
 	/* Fixed before the first thread is started. */
@@ -77,6 +78,7 @@ struct fs {
 	struct control *control;
 	struct keep *keep;
 	struct offline *offline;
+	struct drafts *drafts;
 	uid_t uid;
 	gid_t gid;
 	mode_t umask; /* of directories, with allow_other */

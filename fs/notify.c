@@ -25,7 +25,13 @@
 /* Longer than any READDIR or LOOKUP stays parked. */
 #define NOTIFY_WAIT_MS 10000
 
-enum order_kind { ORDER_NEW, ORDER_LISTING, ORDER_GONE, ORDER_ATTR };
+enum order_kind {
+	ORDER_NEW,
+	ORDER_LISTING,
+	ORDER_GONE,
+	ORDER_ATTR,
+	ORDER_CONTENT
+};
 
 struct order {
 	struct order *next;
@@ -100,6 +106,9 @@ static void tell(struct notify *n, const struct order *o)
 		break;
 	case ORDER_ATTR:
 		(void)fuse_lowlevel_notify_inval_inode(se, o->ino, -1, 0);
+		break;
+	case ORDER_CONTENT:
+		(void)fuse_lowlevel_notify_inval_inode(se, o->ino, 0, 0);
 		break;
 	}
 }
@@ -202,6 +211,11 @@ void notify_removed(struct notify *n, uint64_t dir, uint64_t ino,
 void notify_attr(struct notify *n, uint64_t ino)
 {
 	push(n, ORDER_ATTR, 0, ino, "");
+}
+
+void notify_content(struct notify *n, uint64_t ino)
+{
+	push(n, ORDER_CONTENT, 0, ino, "");
 }
 
 void notify_size(struct notify *n, uint64_t ino)

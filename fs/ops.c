@@ -177,9 +177,9 @@ static void ops_access(fuse_req_t req, fuse_ino_t ino, int mask)
 	ops_reply_err(req, -ENOSYS);
 }
 
-/* --- what a read-only mount refuses --- */
+/* --- what cannot be --- */
 
-static void refuse(fuse_req_t req)
+void ops_refuse(fuse_req_t req)
 {
 	control_count(ops_fs(req)->control, REQ_REFUSED);
 	ops_reply_err(req, -EROFS);
@@ -191,7 +191,10 @@ static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
 	(void)target;
 	(void)dir;
 	(void)name;
-	refuse(req);
+	if (ops_fs(req)->opt->read_only)
+		ops_refuse(req);
+	else
+		ops_reply_err(req, -EPERM);
 }
 
 static void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir,
@@ -200,39 +203,7 @@ static void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir,
 	(void)ino;
 	(void)dir;
 	(void)name;
-	refuse(req);
-}
-
-static void ops_create(fuse_req_t req, fuse_ino_t dir, const char *name,
-		       mode_t mode, struct fuse_file_info *fi)
-{
-	(void)dir;
-	(void)name;
-	(void)mode;
-	(void)fi;
-	refuse(req);
-}
-
-static void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
-		      size_t size, off_t off, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)buf;
-	(void)size;
-	(void)off;
-	(void)fi;
-	refuse(req);
-}
-
-static void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode,
-			  off_t offset, off_t length, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)mode;
-	(void)offset;
-	(void)length;
-	(void)fi;
-	refuse(req);
+	ops_refuse(req);
 }
 
 void ops_fill(struct fuse_lowlevel_ops *ops)
@@ -264,6 +235,9 @@ void ops_fill(struct fuse_lowlevel_ops *ops)
 		.rename = ops_rename,
 		.create = ops_create,
 		.write = ops_write,
+		.fsync = ops_fsync,
+		.fsyncdir = ops_fsyncdir,
+		.copy_file_range = ops_copy_file_range,
 		.setxattr = ops_setxattr,
 		.removexattr = ops_removexattr,
 		.fallocate = ops_fallocate,

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include "fs/attr.h"
+#include "fs/draft.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "fs/load.h"
@@ -16,8 +17,7 @@
 
 /* --- GETATTR, SETATTR --- */
 
-/* 0 and `*ret`, or -ENOENT and its like. */
-static int stat_of(struct fs *fs, uint64_t ino, struct stat *ret)
+int ops_stat(struct fs *fs, uint64_t ino, struct stat *ret)
 {
 	struct cache_msg m;
 	struct folder *f;
@@ -51,7 +51,7 @@ static int stat_of(struct fs *fs, uint64_t ino, struct stat *ret)
 static void reply_attr(fuse_req_t req, uint64_t ino)
 {
 	struct stat st;
-	int r = stat_of(ops_fs(req), ino, &st);
+	int r = ops_stat(ops_fs(req), ino, &st);
 
 	if (r != 0)
 		ops_reply_err(req, r);
@@ -72,7 +72,8 @@ static int getattr_once(struct request *r)
 	int error;
 
 	error = attr_find_message(r->fs, r->ino, &m, &f);
-	if (error == 0 && m.size == 0 && !m.dead) {
+	if (error == 0 && m.size == 0 && !m.dead && m.uid != 0 &&
+	    !draft_is_written(r->fs, r->ino)) {
 		error = load_read(r->fs, f, &m, 0, 1, &b);
 		if (error == 0)
 			body_put(b);
@@ -122,7 +123,6 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int what,
 	struct fs *fs = ops_fs(req);
 	struct folder *f = tree_find(fs->tree, ino);
 
-	(void)attr;
 	(void)fi;
 	control_count(fs->control, REQ_SETATTR);
 	if (replay_is_helper(fs->replay, fuse_req_ctx(req)->pid)) {
@@ -132,6 +132,11 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int what,
 			(void)keep_ask_folders(fs, IMAP_PRIO_LISTING);
 		else
 			folder_resync(fs, f);
+		reply_attr(req, ino);
+	} else if (!fs->opt->read_only && (what & FUSE_SET_ATTR_SIZE)) {
+		ops_truncate(req, ino, attr->st_size);
+	} else if (!fs->opt->read_only && (what & ~times) == 0 &&
+		   ops_set_times(fs, ino, attr, what) == 0) {
 		reply_attr(req, ino);
 	} else {
 		ops_reply_err(req, -EROFS);

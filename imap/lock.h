@@ -30,12 +30,14 @@
 
 /* The order: outermost first. */
 enum lock_rank {
+	RANK_DRAFT = 5,    /* fs: one file that is being written */
 	RANK_TREE = 10,    /* fs: the tree of folders */
 	RANK_FOLDER = 20,  /* fs: what is going on in one folder */
 	RANK_AHEAD = 28,   /* fs: streams of readers, sets of bodies */
 	RANK_LOAD = 30,    /* fs: bodies on their way */
 	RANK_KEEP = 35,    /* fs: what is due to be asked */
 	RANK_OFFLINE = 36, /* fs: folders whose bodies are to be here */
+	RANK_DRAFTS = 38,  /* fs: all files that are being written */
 	RANK_PARK = 40,    /* fs: requests that wait */
 	RANK_REPLAY = 45,  /* fs: what the helper process is to do */
 	RANK_NOTIFY = 50,  /* fs: what the kernel is to be told */

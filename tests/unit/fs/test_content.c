@@ -36,7 +36,7 @@ static void the_first_bytes_tell(void **state)
 		{"\nbody", CONTENT_OTHER},
 		{"Subject\r\n", CONTENT_OTHER},
 		{"From bob Mon Jan  1", CONTENT_OTHER},
-		{"#!/bin/sh", CONTENT_OTHER},
+		{"#!/bin/sh\n", CONTENT_OTHER},
 		{"\xef\xbb\xbfSubject: x", CONTENT_OTHER},
 		{"PK\003\004", CONTENT_OTHER},
 	};
