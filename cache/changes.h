@@ -236,9 +236,6 @@ struct plan_op *plan_op_new(size_t n);
 /* In the writer's transaction, or before there is a writer. */
 MUST_CHECK int journal_sql_put(struct cache *c, const struct change *change);
 MUST_CHECK int journal_sql_drop(struct cache *c, uint64_t id);
-/* The content key of a record, asked of the reading connection. -ENOENT. */
-MUST_CHECK int journal_sql_key(struct cache *c, uint64_t id,
-			       struct cache_key *ret);
 MUST_CHECK int journal_sql_fail(struct cache *c, const struct failure *f);
 
 /* rows.c: in the writer's transaction. */

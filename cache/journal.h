@@ -298,6 +298,12 @@ MUST_CHECK int journal_read(struct cache *c, const struct journal_filter *f,
 MUST_CHECK int journal_get(struct cache *c, uint64_t id,
 			   struct journal_list **ret);
 
+/*
+ * The content key of a record that was QUEUED once (J5); `of` is the id. Asks
+ * SQL. -ENOENT: there is nothing to know the message by.
+ */
+MUST_CHECK int journal_key(struct cache *c, uint64_t id, struct cache_key *ret);
+
 struct journal_counts {
 	size_t scratch, writing, queued, sent;
 	int64_t oldest; /* queued_at of the first QUEUED or SENT; 0: none */

@@ -292,7 +292,7 @@ int journal_keys(struct cache *c, uint64_t folder, uint32_t uidvalidity,
 	(void)writer_drain(c, 0);
 	for (size_t i = 0; i < n; i++) {
 		keys[to].of = keys[i].of;
-		r = journal_sql_key(c, keys[to].of, &keys[to]);
+		r = journal_key(c, keys[to].of, &keys[to]);
 		if (r == 0)
 			to++;
 		else if (r != -ENOENT)

@@ -164,7 +164,7 @@ struct plan_op *plan_op_new(size_t n)
 
 /* --- keys, read from any thread --- */
 
-int journal_sql_key(struct cache *c, uint64_t id, struct cache_key *ret)
+int journal_key(struct cache *c, uint64_t id, struct cache_key *ret)
 {
 	sqlite3_stmt *st = c->read.stmt[S_CHANGE_GET_KEY];
 	int r;
@@ -173,6 +173,7 @@ int journal_sql_key(struct cache *c, uint64_t id, struct cache_key *ret)
 	db_bind_int(&c->read, S_CHANGE_GET_KEY, 1, (int64_t)id);
 	r = db_step(&c->read, S_CHANGE_GET_KEY);
 	if (r == 1) {
+		ret->of = id;
 		if (sqlite3_column_bytes(st, 0) == sizeof(ret->hash))
 			memcpy(ret->hash, sqlite3_column_blob(st, 0),
 			       sizeof(ret->hash));

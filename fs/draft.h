@@ -68,6 +68,11 @@ bool draft_is_reserved(const char *name);
  * (`waited_ms`). -EAGAIN: it soon will be: wait for the folder's key.
  */
 MUST_CHECK int draft_watch(struct fs *fs, struct folder *f, int64_t waited_ms);
+/*
+ * Must the folder be watched to which the file of this name is renamed? It must
+ * if it was not sent.
+ */
+bool draft_needs_watch(struct fs *fs, struct folder *f, const char *name);
 /* Moves with every watch that was set, and every draft that is done. */
 uint64_t draft_gen(struct fs *fs);
 

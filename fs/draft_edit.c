@@ -8,6 +8,7 @@
 
 #include "fs/attr.h"
 #include "fs/folder.h"
+#include "fs/notify.h"
 
 /*
  * Drafts that are renamed, removed or copied: what their table has to know of
@@ -54,6 +55,23 @@ int draft_may_be_sent(struct fs *fs, uint64_t id)
 	lock_drop(&d->lock);
 	draft_put(fs->drafts, d);
 	return r == -ENODATA ? 0 : r;
+}
+
+bool draft_needs_watch(struct fs *fs, struct folder *f, const char *name)
+{
+	enum journal_phase phase;
+	struct cache_msg m;
+	struct box *box;
+	int r;
+
+	if (folder_get(fs, f, &box) != 0)
+		return false;
+	r = box_find_name(box, name, &m);
+	folder_put(fs, f);
+	if (r != 0 || m.uid != 0)
+		return false;
+	phase = phase_of(fs, m.id);
+	return phase == JOURNAL_SCRATCH || phase == JOURNAL_WRITING;
 }
 
 /* The file that was made under this name is sent from now on. */
@@ -142,14 +160,25 @@ static void drop_hidden(struct fs *fs, struct draft *d)
 	folder_put(fs, d->pinned);
 }
 
+/* Was it moved to the Trash, where the message is as the server has it? */
+static bool lives_on(struct fs *fs, uint64_t id)
+{
+	struct cache_msg m;
+	struct folder *f;
+
+	return attr_find_message(fs, id, &m, &f) == 0 && !m.dead;
+}
+
 void draft_removed(struct fs *fs, uint64_t id, bool done)
 {
 	struct drafts *ds = fs->drafts;
 	struct draft *d = draft_get(ds, id);
+	bool lives;
 	int fd;
 
 	if (!d)
 		return;
+	lives = done && lives_on(fs, id);
 	lock_take(&d->lock);
 	lock_take(&ds->lock);
 	fd = d->kind == DRAFT_GHOST ? -1 : d->fd;
@@ -158,13 +187,17 @@ void draft_removed(struct fs *fs, uint64_t id, bool done)
 	lock_drop(&ds->lock);
 	if (done)
 		drop_hidden(fs, d);
-	if (done && fd >= 0)
+	if (done && fd >= 0 && !lives) {
 		draft_become_ghost(ds, d, fd, true);
-	else if (fd >= 0)
-		close(fd);
-	if (done && fd < 0)
+		fd = -1;
+	} else if (done) {
 		draft_leave(ds, d);
+	}
 	lock_drop(&d->lock);
+	if (fd >= 0)
+		close(fd);
+	if (lives)
+		notify_content(fs->notify, id);
 	draft_put(ds, d);
 }
 

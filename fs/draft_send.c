@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fs/attr.h"
+#include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
 #include "imap/log.h"
@@ -381,6 +382,8 @@ int draft_complete(struct fs *fs, struct draft *d)
 	if (r == 0)
 		r = send(&s);
 	close_sending(&s);
+	if (r == 0)
+		flush_wake(fs);
 	if (r == -ENOENT) {
 		/* Removed in this moment. */
 		draft_leave(fs->drafts, d);

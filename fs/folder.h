@@ -131,9 +131,26 @@ void folder_release(struct fs *fs, struct folder *f, uint64_t n);
 /* Does the kernel know the directory, so that it must be told of changes? */
 bool folder_is_held(struct folder *f);
 
-/* References by the kernel to a message in it were given back. */
-void folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
+/*
+ * References by the kernel to a message in it were given back. False: it is
+ * not in it (any more).
+ */
+bool folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 			   uint64_t n);
+
+/* --- flush_hold.c: whose turn it is (F3) --- */
+
+/*
+ * A batch of changes that names this folder begins: no job may, until
+ * folder_flush_end(). False: one runs. Batches do not exclude each other.
+ */
+MUST_CHECK bool folder_flush_begin(struct fs *fs, struct folder *f);
+void folder_flush_end(struct fs *fs, struct folder *f);
+/*
+ * One is to begin when the job has ended: until then nothing is begun in the
+ * background. Who waits for the folder comes first all the same.
+ */
+void folder_flush_waits(struct folder *f, bool waits);
 
 /* --- settle.c: how a change becomes visible --- */
 
@@ -165,6 +182,9 @@ MUST_CHECK int folder_doom(struct fs *fs, struct folder *f, const uint64_t *ids,
 			   size_t n, const struct cache_state *s,
 			   unsigned *budget);
 
+/* The same of one message, which is about to go. */
+void folder_keep_body(struct fs *fs, struct folder *f,
+		      const struct cache_msg *m);
 /* The body that was kept so of a message is not needed any more. */
 void folder_drop_ghost(struct folder *f, uint64_t id);
 /* All of them; before the cache is closed. */

@@ -61,6 +61,7 @@ struct control;
 struct keep;
 struct offline;
 struct drafts;
+struct flush;
 
 struct fs {
 	/* Fixed before the first thread is started. */
@@ -79,6 +80,7 @@ struct fs {
 	struct keep *keep;
 	struct offline *offline;
 	struct drafts *drafts;
+	struct flush *flush;
 	uid_t uid;
 	gid_t gid;
 	mode_t umask; /* of directories, with allow_other */

@@ -85,7 +85,7 @@ void keep_job_ended(struct fs *fs, struct folder *f, int result)
 	}
 }
 
-void keep_replays_ended(struct fs *fs, struct folder *f)
+void keep_look_again(struct fs *fs, struct folder *f)
 {
 	keep_make_due(fs->keep, f, 0);
 }

@@ -13,7 +13,7 @@
 
 /*
  * Files that are made and written to: CREATE, MKNOD, WRITE, truncation, times,
- * FSYNC, COPY_FILE_RANGE, FALLOCATE.
+ * COPY_FILE_RANGE, FALLOCATE.
  *
  * What makes a draft is answered only when its folder is watched (draft.h), or
  * its close could be missed: the request is parked for the microseconds that
@@ -112,10 +112,8 @@ static void create(fuse_req_t req, fuse_ino_t dir, const char *name,
 	struct request r = {.req = req, .fs = ops_fs(req), .ino = dir};
 
 	control_count(r.fs->control, REQ_CREATE);
-	if (r.fs->opt->read_only) {
-		ops_refuse(req);
+	if (ops_refuse_ro(req))
 		return;
-	}
 	if (strlen(name) > CACHE_NAME_MAX) {
 		ops_reply_err(req, -ENAMETOOLONG);
 		return;
@@ -144,10 +142,8 @@ void ops_make_node(fuse_req_t req, fuse_ino_t dir, const char *name,
 		create(req, dir, name, mode, true);
 		return;
 	}
-	if (ops_fs(req)->opt->read_only)
-		ops_refuse(req);
-	else
-		ops_reply_err(req, -EPERM);
+	if (!ops_refuse_ro(req))
+		ops_refuse(req, -EPERM);
 }
 
 /* --- WRITE --- */
@@ -218,10 +214,8 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 
 	(void)fi;
 	control_count(r.fs->control, REQ_WRITE);
-	if (r.fs->opt->read_only) {
-		ops_refuse(req);
+	if (ops_refuse_ro(req))
 		return;
-	}
 	/* Nearly all go through at once, and need no copy of their bytes. */
 	if (write_bytes(&r, buf) != -EAGAIN)
 		return;
@@ -268,12 +262,10 @@ static void truncate_resume(struct request *r)
 	ops_run(r, &truncate_waiting);
 }
 
-void ops_truncate(fuse_req_t req, fuse_ino_t ino, off_t size)
+void ops_truncate(struct request *r, off_t size)
 {
-	struct request r = {
-		.req = req, .fs = ops_fs(req), .ino = ino, .off = size};
-
-	ops_run(&r, &truncate_waiting);
+	r->off = size;
+	ops_run(r, &truncate_waiting);
 }
 
 int ops_set_times(struct fs *fs, uint64_t ino, const struct stat *attr,
@@ -295,10 +287,8 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	struct stat st;
 
 	(void)fi;
-	if (r.fs->opt->read_only) {
-		ops_refuse(req);
+	if (ops_refuse_ro(req))
 		return;
-	}
 	if (mode & ~FALLOC_FL_KEEP_SIZE) {
 		ops_reply_err(req, -EOPNOTSUPP);
 		return;
@@ -313,68 +303,6 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 		r.off = st.st_size;
 	r.edit.is_node = true; /* no attributes are wanted */
 	ops_run(&r, &truncate_waiting);
-}
-
-/* --- FSYNC --- */
-
-/* Longest wait for whether somebody writes to it. */
-#define FSYNC_WAIT_MS 2000
-
-static int fsync_once(struct request *r)
-{
-	int error = 0;
-
-	if (!r->edit.made) {
-		error = draft_sync(r->fs, r->ino);
-		draft_hurry(r->fs, r->ino);
-		r->edit.made = true;
-	}
-	if (error == 0 && waited_ms(r) < FSYNC_WAIT_MS)
-		error = draft_state(r->fs, r->ino);
-	if (error == -EAGAIN)
-		return error;
-	ops_reply_err(r->req, error);
-	return 0;
-}
-
-static void fsync_how(struct request *r, struct parking *ret)
-{
-	ret->key = DRAFT_KEY(r->ino);
-	ret->deadline_ms = r->began_ms + FSYNC_WAIT_MS;
-	ret->late_error = 0;
-}
-
-static void fsync_resume(struct request *r);
-
-static const struct waiting fsync_waiting = {fsync_once, fsync_how, edit_gen,
-					     fsync_resume};
-
-static void fsync_resume(struct request *r)
-{
-	ops_run(r, &fsync_waiting);
-}
-
-void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
-	       struct fuse_file_info *fi)
-{
-	struct request r = {.req = req, .fs = ops_fs(req), .ino = ino};
-
-	(void)datasync;
-	(void)fi;
-	if (ino >= CONTROL_INO_FIRST) {
-		ops_reply_err(req, 0);
-		return;
-	}
-	ops_run(&r, &fsync_waiting);
-}
-
-void ops_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
-		  struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)datasync;
-	(void)fi;
-	ops_reply_err(req, cache_sync(ops_fs(req)->cache));
 }
 
 /* --- COPY_FILE_RANGE --- */

@@ -28,7 +28,7 @@ struct ghost {
 };
 
 /* Without memory for it a reader gets ENOENT: better than staying. */
-static void keep_body(struct fs *fs, struct folder *f,
+void folder_keep_body(struct fs *fs, struct folder *f,
 		      const struct cache_msg *m)
 {
 	struct ghost *g = NULL;
@@ -131,7 +131,7 @@ void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
 		return;
 	folder_close(f);
 	park_wake(fs->park, tree_ino(fs->tree, f));
-	keep_replays_ended(fs, f);
+	keep_look_again(fs, f);
 }
 
 void folder_change(struct fs *fs, struct folder *f, enum replay_op op,
@@ -158,7 +158,7 @@ int folder_doom(struct fs *fs, struct folder *f, const uint64_t *ids, size_t n,
 		return r;
 	for (size_t i = 0; i < n; i++)
 		if (box_find_id(box, ids[i], &m) == 0 && !m.dead && !m.doomed)
-			keep_body(fs, f, &m);
+			folder_keep_body(fs, f, &m);
 	r = box_doom(box, ids, n, s);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (box_find_id(box, ids[i], &m) != 0 || m.dead)

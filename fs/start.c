@@ -13,6 +13,7 @@
 #include "fs/ahead.h"
 #include "fs/control.h"
 #include "fs/draft.h"
+#include "fs/flush.h"
 #include "fs/helper.h"
 #include "fs/keep.h"
 #include "fs/load.h"
@@ -29,8 +30,9 @@
 /*
  * The order of things. Up: helper process (before any thread), cache, engine,
  * account, list of folders, mount, threads that tell the kernel. Down: nothing
- * new is asked, jobs end, waiting requests are answered and new ones refused,
- * the helper is told goodbye, the mount goes, the cache is closed. Each part is
+ * new is asked, what is queued is sent, jobs end, waiting requests are answered
+ * and new ones refused, the helper is told goodbye, the mount goes, the cache
+ * is closed. Each part is
  * made before what uses it and freed after it.
  */
 
@@ -135,6 +137,7 @@ static void on_online(void *ctx)
 	struct start *s = ctx;
 
 	s->fs.online = true;
+	flush_online(&s->fs);
 	if (!s->fs.serving)
 		return; /* the start asks by itself */
 	log_info("start: connected again");
@@ -148,6 +151,7 @@ static void on_offline(void *ctx, const struct imap_error *why)
 	if (s->fs.online)
 		log_info("start: offline: %s", why->text);
 	s->fs.online = false;
+	flush_online(&s->fs);
 }
 
 static const struct imap_events events = {on_online, on_offline};
@@ -249,6 +253,8 @@ static int build_engine(struct start *s)
 		r = replay_new(fs, s->helper_fd, &fs->replay);
 	if (r == 0)
 		r = keep_new(fs, &fs->keep);
+	if (r == 0)
+		r = flush_new(fs, &fs->flush);
 	if (r != 0)
 		fprintf(stderr, "mount.imapfs: cannot start: %s\n",
 			strerrordesc_np(-r));
@@ -335,6 +341,8 @@ static void take_down(struct start *s)
 	drafts_stop(fs);
 	if (fs->keep)
 		keep_stop(fs->keep);
+	if (fs->flush)
+		flush_stop(fs->flush);
 	imap_free(fs->imap); /* no job's callback runs after this */
 	if (fs->park)
 		park_close(fs->park);
@@ -351,6 +359,7 @@ static void take_down(struct start *s)
 	offline_free(fs->offline);
 	drafts_free(fs->drafts);
 	keep_free(fs->keep);
+	flush_free(fs->flush);
 	tree_free(fs->tree);
 	cache_close(fs->cache);
 	replay_free(fs->replay);

@@ -69,6 +69,8 @@ struct folder {
 	uint64_t n_expected;  /* messages, as EXAMINE said */
 	uint32_t heard_uidnext; /* by LIST, of a folder never listed */
 	unsigned box_users;     /* who may be using `box` at this moment */
+	unsigned flushing; /* batches on their way that name it (flush.h) */
+	bool flush_waits;  /* one is to begin when its job has ended */
 	enum folder_busy {
 		FOLDER_IDLE,
 		FOLDER_LISTING,

@@ -33,6 +33,7 @@ enum lock_rank {
 	RANK_DRAFT = 5,    /* fs: one file that is being written */
 	RANK_TREE = 10,    /* fs: the tree of folders */
 	RANK_FOLDER = 20,  /* fs: what is going on in one folder */
+	RANK_FLUSH = 26,   /* fs: what goes to the server, and who waits */
 	RANK_AHEAD = 28,   /* fs: streams of readers, sets of bodies */
 	RANK_LOAD = 30,    /* fs: bodies on their way */
 	RANK_KEEP = 35,    /* fs: what is due to be asked */
