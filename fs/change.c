@@ -13,6 +13,7 @@
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/replay.h"
+#include "imap/log.h"
 
 /*
  * What the user does, as calls of the journal. The boxes of the folders that a
@@ -177,6 +178,21 @@ static int choose_trash(struct moving *v)
 	return r;
 }
 
+/*
+ * A program that saves a draft by writing another file and renaming it goes on
+ * with a draft.
+ */
+static void pass_on_draft(struct moving *v)
+{
+	const struct journal_flags flags = {.id = v->m.id, .add = MAIL_DRAFT};
+
+	if (!v->has_other || !(v->other.flags & MAIL_DRAFT) ||
+	    !is_only_here(v->fs, &v->m))
+		return;
+	if (journal_change_flags(v->to, &flags, 1) != 0)
+		log_debug("change: '%s' is no draft any more", v->how->to_name);
+}
+
 static int move_row(struct moving *v, struct journal_moved *ret)
 {
 	struct journal_move how = {
@@ -196,8 +212,10 @@ static int move_row(struct moving *v, struct journal_moved *ret)
 	r = journal_move(v->from, v->m.id, &how, ret);
 	if (v->has_other)
 		draft_removed(v->fs, v->other.id, r == 0);
-	if (r == 0)
+	if (r == 0) {
+		pass_on_draft(v);
 		draft_moved(v->fs, v->m.id, v->how->to);
+	}
 	if (v->trash)
 		folder_put(v->fs, v->trash);
 	if (r != 0 && v->has_other)

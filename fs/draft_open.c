@@ -36,6 +36,9 @@ int draft_create(struct fs *fs, struct folder *f, const char *name, mode_t mode,
 
 	if (draft_is_reserved(name))
 		return -EPERM;
+	/* What is begun where drafts are kept is one. */
+	if (f->attrs & FOLDER_DRAFTS)
+		v.flags |= MAIL_DRAFT;
 	r = folder_get(fs, f, &box);
 	if (r != 0)
 		return r == -ENODATA ? -EPERM : r;
