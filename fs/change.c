@@ -7,12 +7,14 @@
 
 #include "cache/journal.h"
 #include "fs/attr.h"
+#include "fs/draft.h"
 #include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/replay.h"
 #include "fs/rights.h"
+#include "imap/log.h"
 
 /*
  * What the user does, as calls of the journal. The boxes of the folders that a
@@ -221,12 +223,28 @@ static int prepare(struct moving *v)
 	return r;
 }
 
+/*
+ * A program that saves a draft by writing another file and renaming it goes on
+ * with a draft.
+ */
+static void pass_on_draft(struct moving *v)
+{
+	const struct journal_flags flags = {.id = v->m.id, .add = MAIL_DRAFT};
+
+	if (!v->has_other || !(v->other.flags & MAIL_DRAFT) ||
+	    !is_only_here(v->fs, &v->m))
+		return;
+	if (journal_change_flags(v->to, &flags, 1) != 0)
+		log_debug("change: '%s' is no draft any more", v->how->to_name);
+}
+
 static int move_row(struct moving *v, struct journal_moved *ret)
 {
 	struct journal_move how = {
 		.to = v->to,
 		.name = v->how->to_name,
 		.onto = v->how->no_replace ? JOURNAL_EXACT : JOURNAL_REPLACE,
+		.make_message = !draft_is_scratch(v->how->to_name),
 	};
 	int r = prepare(v);
 
@@ -234,7 +252,15 @@ static int move_row(struct moving *v, struct journal_moved *ret)
 		r = folder_get(v->fs, v->trash, &how.trash);
 	if (r != 0)
 		return r;
+	if (v->has_other)
+		draft_removing(v->fs, v->other.id);
 	r = journal_move(v->from, v->m.id, &how, ret);
+	if (v->has_other)
+		draft_removed(v->fs, v->other.id, r == 0);
+	if (r == 0) {
+		pass_on_draft(v);
+		draft_moved(v->fs, v->m.id, v->how->to);
+	}
 	if (v->trash)
 		folder_put(v->fs, v->trash);
 	if (r != 0 && v->has_other)
@@ -265,6 +291,13 @@ static int move_it(struct moving *v, struct change_end *end)
 
 	if (r != 0 ||
 	    (v->from == v->to && strcmp(v->m.name, v->how->to_name) == 0))
+		return r;
+	if (draft_is_reserved(v->how->to_name))
+		return -EPERM;
+	/* A scratch file that becomes a message must be one. */
+	if (!draft_is_scratch(v->how->to_name))
+		r = draft_may_be_sent(v->fs, v->m.id);
+	if (r != 0)
 		return r;
 	if (is_same(v)) {
 		r = drop_label(v);
@@ -351,8 +384,11 @@ static int remove_it(struct fs *fs, struct folder *f, struct box *box,
 		r = choose_trash(fs, f, &trash);
 	if (r != 0)
 		return r;
-	return trash ? move_to_trash(fs, f, box, m, trash)
-		     : remove_for_good(fs, f, box, m);
+	draft_removing(fs, m->id);
+	r = trash ? move_to_trash(fs, f, box, m, trash)
+		  : remove_for_good(fs, f, box, m);
+	draft_removed(fs, m->id, r == 0);
+	return r;
 }
 
 int change_remove(struct fs *fs, struct folder *f, const char *name,
@@ -406,6 +442,7 @@ static int change_row_flags(struct fs *fs, const struct journal_flags *flags,
 	if (r == -EBUSY)
 		return wait_for_uids(fs, f, end);
 	if (r == 0) {
+		draft_touched(fs, flags->id);
 		end->ids[0] = id_to_wait_for(fs, flags->id);
 		flush_wake(fs);
 	}

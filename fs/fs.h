@@ -62,6 +62,7 @@ struct keep;
 struct offline;
 struct mailboxes;
 struct quota;
+struct drafts;
 struct flush;
 
 struct fs {
@@ -82,6 +83,7 @@ struct fs {
 	struct offline *offline;
 	struct mailboxes *mailboxes;
 	struct quota *quota;
+	struct drafts *drafts;
 	struct flush *flush;
 	uid_t uid;
 	gid_t gid;
