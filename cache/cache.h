@@ -96,6 +96,12 @@ void cache_close(struct cache *c);
 MUST_CHECK int cache_sync(struct cache *c);
 
 /*
+ * All that was changed before this call outlives the program, if not a power
+ * loss. Waits for a write, not for the disk. Errors as above.
+ */
+MUST_CHECK int cache_commit(struct cache *c);
+
+/*
  * The first error that the writer met since the last call (-ENOSPC, -EIO ...),
  * or 0. Changes that failed stay in memory and are tried again once a second.
  */
