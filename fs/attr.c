@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/control.h"
 #include "fs/folder.h"
 #include "fs/marks.h"
 
@@ -57,21 +58,23 @@ void attr_of_message(struct fs *fs, const struct cache_msg *m, struct stat *ret)
 	ret->st_ctim.tv_sec = m->changed_at;
 }
 
-void attr_of_control(struct fs *fs, uint64_t ino, mode_t mode, uint64_t size,
-		     int64_t mtime, struct stat *ret)
+void attr_of_control(struct fs *fs, const struct control_entry *e,
+		     struct stat *ret)
 {
+	/* What can be removed says so, or rm would ask. */
+	mode_t write = e->is_removable ? 0200 : 0;
+
 	memset(ret, 0, sizeof(*ret));
-	ret->st_ino = ino;
-	ret->st_mode = mode;
+	ret->st_ino = e->ino;
+	ret->st_mode = write | (e->is_dir ? S_IFDIR | 0500 : S_IFREG | 0400);
 	ret->st_nlink = 1;
 	ret->st_uid = fs->uid;
 	ret->st_gid = fs->gid;
-	ret->st_size = (off_t)size;
-	ret->st_blksize = 4096;
-	ret->st_blocks = (blkcnt_t)((size + 511) / 512);
-	ret->st_mtim.tv_sec = mtime;
+	ret->st_size = (off_t)e->size;
+	ret->st_blksize = e->is_dir ? DIRECTORY_BLOCK : 4096;
+	ret->st_blocks = (blkcnt_t)((e->size + 511) / 512);
+	ret->st_mtim.tv_sec = e->mtime;
 	ret->st_ctim = ret->st_mtim;
-	ret->st_atim = ret->st_mtim;
 }
 
 static int find_in(struct fs *fs, struct folder *f, uint64_t ino,

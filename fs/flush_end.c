@@ -111,6 +111,7 @@ static struct journal_result result_of(const struct batch *b,
 		v.uid = it->to;
 		v.uidvalidity = b->heard_uidvalidity ? b->heard_uidvalidity
 						     : b->to_uidvalidity;
+		v.size = it->size_there;
 		break;
 	case VERDICT_UNDO:
 		v.rest = JOURNAL_UNDO;
@@ -172,11 +173,22 @@ static void remember_all(struct batch *b)
 	}
 }
 
-/* Who waits for a body knows from now on where it is. */
+/*
+ * Who waits for a body knows from now on where it is; and a new message of
+ * which the server has made another one is what is read from now on.
+ */
 static void wake_readers(struct batch *b)
 {
-	for (size_t i = 0; b->part != JOURNAL_STORE && i < b->n; i++)
-		load_wake(b->flush->fs, b->v[i].id);
+	struct fs *fs = b->flush->fs;
+
+	for (size_t i = 0; b->part != JOURNAL_STORE && i < b->n; i++) {
+		const struct item *it = &b->v[i];
+
+		if (it->verdict == VERDICT_DONE && it->size_there != 0 &&
+		    it->size_there != it->size)
+			notify_size(fs->notify, it->id);
+		load_wake(fs, it->id);
+	}
 }
 
 static int settle(struct batch *b)

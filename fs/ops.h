@@ -41,8 +41,29 @@ struct waiting {
 void ops_run(struct request *r, const struct waiting *w);
 
 /*
- * Is it the helper, which replays what has happened elsewhere? Counted, as a
- * replay or as refused.
+ * A change (change.h). It is made when it can be; with the option sync, the
+ * reply waits for the server's answer. The names or values of `r` are put
+ * together by ops_edit_texts(). Everything but a reply in `make` and `reply`.
+ */
+struct change_end;
+struct edit_op {
+	int (*make)(struct request *r, struct change_end *end);
+	void (*reply)(struct request *r); /* of success; NULL: an empty one */
+};
+/* -ENOMEM. The second one has `n` bytes, and a NUL is put behind it. */
+MUST_CHECK int ops_edit_texts(struct request *r, const char *name,
+			      const char *second, size_t n);
+void ops_edit(struct request *r, const struct edit_op *op);
+
+/* Is this a change in a mount that is read-only? Then it is refused, here. */
+bool ops_refuse_ro(fuse_req_t req);
+
+/* One that has no meaning in mail, whoever asks. */
+void ops_refuse(fuse_req_t req, int error);
+
+/*
+ * Is it the helper, which replays what has happened elsewhere? Then it is
+ * counted.
  */
 bool ops_is_replay(fuse_req_t req);
 
@@ -82,6 +103,10 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int what,
 		 struct fuse_file_info *fi);
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+	       struct fuse_file_info *fi);
+void ops_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
+		  struct fuse_file_info *fi);
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		  size_t size);
 void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
@@ -92,6 +117,7 @@ void ops_statfs(fuse_req_t req, fuse_ino_t ino);
 void ops_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
 	       dev_t dev);
 void ops_unlink(fuse_req_t req, fuse_ino_t dir, const char *name);
+void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir, const char *name);
 void ops_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode);
 void ops_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name);
 void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t to,
@@ -99,6 +125,7 @@ void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t to,
 
 /* --- ops_replay.c: the same, from the helper --- */
 
+void ops_replay_unlink(fuse_req_t req, fuse_ino_t dir, const char *name);
 void ops_replay_mkdir(fuse_req_t req, struct folder *parent, const char *name);
 void ops_replay_rmdir(fuse_req_t req, struct folder *parent, const char *name);
 void ops_replay_rename(fuse_req_t req, struct folder *parent, const char *name,

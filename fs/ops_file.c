@@ -9,11 +9,10 @@
 #include "fs/attr.h"
 #include "fs/folder.h"
 #include "fs/load.h"
-#include "fs/replay.h"
 
 /*
- * Files: READ, and the two operations by which the helper replays arrivals and
- * removals (MKNOD, UNLINK), which are refused to everybody else.
+ * Files: READ, and MKNOD, by which the helper replays arrivals, and which is
+ * refused to everybody else.
  *
  * A READ whose bytes are in the cache is answered from the body's file by
  * splice(2); others are parked until the bytes come.
@@ -168,15 +167,6 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 /* --- replays --- */
 
-bool ops_is_replay(fuse_req_t req)
-{
-	struct fs *fs = ops_fs(req);
-	bool yes = replay_is_helper(fs->replay, fuse_req_ctx(req)->pid);
-
-	control_count(fs->control, yes ? REQ_REPLAY : REQ_REFUSED);
-	return yes;
-}
-
 void ops_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
 	       dev_t dev)
 {
@@ -190,7 +180,7 @@ void ops_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
 	(void)mode;
 	(void)dev;
 	if (!ops_is_replay(req)) {
-		ops_reply_err(req, -EROFS);
+		ops_refuse(req, -EROFS);
 		return;
 	}
 	error = f ? folder_get(fs, f, &box) : -ENOENT;
@@ -208,30 +198,4 @@ void ops_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
 		ops_reply_err(req, error);
 	else if (fuse_reply_entry(req, &e) == -ENOENT)
 		ops_unhold(fs, e.ino, 1);
-}
-
-void ops_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
-{
-	struct fs *fs = ops_fs(req);
-	struct folder *f = tree_find(fs->tree, dir);
-	struct cache_msg m;
-	struct box *box;
-	int error;
-
-	if (!ops_is_replay(req)) {
-		ops_reply_err(req, -EROFS);
-		return;
-	}
-	error = f ? folder_get(fs, f, &box) : -ENOENT;
-	if (error != 0) {
-		ops_reply_err(req, error == -ENODATA ? -ENOENT : error);
-		return;
-	}
-	error = box_find_name(box, name, &m);
-	if (error == 0 && !m.doomed)
-		error = -ENOENT;
-	if (error == 0)
-		error = box_remove(box, &m.id, 1);
-	folder_put(fs, f);
-	ops_reply_err(req, error);
 }

@@ -7,8 +7,9 @@
 #include "fs/mailboxes.h"
 
 /*
- * MKDIR, RMDIR, and RENAME of a directory: what the user does to mailboxes
- * (mailboxes.h), and what the helper replays (ops_replay.c).
+ * MKDIR, RMDIR, and RENAME of a directory (ops_change.c has the others): what
+ * the user does to mailboxes (mailboxes.h), and what the helper replays
+ * (ops_replay.c).
  *
  * The kernel holds locks of directories while these wait for the server: of the
  * one that the name is in, which is the key they are parked on, of the other
@@ -109,31 +110,6 @@ void ops_rename_folder(fuse_req_t req, const struct mailboxes_rename *what,
 		ops_reply_err(req, error);
 	else
 		ops_run(&r, &change_waiting);
-}
-
-void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t to,
-		const char *to_name, unsigned flags)
-{
-	struct fs *fs = ops_fs(req);
-	struct folder *parent = tree_find(fs->tree, dir);
-	struct folder *target = tree_find(fs->tree, to);
-	struct mailboxes_rename what = {.parent = target, .name = to_name};
-
-	if (ops_is_replay(req)) {
-		if (parent && target)
-			ops_replay_rename(req, parent, name, target, to_name);
-		else
-			ops_reply_err(req, -EPERM);
-		return;
-	}
-	if (parent && target) {
-		what.f = tree_child(fs->tree, parent, name);
-		what.onto = tree_child(fs->tree, target, to_name);
-	}
-	if (what.f)
-		ops_rename_folder(req, &what, flags);
-	else
-		ops_reply_err(req, -EROFS);
 }
 
 /* --- MKDIR --- */

@@ -37,32 +37,37 @@ static void reply_entry(struct request *r, const struct fuse_entry_param *e)
 		ops_unhold(r->fs, e->ino, 1);
 }
 
+static void reply_control(struct request *r, const struct control_entry *c)
+{
+	struct fuse_entry_param e = {.ino = c->ino};
+
+	attr_of_control(r->fs, c, &e.attr);
+	/* Directories are always the same; what changes in them is asked for,
+	 * and snapshots never change. */
+	e.attr_timeout = c->ino == CONTROL_REJECTED_INO ? 0 : OPS_FOREVER;
+	e.entry_timeout = c->is_dir ? OPS_FOREVER : 0;
+	reply_entry(r, &e);
+}
+
 static void lookup_control(struct request *r)
 {
-	struct fuse_entry_param e = {0};
-	size_t size;
-	int64_t mtime;
-	int error;
+	struct control_entry c;
+	int error = control_lookup(r->fs, r->ino, r->name, &c);
 
-	error = control_lookup(r->fs, r->name, &e.ino, &size, &mtime);
-	if (error != 0) {
+	if (error != 0)
 		ops_reply_err(r->req, error);
-		return;
-	}
-	attr_of_control(r->fs, e.ino, S_IFREG | 0400, size, mtime, &e.attr);
-	e.attr_timeout = OPS_FOREVER;
-	reply_entry(r, &e);
+	else
+		reply_control(r, &c);
 }
 
 static void lookup_control_dir(struct request *r)
 {
-	struct fuse_entry_param e = {.ino = CONTROL_DIR_INO};
+	struct control_entry c;
 
-	attr_of_control(r->fs, e.ino, S_IFDIR | 0500, 0, r->fs->mounted_at,
-			&e.attr);
-	e.attr_timeout = OPS_FOREVER;
-	e.entry_timeout = OPS_FOREVER;
-	reply_entry(r, &e);
+	if (control_stat(r->fs, CONTROL_DIR_INO, &c) == 0)
+		reply_control(r, &c);
+	else
+		ops_reply_err(r->req, -ENOENT);
 }
 
 /* Not among the messages: is that final? Replies, or -EAGAIN. */
@@ -122,7 +127,7 @@ static int lookup_once(struct request *r)
 	struct folder *f, *child;
 	struct fuse_entry_param e;
 
-	if (r->ino == CONTROL_DIR_INO) {
+	if (control_is_dir(r->ino)) {
 		lookup_control(r);
 		return 0;
 	}
@@ -190,7 +195,7 @@ void ops_unhold(struct fs *fs, uint64_t ino, uint64_t n)
 	uint64_t id, before = 0;
 	struct folder *f;
 
-	if (ino == 0 || ino == FS_ROOT_INO || ino == CONTROL_DIR_INO)
+	if (ino == 0 || ino == FS_ROOT_INO || control_is_dir(ino))
 		return;
 	if (ino >= CONTROL_INO_FIRST) {
 		control_forget(fs, ino, n);

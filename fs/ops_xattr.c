@@ -5,29 +5,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 
 #include "fs/attr.h"
 #include "fs/folder.h"
 #include "fs/marks.h"
-#include "fs/offline.h"
+#include "fs/ops_xattr.h"
 #include "imap/names.h"
 
 /*
- * Extended attributes.
+ * Extended attributes: reading and listing them.
  *
  * Names in security.* and system.* are answered EOPNOTSUPP, not ENODATA: ls
  * then asks for them once a run and not once a file. user.imap.* of a message
- * is read from the database: nothing on a hot path asks for it.
+ * is read from the database: nothing on a hot path asks for it. A message that
+ * the server does not have where it is shown has no UID there.
  *
- * Of a folder there is one, user.imap.offline, and it can be set: it changes
- * nothing on the server, so a read-only mount lets it be set, too.
+ * Of a folder there is one, user.imap.offline.
  */
 
-#define XATTR_PREFIX "user.imap."
-#define XATTR_OFFLINE XATTR_PREFIX "offline"
-#define XATTR_FLAGS XATTR_PREFIX "flags"
-#define XATTR_TAGS "user.xdg.tags"
 #define XATTR_MIME "user.mime_type"
 #define XATTR_MIME_VALUE "message/rfc822"
 
@@ -59,12 +54,12 @@ static int put_field(const struct message *x, enum mail_field field, char **ret)
 
 static int value_uid(const struct message *x, char **ret)
 {
-	return put_number(x->m.uid, ret);
+	return x->m.uid ? put_number(x->m.uid, ret) : -ENODATA;
 }
 
 static int value_uidvalidity(const struct message *x, char **ret)
 {
-	return put_number(x->s.uidvalidity, ret);
+	return x->m.uid ? put_number(x->s.uidvalidity, ret) : -ENODATA;
 }
 
 static struct marks marks_of(const struct message *x)
@@ -273,53 +268,4 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	}
 	free(x.d);
 	reply_bytes(req, names, n, size);
-}
-
-/* --- setting the one that can be set --- */
-
-/* The folder whose user.imap.offline is meant; NULL: something else is. */
-static struct folder *offline_folder(struct fs *fs, uint64_t ino,
-				     const char *name)
-{
-	return strcmp(name, XATTR_OFFLINE) == 0 ? tree_find(fs->tree, ino)
-						: NULL;
-}
-
-static void refuse(fuse_req_t req)
-{
-	control_count(ops_fs(req)->control, REQ_REFUSED);
-	ops_reply_err(req, -EROFS);
-}
-
-void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
-		  const char *value, size_t size, int flags)
-{
-	struct fs *fs = ops_fs(req);
-	struct folder *f = offline_folder(fs, ino, name);
-	bool on = size == 1 && value[0] == '1';
-	bool off = size == 1 && value[0] == '0';
-
-	if (!f)
-		refuse(req);
-	else if (!on && !off)
-		ops_reply_err(req, -EINVAL);
-	else if ((flags & XATTR_CREATE) && f->kept)
-		ops_reply_err(req, -EEXIST);
-	else if ((flags & XATTR_REPLACE) && !f->kept)
-		ops_reply_err(req, -ENODATA);
-	else
-		ops_reply_err(req, offline_set(fs, f, on));
-}
-
-void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-	struct fs *fs = ops_fs(req);
-	struct folder *f = offline_folder(fs, ino, name);
-
-	if (!f)
-		refuse(req);
-	else if (!f->kept)
-		ops_reply_err(req, -ENODATA);
-	else
-		ops_reply_err(req, offline_set(fs, f, false));
 }

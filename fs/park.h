@@ -26,11 +26,14 @@
 
 struct fuse_req;
 
+struct edit_op;
+
 /* What a request that changes something is about, and how far it is. */
 struct edit {
+	const struct edit_op *op;
 	uint64_t to;      /* RENAME: the other directory */
 	char *second;     /* in `name`: the other name, or a value */
-	unsigned flags;   /* of the operation */
+	unsigned flags;   /* of the operation, or of the message */
 	uint64_t waits;   /* for this folder, before it can be made */
 	uint64_t sent[2]; /* made: these are on their way to the server */
 	bool made;

@@ -151,19 +151,19 @@ static const enum helper_op helper_ops[] = {
 	[REPLAY_RENAME] = HELPER_RENAME, [REPLAY_RMDIR] = HELPER_RMDIR,
 };
 
-bool replay_push(struct replay *r, struct folder *f, enum replay_op op,
-		 uint64_t id, const char *name)
+bool replay_push(struct replay *r, struct folder *f,
+		 const struct replayed *what)
 {
 	struct order *o;
 
-	o = order_new(r->fs, helper_ops[op], (uint32_t)f->id,
-		      shown_path(r->fs, f->path), name);
+	o = order_new(r->fs, helper_ops[what->op], (uint32_t)f->id,
+		      shown_path(r->fs, f->path), what->name);
 	if (!o)
 		return false;
 
 	o->f = f;
-	o->op = op;
-	o->id = id;
+	o->op = what->op;
+	o->id = what->id;
 	return push(r, o);
 }
 
@@ -206,6 +206,13 @@ bool replay_is_helper(struct replay *r, pid_t pid)
 	return false;
 }
 
+static void finish_message(struct replay *r, const struct order *o, int error)
+{
+	const struct replayed what = {o->op, o->id, strrchr(o->path, '/') + 1};
+
+	folder_replayed(r->fs, o->f, &what, -error);
+}
+
 /* The end of an order, however it came. */
 static void finish(struct replay *r, struct order *o, int error)
 {
@@ -213,7 +220,7 @@ static void finish(struct replay *r, struct order *o, int error)
 	if (o->f && o->op >= REPLAY_MKDIR)
 		tree_replayed(r->fs->tree, o->f, o->op, -error);
 	else if (o->f)
-		folder_replayed(r->fs, o->f, o->op, o->id, -error);
+		finish_message(r, o, error);
 	else if (error != 0)
 		log_debug("replay: first touch of the mount: %s",
 			  strerrordesc_np(error));

@@ -115,6 +115,12 @@ void status_print_json(FILE *out, struct report *r)
 	json_connections(out, &r->imap);
 	json_folders(out, r);
 	fprintf(out,
+		"\"read_only\":%s,\"queue\":{\"queued\":%zu,\"sent\":%zu,"
+		"\"writing\":%zu,\"scratch\":%zu,\"oldest\":%lld},",
+		r->fs->opt->read_only ? "true" : "false", r->queue.queued,
+		r->queue.sent, r->queue.writing, r->queue.scratch,
+		(long long)r->queue.oldest);
+	fprintf(out,
 		"\"jobs\":{\"running\":%u,\"queued\":%u},\"parked\":%u,"
 		"\"cache\":{\"bodies\":%llu,\"bytes\":%llu,\"max_bytes\":%llu,"
 		"\"hits\":%llu,\"misses\":%llu,\"evicted\":%llu,"

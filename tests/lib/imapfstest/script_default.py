@@ -347,6 +347,10 @@ class Defaults:
                 size = len(message.data) if message.size is None \
                     else message.size
                 parts.append(b"RFC822.SIZE %d" % size)
+            elif word in (b"X-GM-MSGID", b"X-GM-THRID") and message.gm:
+                parts.append(word + b" %d" % message.gm)
+            elif word == b"X-GM-LABELS" and message.gm:
+                parts.append(word + b" ()")
         return b"* %d FETCH (%s)\r\n" % (n, b" ".join(parts))
 
     @staticmethod
@@ -406,7 +410,7 @@ class Defaults:
         pairs = []
         for _, m in self._pick(chosen, True):
             target.messages.append(Msg(target.uidnext, m.data, m.flags,
-                                       m.date, m.size))
+                                       m.date, m.size, m.gm))
             pairs.append((m.uid, target.uidnext))
             target.uidnext += 1
         sets = [b",".join(b"%d" % p[i] for p in pairs) for i in (0, 1)]

@@ -130,6 +130,12 @@ void flushing_begin(struct flushing *t, const script *scripts)
 	flush_online(t->fs);
 }
 
+void flushing_reopen(struct flushing *t)
+{
+	close_world(t);
+	open_world(t);
+}
+
 #define PATIENCE_MS 20000
 
 void flushing_wait(struct flushing *t)

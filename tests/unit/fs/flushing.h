@@ -15,6 +15,12 @@
 #define VALID_A 7
 #define VALID_B 11
 
+#define SCRIPTS(...)                                                           \
+	(const script[])                                                       \
+	{                                                                      \
+		__VA_ARGS__, NULL                                              \
+	}
+
 /* A mailbox that may be changed. */
 #define SELECT_A                                                               \
 	"C: SELECT \"A\"", "S: * 3 EXISTS", "S: * OK [UIDVALIDITY 7] ok",      \
@@ -53,6 +59,9 @@ struct flushing {
 /* Setup and teardown of cmocka: the cache, with messages in A. */
 int flushing_setup(void **state);
 int flushing_teardown(void **state);
+
+/* As after a remount. */
+void flushing_reopen(struct flushing *t);
 
 /* The server, the account and the flusher. */
 void flushing_begin(struct flushing *t, const script *scripts);

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <errno.h>
-#include <string.h>
-
 #include "flushing.h"
+
+#include <errno.h>
 
 /*
  * What the flusher sends, and what it makes of the answers, against scripted
  * servers.
  */
-
-#define SCRIPTS(...)                                                           \
-	(const script[])                                                       \
-	{                                                                      \
-		__VA_ARGS__, NULL                                              \
-	}
 
 static void moves_are_one_command(void **state)
 {
