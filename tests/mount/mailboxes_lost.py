@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from imapfstest import *
+from imapfstest.changed import errno_of
 from imapfstest.letters import letter, numbered
 
 CHANGES = rb'(CREATE|RENAME|DELETE|STATUS) "?(Work|New|imapfs-)'
@@ -22,14 +23,6 @@ def served(env, messages=0, options=(), **more):
     boxes.update({name.encode(): box for name, box in more.items()})
     server = env.script(boxes)
     return server, env.mount(server, options=options)
-
-
-def error_of(call, *args):
-    try:
-        call(*args)
-    except OSError as error:
-        return error.errno
-    return 0
 
 
 def lose(done):
@@ -103,13 +96,14 @@ def check_lost(env, change, step, done):
     m.unmount()
 
 
+@deadline(120)
 def test_a_server_that_hangs_is_waited_for_ten_seconds(env):
     for change in (mkdir, rmdir, rename):
         server, m = served(env, options=SLOW)
         os.listdir(m.path / "Work")
         server.on(rb"CREATE|RENAME", late, times=1)
         before = time.monotonic()
-        assert error_of(change, m) == errno.ETIMEDOUT
+        assert errno_of(change, m) == errno.ETIMEDOUT
         assert time.monotonic() - before > 9
         os.listdir(m.path / "INBOX")
         # What it does after all is seen, by everybody.
@@ -140,6 +134,8 @@ def test_other_folders_and_mount_are_usable_meanwhile(env):
     assert time.monotonic() - begin < 1.0 * slowdown()
 
 
+@slow
+@deadline(180)
 def test_killed_in_the_middle_of_rmdir_leaves_no_hidden_mailbox(env):
     for step in range(4):
         for done in (True, False):
@@ -256,12 +252,12 @@ def test_refusals_are_told(env):
                          (b"[UNAVAILABLE]", errno.EIO)):
         server.on(rb"CREATE|RENAME|DELETE", b"%TAG% NO " + code + b" no\r\n")
         for change in (mkdir, rmdir, rename):
-            assert error_of(change, m) == number, (change, code)
+            assert errno_of(change, m) == number, (change, code)
         server.clear()
     assert names(server) == {b"INBOX", b"Work"}
     # Refused behind the point where it has another name.
     server.on(rb"DELETE", b"%TAG% NO [NOPERM] no\r\n")
-    assert error_of(rmdir, m) == errno.EACCES
+    assert errno_of(rmdir, m) == errno.EACCES
     assert names(server) == {b"INBOX", b"Work"}
     assert sorted(os.listdir(m.path)) == ["INBOX", "Work"]
 
@@ -273,8 +269,8 @@ def test_what_the_server_denies_is_not_asked_for(env):
     m = env.mount(server)
     os.listdir(m.path / "Work")
     server.wait_for_command(rb"MYRIGHTS")
-    env.wait_for(lambda: error_of(os.mkdir, m.path / "Work/New")
+    env.wait_for(lambda: errno_of(os.mkdir, m.path / "Work/New")
                  == errno.EACCES, 10)
-    assert error_of(rmdir, m) == errno.EACCES
-    assert error_of(rename, m) == errno.EACCES
+    assert errno_of(rmdir, m) == errno.EACCES
+    assert errno_of(rename, m) == errno.EACCES
     assert server.count(rb"RENAME|DELETE") == 0
