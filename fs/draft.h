@@ -28,7 +28,7 @@
  *
  * Drafts of an earlier mount are completed at the start.
  *
- * Threads: any, unless it says otherwise. One thread of its own completes
+ * Threads: any, unless it says otherwise. Some threads of its own complete
  * drafts. Errors beside those named: -ENOSPC, -EIO, -ENOMEM, -EBADMSG.
  */
 #ifndef IMAPFS_FS_DRAFT_H

@@ -277,3 +277,90 @@ def test_many_new_messages(env):
     got = on_server(server)
     assert sorted(g[0] for g in got) == sorted(letter(n) for n in range(300))
     assert len(m.messages("Work")) == 300
+    if os.geteuid() == 0:
+        wait_for(lambda: len(os.listdir(f"/proc/{m.pid}/fd")) < 60, 20,
+                 "files that nobody has open any more are closed")
+
+
+def refused(number, call, *args):
+    try:
+        call(*args)
+    except OSError as error:
+        assert error.errno == number, error
+    else:
+        raise AssertionError(f"not refused with {errno.errorcode[number]}")
+
+
+def small_disk(env, size):
+    path = env.tmp / "small"
+    path.mkdir()
+    env.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", path])
+    env.cleanup(lambda: env.run(["umount", "-l", path], check=False))
+    return path
+
+
+@needs_root
+def test_a_full_disk_is_told_and_loses_nothing(env):
+    small = small_disk(env, "6M")
+    server, m = mounted(env, cache=small)
+    path = m.path / "Work" / "large.eml"
+    text = lf(letter(1, size=20_000_000))
+    done = 0
+    with open(path, "xb", buffering=0) as f:
+        try:
+            while done < len(text):
+                done += f.write(text[done:done + 100_000])
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+        assert 0 < done < len(text)
+        assert os.fstat(f.fileno()).st_size == done
+        assert path.read_bytes() == text[:done]
+        refused(errno.ENOSPC, f.write, text[done:done + 1_000_000])
+        assert path.read_bytes()[:done] == text[:done]
+    path.unlink()
+    # There is room again.
+    def written():
+        try:
+            (m.path / "Work" / "x.eml").write_bytes(lf(letter(2)))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+            return False
+        return True
+    wait_for(written, 20, "the room is there again")
+    sync(m)
+    check(server, [(2, ("\\Seen",), None)])
+
+
+@needs_root
+def test_no_file_is_made_on_a_full_disk(env):
+    small = small_disk(env, "6M")
+    server, m = mounted(env, cache=small)
+    work = m.path / "Work"
+    (work / "before.eml").write_bytes(lf(letter(1)))
+    sync(m)
+    with open(small / "ballast", "wb", buffering=0) as f:
+        try:
+            while True:
+                f.write(bytes(4096))
+        except OSError:
+            pass
+    made = []
+
+    def try_to_make(name):
+        path = work / name
+        try:
+            with open(path, "xb", buffering=0) as f:
+                f.write(lf(letter(2)))
+                os.fsync(f.fileno())
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+            return False
+        return True
+    assert not try_to_make("a.eml") or not try_to_make("b.eml")
+    assert (work / "before.eml").read_bytes() == letter(1)
+    (small / "ballast").unlink()
+    wait_for(lambda: try_to_make(f"c{len(made)}.eml") or made.append(1), 20,
+             "the room is there again")
+    sync(m)
+    names = [n for n in m.messages("Work") if os.stat(work / n).st_size]
+    assert len(on_server(server)) == len(names), names
