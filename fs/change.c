@@ -13,6 +13,7 @@
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/replay.h"
+#include "fs/rights.h"
 #include "imap/log.h"
 
 /*
@@ -21,17 +22,12 @@
  * than one call, for each call of the journal is a transaction of its own. What
  * a server's answer may change between two of them (a row that is gone) is
  * found out again by the journal.
+ *
+ * Who names a message has seen it: that its row is not announced (a change of
+ * it was undone, and the replay is on its way) does not matter here.
  */
 
 /* --- what they share --- */
-
-/* A row that the user can name. */
-static int find_shown(struct box *box, const char *name, struct cache_msg *ret)
-{
-	int r = box_find_name(box, name, ret);
-
-	return r == 0 && !ret->announced ? -ENOENT : r;
-}
 
 /* Gone on the server, and its replay has not come: as if it had. */
 static int finish_doomed(struct box *box, const struct cache_msg *m)
@@ -47,6 +43,34 @@ static int wait_for_uids(struct fs *fs, struct folder *f,
 
 	end->waits = f;
 	return r == 0 ? -ENOENT : r;
+}
+
+/* --- what the server is known to refuse --- */
+
+static int may_leave(struct fs *fs, struct folder *f)
+{
+	return rights_check(fs, f, RIGHT_DELETE | RIGHT_EXPUNGE);
+}
+
+static int may_arrive(struct fs *fs, struct folder *f)
+{
+	return rights_check(fs, f, RIGHT_INSERT);
+}
+
+static int may_flag(struct fs *fs, struct folder *f, const struct cache_msg *m,
+		    const struct journal_flags *v)
+{
+	uint32_t flags = (v->add & ~m->flags) | (v->remove & m->flags);
+	unsigned need = 0;
+
+	if (flags & MAIL_SEEN)
+		need |= RIGHT_SEEN;
+	if (flags & MAIL_DELETED)
+		need |= RIGHT_DELETE;
+	if ((flags & ~(uint32_t)(MAIL_SEEN | MAIL_DELETED)) ||
+	    v->add_keywords || v->remove_keywords)
+		need |= RIGHT_FLAGS;
+	return rights_check(fs, f, need);
 }
 
 /* Does the server know nothing of it? */
@@ -105,7 +129,7 @@ static int look(struct moving *v)
 {
 	const struct change_move *how = v->how;
 	struct tree *tree = v->fs->tree;
-	int r = find_shown(v->from, how->name, &v->m);
+	int r = box_find_name(v->from, how->name, &v->m);
 
 	if (r == 0 && v->m.doomed)
 		r = -ENOENT;
@@ -154,8 +178,10 @@ static bool is_same(struct moving *v)
  */
 static int drop_label(struct moving *v)
 {
-	int r;
+	int r = may_leave(v->fs, v->how->from);
 
+	if (r != 0)
+		return r;
 	folder_keep_body(v->fs, v->how->from, &v->m);
 	r = journal_remove(v->from, v->m.id);
 	if (r == 0)
@@ -166,13 +192,32 @@ static int drop_label(struct moving *v)
 	return r;
 }
 
-/* Where the one goes that has the name. */
-static int choose_trash(struct moving *v)
+/* Where one goes that is on the server; NULL: for good. */
+static int choose_trash(struct fs *fs, struct folder *f, struct folder **ret)
+{
+	int r = may_leave(fs, f);
+
+	if (r == 0)
+		r = trash_of(fs, f, ret);
+	return r == 0 && *ret ? may_arrive(fs, *ret) : r;
+}
+
+static int may_move(struct moving *v)
 {
 	int r = 0;
 
-	if (v->has_other && !is_only_here(v->fs, &v->other))
-		r = trash_of(v->fs, v->how->to, &v->trash);
+	if (v->from != v->to && !is_only_here(v->fs, &v->m))
+		r = may_leave(v->fs, v->how->from);
+	return r == 0 && v->from != v->to ? may_arrive(v->fs, v->how->to) : r;
+}
+
+/* May it be moved, and where does the one go that has the name? */
+static int prepare(struct moving *v)
+{
+	int r = may_move(v);
+
+	if (r == 0 && v->has_other && !is_only_here(v->fs, &v->other))
+		r = choose_trash(v->fs, v->how->to, &v->trash);
 	if (r == 0 && v->has_other && !v->trash)
 		folder_keep_body(v->fs, v->how->to, &v->other);
 	return r;
@@ -201,7 +246,7 @@ static int move_row(struct moving *v, struct journal_moved *ret)
 		.onto = v->how->no_replace ? JOURNAL_EXACT : JOURNAL_REPLACE,
 		.make_message = !draft_is_scratch(v->how->to_name),
 	};
-	int r = choose_trash(v);
+	int r = prepare(v);
 
 	if (r == 0 && v->trash)
 		r = folder_get(v->fs, v->trash, &how.trash);
@@ -336,7 +381,7 @@ static int remove_it(struct fs *fs, struct folder *f, struct box *box,
 	int r = 0;
 
 	if (!is_only_here(fs, m))
-		r = trash_of(fs, f, &trash);
+		r = choose_trash(fs, f, &trash);
 	if (r != 0)
 		return r;
 	draft_removing(fs, m->id);
@@ -357,7 +402,7 @@ int change_remove(struct fs *fs, struct folder *f, const char *name,
 	r = folder_get(fs, f, &box);
 	if (r != 0)
 		return r == -ENODATA ? -ENOENT : r;
-	r = find_shown(box, name, &m);
+	r = box_find_name(box, name, &m);
 	if (r == 0 && m.doomed) {
 		r = finish_doomed(box, &m);
 	} else if (r == 0) {
@@ -386,6 +431,8 @@ static int change_row_flags(struct fs *fs, const struct journal_flags *flags,
 	r = attr_find_message(fs, flags->id, &m, &f);
 	if (r == 0 && m.dead)
 		r = -ENOENT;
+	if (r == 0 && !is_only_here(fs, &m))
+		r = may_flag(fs, f, &m, flags);
 	if (r == 0)
 		r = folder_get(fs, f, &box);
 	if (r != 0)
@@ -411,6 +458,11 @@ int change_flags(struct fs *fs, uint64_t id, uint32_t mask, uint32_t flags,
 	return change_row_flags(fs, &v, end);
 }
 
+static const char *words_or_null(const char *words)
+{
+	return words[0] ? words : NULL;
+}
+
 int change_marks(struct fs *fs, uint64_t id, const struct marks_delta *d,
 		 struct change_end *end)
 {
@@ -418,8 +470,8 @@ int change_marks(struct fs *fs, uint64_t id, const struct marks_delta *d,
 		.id = id,
 		.add = d->add.flags,
 		.remove = d->remove.flags,
-		.add_keywords = d->add.keywords,
-		.remove_keywords = d->remove.keywords,
+		.add_keywords = words_or_null(d->add.keywords),
+		.remove_keywords = words_or_null(d->remove.keywords),
 	};
 
 	return change_row_flags(fs, &v, end);

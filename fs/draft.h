@@ -85,7 +85,8 @@ void draft_asked(struct fs *fs, uint64_t id, int error);
 
 /*
  * A new file. -EEXIST; -EPERM: the name is reserved, or there can be no
- * messages; -EINVAL: no file can have the name.
+ * messages; -EACCES, -EROFS: there may be none; -EINVAL: no file can have the
+ * name.
  */
 MUST_CHECK int draft_create(struct fs *fs, struct folder *f, const char *name,
 			    mode_t mode, uint64_t *ret_id);

@@ -8,9 +8,8 @@
 #include "fs/replay.h"
 
 /*
- * A row that left a folder has done so already: the kernel is told, which
- * tells inotify. One that came to a folder is not announced: its replay does
- * that.
+ * A row that left a folder has done so already, and one that came to a folder
+ * is not announced: both show by their replays.
  */
 
 static void tell_left(struct fs *fs, const struct journal_effect *e)
@@ -18,8 +17,7 @@ static void tell_left(struct fs *fs, const struct journal_effect *e)
 	struct folder *f = tree_find(fs->tree, e->from);
 
 	if (f)
-		notify_removed(fs->notify, tree_ino(fs->tree, f), e->id,
-			       e->from_name);
+		folder_left(fs, f, e->id, e->from_name);
 }
 
 /* In a folder that nobody has opened it shows when somebody does. */

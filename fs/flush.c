@@ -337,6 +337,7 @@ void flush_stop(struct flush *fl)
 	fl->stopping = true;
 	fl->deadline_ms = clock_now_ms() + FLUSH_AT_END_MS;
 	fl->arrived = true;
+	fl->came_online = true; /* no pause is worth waiting for */
 	wake_locked(fl);
 	lock_drop(&fl->lock);
 	pthread_join(fl->thread, NULL);

@@ -111,6 +111,7 @@ static struct journal_result result_of(const struct batch *b,
 		v.uid = it->to;
 		v.uidvalidity = b->heard_uidvalidity ? b->heard_uidvalidity
 						     : b->to_uidvalidity;
+		v.size = it->size_there;
 		break;
 	case VERDICT_UNDO:
 		v.rest = JOURNAL_UNDO;
@@ -157,6 +158,7 @@ static void tell_effects(struct batch *b, struct journal_effects *effects)
 	effects_tell(b->flush->fs, effects);
 }
 
+/* Before it is settled: who asks then finds no record, but this. */
 static void remember_all(struct batch *b)
 {
 	for (size_t i = 0; i < b->n; i++) {
@@ -168,9 +170,24 @@ static void remember_all(struct batch *b)
 			flush_remember(b->flush, it->id, it->error);
 		else if (it->verdict == VERDICT_GONE)
 			flush_remember(b->flush, it->id, -ENOENT);
-		/* Who waits for its body knows where it is from now on. */
-		if (b->part != JOURNAL_STORE)
-			load_wake(b->flush->fs, it->id);
+	}
+}
+
+/*
+ * Who waits for a body knows from now on where it is; and a new message of
+ * which the server has made another one is what is read from now on.
+ */
+static void wake_readers(struct batch *b)
+{
+	struct fs *fs = b->flush->fs;
+
+	for (size_t i = 0; b->part != JOURNAL_STORE && i < b->n; i++) {
+		const struct item *it = &b->v[i];
+
+		if (it->verdict == VERDICT_DONE && it->size_there != 0 &&
+		    it->size_there != it->size)
+			notify_size(fs->notify, it->id);
+		load_wake(fs, it->id);
 	}
 }
 
@@ -329,6 +346,7 @@ void flush_end(struct batch *b)
 	int r;
 
 	refuse_left(b);
+	remember_all(b);
 	r = settle(b);
 	if (r != 0) {
 		log_warn("flush: cannot note what the server answered: %s",
@@ -339,7 +357,7 @@ void flush_end(struct batch *b)
 		return;
 	}
 	correct_left(b);
-	remember_all(b);
+	wake_readers(b);
 	unlink_batch(b);
 	give_back(b);
 	teach_lane(b);

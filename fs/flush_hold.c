@@ -2,11 +2,13 @@
 #include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
+#include "fs/mailboxes.h"
 #include "fs/park.h"
 
 /*
  * A folder is either listed and synced, or changed (F3); which of them is
- * decided under the folder's lock. Called by the flusher's thread.
+ * decided under the folder's lock. While it is changed, its mailbox keeps its
+ * name (mailboxes.h). Called by the flusher's thread.
  */
 
 bool folder_flush_begin(struct fs *fs, struct folder *f)
@@ -15,7 +17,7 @@ bool folder_flush_begin(struct fs *fs, struct folder *f)
 	bool begun;
 
 	lock_take(&f->lock);
-	begun = f->busy == FOLDER_IDLE;
+	begun = f->busy == FOLDER_IDLE && mailboxes_use(fs, f);
 	if (begun)
 		f->flushing++;
 	else if (fs->stopping)
@@ -35,6 +37,7 @@ void folder_flush_end(struct fs *fs, struct folder *f)
 	if (last)
 		f->gen++;
 	lock_drop(&f->lock);
+	mailboxes_unuse(fs, f);
 	if (!last)
 		return;
 	folder_close(f);

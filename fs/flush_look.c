@@ -117,14 +117,14 @@ static void to_done(void *ctx, int result, const struct imap_error *why)
 
 static const struct imap_list_ops to_ops = {to_opened, to_rows, to_done};
 
-static void start_to(struct batch *b)
+static void start_to(struct batch *b, enum batch_state state)
 {
 	const struct imap_list_request req = {0};
 	imap_job job;
 	int r;
 
 	look_clear(&b->look);
-	b->state = BATCH_LOOKING_TO;
+	b->state = state;
 	flush_expect(b, 1);
 	r = imap_list(b->flush->fs->imap, b->to->wire, IMAP_PRIO_CHANGE, &req,
 		      &to_ops, b, &job);
@@ -204,7 +204,7 @@ static void start_from(struct batch *b)
 	folder_state(b->from, &s);
 	req.uidnext = s.uidnext > 0 ? s.uidnext : 1;
 	req.highestmodseq = s.highestmodseq;
-	req.plain = b->looks > 0 || b->from->distrusted;
+	req.plain = b->looks > 0;
 	b->state = BATCH_LOOKING_FROM;
 	flush_expect(b, 1);
 	r = imap_sync(b->flush->fs->imap, b->from->wire, IMAP_PRIO_CHANGE, &req,
@@ -225,6 +225,13 @@ static bool is_known(struct batch *b, struct box *box, uint32_t uid)
 	       box_find_uid(box, uid, &m) == 0;
 }
 
+static void take(struct item *it, struct found *v)
+{
+	v->is_taken = true;
+	it->to = (uint32_t)v->key.of;
+	it->size_there = v->size;
+}
+
 static bool take_by_key(struct batch *b, struct box *box, struct item *it)
 {
 	struct cache_key key;
@@ -239,8 +246,7 @@ static bool take_by_key(struct batch *b, struct box *box, struct item *it)
 		    memcmp(v->key.hash, key.hash, sizeof(key.hash)) != 0 ||
 		    is_known(b, box, (uint32_t)v->key.of))
 			continue;
-		v->is_taken = true;
-		it->to = (uint32_t)v->key.of;
+		take(it, v);
 		return true;
 	}
 	return false;
@@ -275,8 +281,7 @@ static bool take_by_text(struct batch *b, struct box *box, struct item *it)
 		if (v->is_taken || !v->text || strcmp(v->text, text) != 0 ||
 		    !has_size(v, it) || is_known(b, box, (uint32_t)v->key.of))
 			continue;
-		v->is_taken = true;
-		it->to = (uint32_t)v->key.of;
+		take(it, v);
 		taken = true;
 	}
 	free(text);
@@ -372,9 +377,7 @@ static void looked_to(struct batch *b)
 	/* No such mailbox: nothing is in it. */
 	if (r == 0)
 		r = match_all(b);
-	else if (!imap_is_for_now(r))
-		r = 0;
-	if (r != 0) {
+	if (r != 0 && r != -ENOENT) {
 		pause_batch(b, retry_ms(b));
 		return;
 	}
@@ -416,13 +419,37 @@ static void looked_from(struct batch *b)
 
 void flush_look(struct batch *b)
 {
-	start_to(b);
+	start_to(b, BATCH_LOOKING_TO);
+}
+
+void flush_measure(struct batch *b)
+{
+	start_to(b, BATCH_MEASURING);
+}
+
+/* What is not known is fetched when it is read. */
+static void measured(struct batch *b)
+{
+	for (size_t i = 0; i < b->look.n; i++) {
+		for (size_t j = 0; j < b->n; j++)
+			if (b->v[j].to != 0 &&
+			    b->v[j].to == b->look.found[i].key.of)
+				b->v[j].size_there = b->look.found[i].size;
+	}
+	look_clear(&b->look);
+	flush_end(b);
 }
 
 void flush_looked(struct batch *b)
 {
-	if (b->state == BATCH_LOOKING_TO)
+	switch (b->state) {
+	case BATCH_LOOKING_TO:
 		looked_to(b);
-	else
+		break;
+	case BATCH_LOOKING_FROM:
 		looked_from(b);
+		break;
+	default:
+		measured(b);
+	}
 }

@@ -7,9 +7,9 @@
  * The life of a batch; all of it on the flusher's thread, but for the jobs'
  * callbacks, which fill in what was heard and say that it has come:
  *
- *   plan -> ASKING ----> SENDING ----------------------------> settled
- *             UIDNEXT of    |  no answer, or no UIDs in it       ^
- *             `to`          v                                    |
+ *   plan -> ASKING ----> SENDING -------> (MEASURING) -------> settled
+ *             UIDNEXT of    |  no answer,   new messages         ^
+ *             `to`          v  or no UIDs in it                  |
  *   found SENT ----> LOOKING_TO -> LOOKING_FROM -> REMOVING -----+
  *   at start            ^   |                      what is in both
  *                       |   v nowhere: once more, a while later
@@ -54,10 +54,11 @@ struct item {
 	struct batch *batch;
 	uint64_t id, gen, at;
 	unsigned tries;
-	uint32_t uid;  /* in `from`; 0: it is new */
-	uint32_t to;   /* in `to`; 0: not known (yet) */
-	uint64_t size; /* of a new one */
-	bool is_gone;  /* from `from` */
+	uint32_t uid;        /* in `from`; 0: it is new */
+	uint32_t to;         /* in `to`; 0: not known (yet) */
+	uint64_t size;       /* of a new one ... */
+	uint64_t size_there; /* ... and as the server has it; 0: unknown */
+	bool is_gone;        /* from `from` */
 	enum verdict verdict;
 	int error;    /* of VERDICT_UNDO */
 	int result;   /* of imap_append() ... */
@@ -91,6 +92,7 @@ enum batch_state {
 	BATCH_SENDING,
 	BATCH_LOOKING_TO,
 	BATCH_LOOKING_FROM,
+	BATCH_MEASURING,
 	BATCH_REMOVING,
 	BATCH_PAUSED,
 };
@@ -137,6 +139,8 @@ struct lane {
 	enum journal_part part;
 	struct folder *from, *to;
 	size_t limit; /* messages at a time */
+	/* Of `to`, as it was once: its UIDNEXT only grows. 0: not known. */
+	uint32_t to_uidvalidity, to_uidnext;
 	unsigned refusals;
 	int64_t retry_ms; /* not before then; 0: at once */
 	int64_t pause_ms; /* the last one */
@@ -217,6 +221,9 @@ char *flush_words(const struct imap_error *why);
 /* --- flush_look.c --- */
 
 void flush_look(struct batch *b);
+/* New messages have UIDs: are they there as they were sent? */
+void flush_measure(struct batch *b);
+/* What was looked for is known. */
 void flush_looked(struct batch *b);
 void look_clear(struct look *l);
 

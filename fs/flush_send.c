@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fs/folder.h"
+#include "fs/rights.h"
 #include "imap/log.h"
 
 /*
@@ -257,14 +258,28 @@ static void send(struct batch *b)
  */
 static bool knows_uidnext(struct batch *b)
 {
+	const struct lane *l = flush_lane(b->flush, b->part, b->from, b->to);
 	struct cache_state s;
 
 	folder_state(b->to, &s);
-	if (s.uidvalidity == 0 || s.uidnext == 0)
-		return false;
-	b->to_uidvalidity = s.uidvalidity;
-	b->to_uidnext = s.uidnext;
-	return true;
+	if (s.uidvalidity != 0 && s.uidnext != 0) {
+		b->to_uidvalidity = s.uidvalidity;
+		b->to_uidnext = s.uidnext;
+	} else if (l) {
+		b->to_uidvalidity = l->to_uidvalidity;
+		b->to_uidnext = l->to_uidnext;
+	}
+	return b->to_uidnext != 0;
+}
+
+static void learn_uidnext(struct batch *b)
+{
+	struct lane *l = flush_lane(b->flush, b->part, b->from, b->to);
+
+	if (!l)
+		return;
+	l->to_uidvalidity = b->to_uidvalidity;
+	l->to_uidnext = b->to_uidnext;
 }
 
 void flush_begin(struct batch *b)
@@ -288,6 +303,8 @@ void flush_begin(struct batch *b)
 
 static void asked(struct batch *b)
 {
+	if (b->result == 0)
+		learn_uidnext(b);
 	/* What cannot be asked is refused by the command, in its words. */
 	if (b->result == 0 || !imap_is_for_now(b->result)) {
 		send(b);
@@ -323,6 +340,9 @@ static void refuse(struct batch *b)
 	struct lane *l = flush_lane(b->flush, b->part, b->from, b->to);
 	size_t n = 0;
 
+	/* A copy is not refused because of where it is made from. */
+	if (b->result == -EROFS && b->from && b->part != JOURNAL_COPY)
+		rights_note_read_only(b->from);
 	for (size_t i = 0; i < b->n; i++)
 		n += b->v[i].verdict == VERDICT_OPEN;
 	if (n > 1 && l && is_about_one(b->result) && l->refusals < SPLITS_MAX) {
@@ -356,6 +376,14 @@ static bool has_open(const struct batch *b)
 {
 	for (size_t i = 0; i < b->n; i++)
 		if (b->v[i].verdict == VERDICT_OPEN)
+			return true;
+	return false;
+}
+
+static bool has_done(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->v[i].verdict == VERDICT_DONE)
 			return true;
 	return false;
 }
@@ -418,6 +446,8 @@ static void appended(struct batch *b)
 	}
 	if (has_open(b))
 		flush_look(b);
+	else if (has_done(b))
+		flush_measure(b);
 	else
 		flush_end(b);
 }
@@ -483,6 +513,7 @@ void flush_step(struct batch *b)
 		break;
 	case BATCH_LOOKING_TO:
 	case BATCH_LOOKING_FROM:
+	case BATCH_MEASURING:
 		flush_looked(b);
 		break;
 	case BATCH_REMOVING:

@@ -155,6 +155,9 @@ void folder_job_done(struct fs *fs, struct folder *f, int result)
 	lock_take(&f->lock);
 	f->busy = FOLDER_IDLE;
 	f->job = 0;
+	if (result != 0 && f->ask_again)
+		result = -ESTALE;
+	f->ask_again = false;
 	if (result == -ESTALE)
 		result = restart_locked(fs, f);
 	else if (result == 0)
@@ -286,6 +289,18 @@ void folder_renamed(struct fs *fs, struct folder *f)
 		log_warn("folder: '%s' keeps its old numbers: %s", f->path,
 			 strerrordesc_np(-r));
 	folder_put(fs, f);
+}
+
+void folder_renamed_here(struct fs *fs, struct folder *f)
+{
+	imap_job job;
+
+	lock_take(&f->lock);
+	job = f->job;
+	f->ask_again = job != 0;
+	lock_drop(&f->lock);
+	if (job)
+		imap_cancel(fs->imap, job);
 }
 
 void folder_close(struct folder *f)

@@ -110,6 +110,12 @@ int64_t folder_mtime_ns(struct folder *f);
 void folder_renamed(struct fs *fs, struct folder *f);
 
 /*
+ * The same, by this mount: it is the same mailbox for certain. What was being
+ * asked for is asked for once more, under its new name.
+ */
+void folder_renamed_here(struct fs *fs, struct folder *f);
+
+/*
  * The mailbox cannot be opened any more (\Noselect), but its folder stays, for
  * those below it: its messages go.
  */
@@ -165,12 +171,20 @@ void folder_change(struct fs *fs, struct folder *f, enum replay_op op,
 		   const struct cache_msg *m, bool replay);
 
 /*
+ * A message that was shown here under this name is in another folder now, or
+ * nowhere, and the kernel does not know.
+ */
+void folder_left(struct fs *fs, struct folder *f, uint64_t id,
+		 const char *name);
+
+/*
  * What the helper did, or could not do: the row is made to be as the replay
  * would have left it, the kernel is told where it was not, and who waits for
  * the last replay is woken.
  */
-void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
-		     uint64_t id, int error);
+struct replayed;
+void folder_replayed(struct fs *fs, struct folder *f,
+		     const struct replayed *what, int error);
 
 /*
  * Messages that are gone on the server, with the state that says so: they

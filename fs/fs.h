@@ -61,6 +61,8 @@ struct control;
 struct keep;
 struct offline;
 struct drafts;
+struct mailboxes;
+struct quota;
 struct flush;
 
 struct fs {
@@ -80,6 +82,8 @@ struct fs {
 	struct keep *keep;
 	struct offline *offline;
 	struct drafts *drafts;
+	struct mailboxes *mailboxes;
+	struct quota *quota;
 	struct flush *flush;
 	uid_t uid;
 	gid_t gid;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/folder.h"
+#include "fs/mailboxes.h"
 #include "fs/offline.h"
 #include "imap/log.h"
 #include "imap/names.h"
@@ -107,6 +108,7 @@ void keep_offline_due(struct fs *fs)
 
 void keep_online(struct fs *fs)
 {
+	mailboxes_online(fs);
 	(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
 	keep_offline_due(fs);
 }

@@ -7,12 +7,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "imap/keywords.h"
 #include "imap/names.h"
 
 /*
- * Three ways to write the same marks. Keywords are kept as IMAP has them,
- * joined by one blank; each list here is walked word by word, and written by a
- * stream that grows.
+ * Three ways to write the same marks. Keywords are kept as IMAP has them
+ * (keywords.h); what a list becomes is written by a stream that grows, and
+ * checked at its end.
  */
 
 /* --- modes --- */
@@ -41,42 +42,6 @@ void marks_finish(struct marks *m)
 	*m = (struct marks){0};
 }
 
-struct word {
-	const char *at;
-	size_t n;
-};
-
-/* The next word of a list, past `w`; begin with {0}. False: no more. */
-static bool next_word(const char *list, struct word *w)
-{
-	const char *at = w->at ? w->at + w->n : list;
-
-	at += strspn(at, " ");
-	*w = (struct word){at, strcspn(at, " ")};
-	return w->n > 0;
-}
-
-static bool has_word(const char *list, const struct word *word)
-{
-	struct word w = {0};
-
-	while (next_word(list, &w))
-		if (w.n == word->n && strncasecmp(w.at, word->at, w.n) == 0)
-			return true;
-	return false;
-}
-
-static bool is_keyword(const struct word *w)
-{
-	for (size_t i = 0; i < w->n; i++) {
-		char c = w->at[i];
-
-		if (c <= ' ' || c == 0x7f || strchr("(){%*\"\\]", c))
-			return false;
-	}
-	return w->n > 0;
-}
-
 /* A list that is being written. */
 struct words {
 	FILE *out;
@@ -97,7 +62,10 @@ static void words_add(struct words *w, const char *text, size_t n)
 	fwrite(text, 1, n, w->out);
 }
 
-/* -ENOMEM; -EINVAL: too many. With an error given, that one. */
+/*
+ * -ENOMEM; -EINVAL: too many, or one that no server would take. With an error
+ * given, that one.
+ */
 static int words_end(struct words *w, int error, char **ret)
 {
 	bool failed = ferror(w->out) != 0;
@@ -105,7 +73,7 @@ static int words_end(struct words *w, int error, char **ret)
 	failed |= fclose(w->out) != 0;
 	if (error == 0 && failed)
 		error = -ENOMEM;
-	if (error == 0 && w->n > MAIL_KEYWORDS_MAX)
+	if (error == 0 && w->n > 0 && !keywords_are_valid(w->text))
 		error = -EINVAL;
 	if (error != 0)
 		free(w->text);
@@ -118,14 +86,15 @@ static int words_end(struct words *w, int error, char **ret)
 static int pick(const char *from, const char *without, char **ret)
 {
 	struct words list;
-	struct word w = {0};
+	const char *w;
 	int r = words_begin(&list);
+	size_t n;
 
 	if (r != 0)
 		return r;
-	while (next_word(from, &w))
-		if (!has_word(without, &w))
-			words_add(&list, w.at, w.n);
+	while (keywords_next(&from, &w, &n))
+		if (!keywords_have(without, w, n))
+			words_add(&list, w, n);
 	return words_end(&list, 0, ret);
 }
 
@@ -143,33 +112,40 @@ static const struct {
 
 int marks_to_text(const struct marks *m, char **ret)
 {
-	struct words list;
-	int r = words_begin(&list);
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+	const char *gap = "";
 
-	if (r != 0)
-		return r;
-	for (size_t i = 0; i < N_FLAGS; i++)
-		if (m->flags & flag_names[i].bit)
-			words_add(&list, flag_names[i].name,
-				  strlen(flag_names[i].name));
+	if (!out)
+		return -ENOMEM;
+	for (size_t i = 0; i < N_FLAGS; i++) {
+		if (!(m->flags & flag_names[i].bit))
+			continue;
+		fprintf(out, "%s%s", gap, flag_names[i].name);
+		gap = " ";
+	}
 	if (m->keywords[0])
-		words_add(&list, m->keywords, strlen(m->keywords));
-	r = words_end(&list, 0, ret);
-	/* Flags on top of as many keywords as there may be: not too many. */
-	return r == -EINVAL ? -ENOMEM : r;
+		fprintf(out, "%s%s", gap, m->keywords);
+	if (fclose(out) != 0) {
+		free(text);
+		return -ENOMEM;
+	}
+	*ret = text;
+	return 0;
 }
 
-static bool is_equal(const struct word *w, const char *name)
+static bool is_equal(const char *w, size_t n, const char *name)
 {
-	return strlen(name) == w->n && strncasecmp(w->at, name, w->n) == 0;
+	return strlen(name) == n && strncasecmp(w, name, n) == 0;
 }
 
-static int read_flag(const struct word *w, uint32_t *flags)
+static int read_flag(const char *w, size_t n, uint32_t *flags)
 {
-	if (is_equal(w, "\\Recent"))
+	if (is_equal(w, n, "\\Recent"))
 		return 0;
 	for (size_t i = 0; i < N_FLAGS; i++) {
-		if (is_equal(w, flag_names[i].name)) {
+		if (is_equal(w, n, flag_names[i].name)) {
 			*flags |= flag_names[i].bit;
 			return 0;
 		}
@@ -179,16 +155,15 @@ static int read_flag(const struct word *w, uint32_t *flags)
 
 static int read_words(const char *text, uint32_t *flags, struct words *list)
 {
-	struct word w = {0};
+	const char *w;
+	size_t n;
 	int r = 0;
 
-	while (r == 0 && next_word(text, &w)) {
-		if (w.at[0] == '\\')
-			r = read_flag(&w, flags);
-		else if (is_keyword(&w))
-			words_add(list, w.at, w.n);
-		else
-			r = -EINVAL;
+	while (r == 0 && keywords_next(&text, &w, &n)) {
+		if (n > 0 && w[0] == '\\')
+			r = read_flag(w, n, flags);
+		else if (n > 0)
+			words_add(list, w, n);
 	}
 	return r;
 }
@@ -240,14 +215,14 @@ static bool has_control(const char *s)
 }
 
 /* The tag that a keyword stands for; -EILSEQ: it is not one. */
-static int tag_of(const struct word *w, char **ret)
+static int tag_of(const char *word, size_t n, char **ret)
 {
 	char *copy, *tag = NULL;
 	int r;
 
-	if (w->at[0] == '$')
+	if (word[0] == '$')
 		return -EILSEQ;
-	copy = strndup(w->at, w->n);
+	copy = strndup(word, n);
 	if (!copy)
 		return -ENOMEM;
 	r = utf7_decode(copy, &tag);
@@ -272,16 +247,16 @@ static int tag_of(const struct word *w, char **ret)
 
 int marks_to_tags(const struct marks *m, char **ret)
 {
-	struct word w = {0};
+	const char *list = m->keywords, *w;
 	char *text = NULL, *tag;
-	size_t n = 0;
+	size_t n = 0, len;
 	FILE *out = open_memstream(&text, &n);
 	int r = 0;
 
 	if (!out)
 		return -ENOMEM;
-	while (r != -ENOMEM && next_word(m->keywords, &w)) {
-		r = tag_of(&w, &tag);
+	while (r != -ENOMEM && keywords_next(&list, &w, &len)) {
+		r = tag_of(w, len, &tag);
 		if (r != 0)
 			continue;
 		fprintf(out, "%s%s", ftell(out) > 0 ? "," : "", tag);
@@ -301,7 +276,6 @@ int marks_to_tags(const struct marks *m, char **ret)
 /* One tag, as a keyword, onto the list. Changes `tag`. */
 static int add_tag(struct words *list, char *tag)
 {
-	struct word w;
 	char *wire;
 	int r;
 
@@ -311,12 +285,11 @@ static int add_tag(struct words *list, char *tag)
 	r = utf7_encode(tag, &wire);
 	if (r != 0)
 		return r == -EILSEQ ? -EINVAL : r;
-	w = (struct word){wire, strlen(wire)};
 	/* One with a dollar would not be shown as a tag again. */
-	if (is_keyword(&w) && wire[0] != '$')
-		words_add(list, wire, w.n);
-	else
+	if (wire[0] == '$')
 		r = -EINVAL;
+	else
+		words_add(list, wire, strlen(wire));
 	free(wire);
 	return r;
 }
@@ -325,13 +298,14 @@ static int add_tag(struct words *list, char *tag)
 static int write_tags(struct words *list, char *text, const char *old)
 {
 	char *rest = NULL, *tag;
-	struct word w = {0};
+	const char *w;
+	size_t n;
 	int r = 0;
 
-	while (r == 0 && next_word(old, &w)) {
-		r = tag_of(&w, &tag);
+	while (r == 0 && keywords_next(&old, &w, &n)) {
+		r = tag_of(w, n, &tag);
 		if (r == -EILSEQ) {
-			words_add(list, w.at, w.n);
+			words_add(list, w, n);
 			r = 0;
 		} else if (r == 0) {
 			free(tag);
@@ -339,8 +313,6 @@ static int write_tags(struct words *list, char *text, const char *old)
 	}
 	for (tag = strtok_r(text, ",", &rest); r == 0 && tag;
 	     tag = strtok_r(NULL, ",", &rest)) {
-		size_t n;
-
 		tag += strspn(tag, " ");
 		n = strlen(tag);
 		while (n > 0 && tag[n - 1] == ' ')

@@ -22,10 +22,10 @@
 
 /* The errors that may leave, as mount.imapfs(8) lists them. */
 static const int errors[] = {
-	EACCES, EBADMSG, EDQUOT,   EFBIG,        EINTR,   EINVAL,
-	EIO,    EEXIST,  EISDIR,   ENAMETOOLONG, ENODATA, ENOENT,
-	ENOMEM, ENOSPC,  ENOTCONN, ENOTDIR,      ENOSYS,  EOPNOTSUPP,
-	EPERM,  ERANGE,  EROFS,    ETIMEDOUT,
+	EACCES,     EBADMSG, EDQUOT,   EFBIG,        EINTR,     EINVAL,
+	EIO,        EEXIST,  EISDIR,   ENAMETOOLONG, ENODATA,   ENOENT,
+	ENOMEM,     ENOSPC,  ENOTCONN, ENOTDIR,      ENOTEMPTY, ENOSYS,
+	EOPNOTSUPP, EPERM,   ERANGE,   EROFS,        ETIMEDOUT,
 };
 
 void ops_reply_err(fuse_req_t req, int error)

@@ -146,10 +146,19 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name);
 void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t to,
 		const char *to_name, unsigned flags);
 
-/* --- ops_replay.c: the same, as the helper asks for them --- */
+/* --- ops_replay.c: the same, from the helper --- */
 
 void ops_replay_unlink(fuse_req_t req, fuse_ino_t dir, const char *name);
-void ops_replay_rename(fuse_req_t req, fuse_ino_t dir, const char *name,
-		       fuse_ino_t to, const char *to_name);
+void ops_replay_mkdir(fuse_req_t req, struct folder *parent, const char *name);
+void ops_replay_rmdir(fuse_req_t req, struct folder *parent, const char *name);
+void ops_replay_rename(fuse_req_t req, struct folder *parent, const char *name,
+		       struct folder *to, const char *to_name);
+
+/* --- ops_folder.c --- */
+
+/* A RENAME of a directory. */
+struct mailboxes_rename; /* mailboxes.h */
+void ops_rename_folder(fuse_req_t req, const struct mailboxes_rename *what,
+		       unsigned flags);
 
 #endif

@@ -10,6 +10,7 @@
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "fs/load.h"
+#include "fs/quota.h"
 #include "fs/replay.h"
 
 /*
@@ -222,15 +223,16 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int what,
 
 /* --- STATFS --- */
 
-/* Servers seldom say how much room there is: plenty, all of it free. */
+/* Servers that do not say how much room there is: plenty, all of it free. */
 void ops_statfs(fuse_req_t req, fuse_ino_t ino)
 {
+	struct fs *fs = ops_fs(req);
+	struct imap_quota quota;
 	struct statvfs v = {
 		.f_bsize = 4096,
 		.f_frsize = 4096,
 		.f_blocks = 1ULL << 30,
 		.f_bfree = 1ULL << 30,
-		.f_bavail = 1ULL << 30,
 		.f_files = 1ULL << 32,
 		.f_ffree = 1ULL << 32,
 		.f_favail = 1ULL << 32,
@@ -238,6 +240,14 @@ void ops_statfs(fuse_req_t req, fuse_ino_t ino)
 	};
 
 	(void)ino;
-	control_count(ops_fs(req)->control, REQ_STATFS);
+	control_count(fs->control, REQ_STATFS);
+	quota_refresh(fs);
+	if (quota_get(fs, &quota)) {
+		v.f_blocks = quota.limit_kib / 4;
+		v.f_bfree = quota.used_kib < quota.limit_kib
+				    ? (quota.limit_kib - quota.used_kib) / 4
+				    : 0;
+	}
+	v.f_bavail = v.f_bfree;
 	fuse_reply_statfs(req, &v);
 }

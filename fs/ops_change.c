@@ -10,6 +10,7 @@
 #include "fs/draft.h"
 #include "fs/flush.h"
 #include "fs/folder.h"
+#include "fs/mailboxes.h"
 #include "fs/rejected.h"
 
 /*
@@ -151,6 +152,29 @@ static int make_rename(struct request *r, struct change_end *end)
 
 static const struct edit_op rename_op = {.make = make_rename};
 
+/* Is it a directory that is renamed? Then that is done, or refused. */
+static bool rename_folder(const struct request *r, const char *name,
+			  const char *to_name)
+{
+	struct tree *t = r->fs->tree;
+	struct folder *parent = tree_find(t, r->ino);
+	struct mailboxes_rename what = {
+		.f = parent ? tree_child(t, parent, name) : NULL,
+		.parent = tree_find(t, r->edit.to),
+		.name = to_name,
+	};
+
+	if (!what.f)
+		return false;
+	if (!what.parent) {
+		ops_refuse(r->req, -EPERM);
+		return true;
+	}
+	what.onto = tree_child(t, what.parent, to_name);
+	ops_rename_folder(r->req, &what, r->edit.flags);
+	return true;
+}
+
 void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t to,
 		const char *to_name, unsigned flags)
 {
@@ -159,18 +183,15 @@ void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t to,
 			    .ino = dir,
 			    .edit = {.to = to, .flags = flags}};
 	struct folder *parent = tree_find(r.fs->tree, dir);
+	struct folder *target = tree_find(r.fs->tree, to);
 	int error;
 
-	if (ops_is_replay(req)) {
-		ops_replay_rename(req, dir, name, to, to_name);
+	if (parent && target && ops_is_replay(req)) {
+		ops_replay_rename(req, parent, name, target, to_name);
 		return;
 	}
-	if (ops_refuse_ro(req))
+	if (ops_refuse_ro(req) || rename_folder(&r, name, to_name))
 		return;
-	if (parent && tree_child(r.fs->tree, parent, name)) {
-		ops_refuse(req, -EROFS);
-		return;
-	}
 	error = flags & ~(unsigned)RENAME_NOREPLACE ? -EINVAL : 0;
 	if (error == 0 && strlen(to_name) > CACHE_NAME_MAX)
 		error = -ENAMETOOLONG;

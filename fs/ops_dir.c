@@ -9,6 +9,7 @@
 #include "fs/attr.h"
 #include "fs/folder.h"
 #include "fs/rejected.h"
+#include "fs/rights.h"
 
 /*
  * Directories: OPENDIR and READDIR(PLUS).
@@ -88,9 +89,13 @@ static void opendir_resume(struct request *r)
 void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct request r = {.req = req, .fs = ops_fs(req), .ino = ino};
+	struct folder *f;
 
 	(void)fi;
 	control_count(r.fs->control, REQ_OPENDIR);
+	f = tree_find(r.fs->tree, ino);
+	if (f)
+		rights_ask(r.fs, f);
 	ops_run(&r, &opendir_waiting);
 }
 

@@ -22,18 +22,12 @@ bool ops_is_replay(fuse_req_t req)
 	return yes;
 }
 
-void ops_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode)
+void ops_replay_mkdir(fuse_req_t req, struct folder *parent, const char *name)
 {
 	struct fs *fs = ops_fs(req);
-	struct folder *parent = tree_find(fs->tree, dir), *f;
+	struct folder *f = tree_take_mkdir(fs->tree, parent, name);
 	struct fuse_entry_param e;
 
-	(void)mode;
-	if (!ops_is_replay(req)) {
-		ops_refuse(req, -EROFS);
-		return;
-	}
-	f = parent ? tree_take_mkdir(fs->tree, parent, name) : NULL;
 	if (!f) {
 		ops_reply_err(req, -ENOENT);
 		return;
@@ -43,31 +37,21 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode)
 		ops_unhold(fs, e.ino, 1);
 }
 
-void ops_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
+void ops_replay_rmdir(fuse_req_t req, struct folder *parent, const char *name)
 {
-	struct fs *fs = ops_fs(req);
-	struct folder *parent = tree_find(fs->tree, dir);
-
-	if (!ops_is_replay(req))
-		ops_refuse(req, -EROFS);
-	else if (parent && tree_take_rmdir(fs->tree, parent, name))
-		ops_reply_err(req, 0);
-	else
-		ops_reply_err(req, -EPERM); /* it has come back meanwhile */
+	/* It may have come back meanwhile. */
+	ops_reply_err(req, tree_take_rmdir(ops_fs(req)->tree, parent, name)
+				   ? 0
+				   : -EPERM);
 }
 
-void ops_replay_rename(fuse_req_t req, fuse_ino_t dir, const char *name,
-		       fuse_ino_t to, const char *to_name)
+void ops_replay_rename(fuse_req_t req, struct folder *parent, const char *name,
+		       struct folder *to, const char *to_name)
 {
-	struct fs *fs = ops_fs(req);
-	struct folder *parent = tree_find(fs->tree, dir);
-	struct folder *target = tree_find(fs->tree, to);
-
-	if (parent && target &&
-	    tree_take_rename(fs->tree, parent, name, target, to_name))
-		ops_reply_err(req, 0);
-	else
-		ops_reply_err(req, -EPERM);
+	ops_reply_err(req, tree_take_rename(ops_fs(req)->tree, parent, name, to,
+					    to_name)
+				   ? 0
+				   : -EPERM);
 }
 
 void ops_replay_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
@@ -84,10 +68,10 @@ void ops_replay_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 		return;
 	}
 	error = box_find_name(box, name, &m);
-	if (error == 0 && !m.doomed)
-		error = -ENOENT;
 	if (error == 0)
-		error = box_remove(box, &m.id, 1);
+		error = m.doomed ? box_remove(box, &m.id, 1) : -EPERM;
+	else if (error == -ENOENT)
+		error = 0; /* its row has left already (folder_left()) */
 	folder_put(fs, f);
 	ops_reply_err(req, error);
 }

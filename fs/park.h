@@ -40,6 +40,12 @@ struct edit {
 	bool is_node; /* MKNOD, not CREATE */
 };
 
+/* Of mkdir, rmdir and the rename of a directory (ops_folder.c). */
+struct mailbox_wait {
+	uint64_t op;        /* mailboxes.h */
+	uint64_t locked[3]; /* directories that the kernel has locked, too */
+};
+
 /* A request and all that is needed to do it again; copied when parked. */
 struct request {
 	struct fuse_req *req;
@@ -51,17 +57,21 @@ struct request {
 	char *name;       /* its own copy, or the bytes of a WRITE, or NULL */
 	bool plus;
 	struct edit edit; /* of a change (ops_change.c) */
+	struct mailbox_wait mailbox;
 };
 
 typedef void (*park_resume_fn)(struct request *r);
+/* The request was given up, and is being answered with an error. */
+typedef void (*park_gone_fn)(struct request *r);
 
 struct parking {
 	uint64_t key;
 	/* Other directories that the kernel has locked meanwhile; 0: none. */
-	uint64_t locked[2];
+	uint64_t locked[3];
 	int64_t deadline_ms;
 	int late_error; /* negative errno; 0: resume it then */
 	park_resume_fn resume;
+	park_gone_fn gone; /* called before an error is replied; or NULL */
 };
 
 /* -ENOMEM, -EAGAIN (no thread). */

@@ -76,7 +76,9 @@ static const char *shown_path(struct fs *fs, const char *path)
 
 static void message_done(struct fs *fs, const struct order *o, int error)
 {
-	folder_replayed(fs, o->f, o->op, o->id, -error);
+	const struct replayed what = {o->op, o->id, strrchr(o->path, '/') + 1};
+
+	folder_replayed(fs, o->f, &what, -error);
 }
 
 static void folder_done(struct fs *fs, const struct order *o, int error)
@@ -90,19 +92,19 @@ static const enum helper_op helper_ops[] = {
 	[REPLAY_RENAME] = HELPER_RENAME, [REPLAY_RMDIR] = HELPER_RMDIR,
 };
 
-bool replay_push(struct replay *r, struct folder *f, enum replay_op op,
-		 uint64_t id, const char *name)
+bool replay_push(struct replay *r, struct folder *f,
+		 const struct replayed *what)
 {
 	struct order *o;
 
-	o = order_new(r->fs, helper_ops[op], (uint32_t)f->id,
-		      shown_path(r->fs, f->path), name);
+	o = order_new(r->fs, helper_ops[what->op], (uint32_t)f->id,
+		      shown_path(r->fs, f->path), what->name);
 	if (!o)
 		return false;
 
 	o->f = f;
-	o->op = op;
-	o->id = id;
+	o->op = what->op;
+	o->id = what->id;
 	o->done = message_done;
 	return replay_queue(r, o, false);
 }

@@ -27,6 +27,13 @@ enum replay_op {
 	REPLAY_RMDIR,
 };
 
+/* What happened to a message. */
+struct replayed {
+	enum replay_op op;
+	uint64_t id;
+	const char *name;
+};
+
 /*
  * `fd`: the socket to the helper, taken over. Starts the thread. -ENOMEM,
  * -EAGAIN (no thread).
@@ -44,8 +51,8 @@ void replay_free(struct replay *r);
  * Queue one. `f->replays` was raised by the caller. False: no helper, or out of
  * memory; folder_replayed() will not be called.
  */
-bool replay_push(struct replay *r, struct folder *f, enum replay_op op,
-		 uint64_t id, const char *name);
+bool replay_push(struct replay *r, struct folder *f,
+		 const struct replayed *what);
 
 /*
  * The same for a folder: where it is, and where it goes, says the tree. False:

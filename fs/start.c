@@ -17,10 +17,12 @@
 #include "fs/helper.h"
 #include "fs/keep.h"
 #include "fs/load.h"
+#include "fs/mailboxes.h"
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/park.h"
+#include "fs/quota.h"
 #include "fs/replay.h"
 #include "fs/store.h"
 #include "fs/tree.h"
@@ -246,6 +248,10 @@ static int build_engine(struct start *s)
 	if (r == 0)
 		r = tree_new(fs, &fs->tree);
 	if (r == 0)
+		r = mailboxes_new(fs, &fs->mailboxes);
+	if (r == 0)
+		r = quota_new(fs, &fs->quota);
+	if (r == 0)
 		r = offline_new(fs, &fs->offline);
 	if (r == 0)
 		r = drafts_new(fs, &fs->drafts);
@@ -359,6 +365,8 @@ static void take_down(struct start *s)
 	offline_free(fs->offline);
 	drafts_free(fs->drafts);
 	keep_free(fs->keep);
+	mailboxes_free(fs->mailboxes);
+	quota_free(fs->quota);
 	flush_free(fs->flush);
 	tree_free(fs->tree);
 	cache_close(fs->cache);
@@ -380,6 +388,7 @@ static void begin_serving(struct start *s)
 	if (fs->online && !keep_has_folders(fs))
 		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
 	keep_offline_due(fs);
+	quota_refresh(fs);
 }
 
 int start_and_serve(const struct options *opt, const struct account *account,

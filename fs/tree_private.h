@@ -118,6 +118,14 @@ MUST_CHECK int tree_move_locked(struct tree *t, struct folder *f,
 MUST_CHECK int tree_settle_locked(struct tree *t, struct folder *f)
 	REQUIRES(t->lock);
 
+/* The same, but the kernel knows it already. */
+MUST_CHECK int tree_settle_quietly_locked(struct tree *t, struct folder *f)
+	REQUIRES(t->lock);
+
+/* The folder takes `wire` over, unless that fails. -ENOMEM. */
+MUST_CHECK int tree_set_wire_locked(struct tree *t, struct folder *f,
+				    const char *wire) REQUIRES(t->lock);
+
 void place_free(struct place *p);
 
 /* --- tree_change.c --- */

@@ -44,6 +44,11 @@ void world_close(struct world *w)
 	cache_close(w->fs.cache);
 }
 
+void world_remove(struct world *w)
+{
+	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 int world_setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -62,7 +67,7 @@ int world_teardown(void **state)
 	struct world *w = *state;
 
 	world_close(w);
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	world_remove(w);
 	free(w);
 	return 0;
 }

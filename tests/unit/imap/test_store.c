@@ -56,6 +56,39 @@ static void what_a_mailbox_does_not_keep_is_told(void **state)
 	assert_string_equal(t.left_keywords, "new old");
 }
 
+static int one_word(struct imap *im, struct told *t, imap_job *ret)
+{
+	const struct imap_flag_delta delta = {.add_keywords = "new",
+					      .remove_keywords = "old"};
+
+	return imap_store(im, &told_messages, &delta, told_change, t, ret);
+}
+
+static void one_keyword_is_not_too_many(void **state)
+{
+	struct told t = told_run(one_word,
+				 STEPS(LOGIN, SELECT,
+				       "C: UID STORE 4:5,9 +FLAGS.SILENT (new)",
+				       "C: UID STORE 4:5,9 -FLAGS.SILENT (old)",
+				       "S: A3 OK done", "S: A4 OK done"));
+
+	(void)state;
+	told_expect(&t, 0, false, "");
+	assert_string_equal(t.left_keywords, "");
+}
+
+static void one_keyword_that_is_not_kept_is_told(void **state)
+{
+	struct told t = told_run(one_word,
+				 STEPS(LOGIN, SELECT_KEEPING("\\Seen old"),
+				       "C: UID STORE 4:5,9 -FLAGS.SILENT (old)",
+				       "S: A3 OK done"));
+
+	(void)state;
+	told_expect(&t, 0, false, "");
+	assert_string_equal(t.left_keywords, "new");
+}
+
 static void nothing_is_sent_if_nothing_is_kept(void **state)
 {
 	struct told t = told_run(told_flag,
@@ -120,6 +153,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flags_go_as_deltas_one_behind_the_other),
 		cmocka_unit_test(what_a_mailbox_does_not_keep_is_told),
+		cmocka_unit_test(one_keyword_is_not_too_many),
+		cmocka_unit_test(one_keyword_that_is_not_kept_is_told),
 		cmocka_unit_test(nothing_is_sent_if_nothing_is_kept),
 		cmocka_unit_test(a_server_that_names_none_keeps_all),
 		cmocka_unit_test(what_is_no_delta_is_refused_at_once),
