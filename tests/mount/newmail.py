@@ -3,10 +3,14 @@
 
 import errno
 import os
+import random
 import shutil
 import subprocess
+import sys
 import tarfile
+import threading
 import time
+from pathlib import Path
 
 from imapfstest import *
 from imapfstest.letters import letter
@@ -368,3 +372,60 @@ def test_no_file_is_made_on_a_full_disk(env):
     sync(m)
     assert sorted(g[0] for g in on_server(server)) == \
         sorted([letter(1), letter(2)])
+
+
+WRITER = r"""
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from imapfstest.letters import letter
+work, draft, first = sys.argv[2], sys.argv[3], int(sys.argv[4])
+for n in range(first, first + 1000):
+    text = letter(n).replace(b"\r\n", b"\n")
+    for path in [f"{work}/{n}.eml"] + ([draft] if n % 3 == 0 else []):
+        with open(path, "wb", buffering=0) as f:
+            f.write(text)
+            os.fsync(f.fileno())
+    print(n, flush=True)
+"""
+
+
+@deadline(240)
+@slow
+def test_killed_at_any_moment_nothing_is_lost_or_doubled(env):
+    server, m = mounted(env, background=True)
+    with Client(server) as c:
+        c.append("Drafts", letter(0), flags=["\\Draft"])
+    rng = random.Random(5)
+    name, safe, begun = m.messages("Drafts")[0], [], 1
+    lib = str(Path(__file__).parent.parent / "lib")
+    for _ in range(12):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, lib, str(m.path / "Work"),
+             str(m.path / "Drafts" / name), str(begun)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        lines = [writer.stdout.readline()]
+        until = time.monotonic() + rng.uniform(0, 1.5)
+        killer = threading.Timer(until - time.monotonic(), m.kill9)
+        killer.start()
+        lines += writer.stdout.readlines()
+        killer.join()
+        writer.wait(10)
+        done = [int(n) for n in lines if n.strip()]
+        safe += done
+        # Those that were begun, too, have had their numbers.
+        begun = max(done, default=begun) + 2
+        wait_for(lambda: not m.mounted(), 10, "the helper has unmounted")
+        m.wait_end()
+        m.start()
+    sync(m)
+    numbers = [g[0].split(b"letter-")[1].split(b"@")[0]
+               for g in on_server(server)]
+    assert len(numbers) == len(set(numbers)), "doubled"
+    assert set(map(int, numbers)) >= set(safe), "lost"
+    for body, flags, _ in on_server(server):
+        assert body == letter(int(body.split(b"letter-")[1].split(b"@")[0]))
+    (draft,) = on_server(server, "Drafts")
+    number = int(draft[0].split(b"letter-")[1].split(b"@")[0])
+    assert draft[0] == letter(number)
+    assert number >= max(n for n in [0] + safe if n % 3 == 0)
+    assert "\\Draft" in draft[1]
