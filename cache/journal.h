@@ -219,7 +219,11 @@ MUST_CHECK int journal_set_date(struct box *b, uint64_t id,
  */
 MUST_CHECK int spool_open(struct cache *c, uint64_t id, bool for_writing,
 			  int *ret_fd);
-/* All of it, or -ENOSPC, -EIO. */
+/*
+ * All of it, or -ENOSPC, -EIO. SPOOL_RESERVE of the disk stay free for the
+ * index.
+ */
+#define SPOOL_RESERVE (1u << 20)
 MUST_CHECK int spool_write(int fd, const void *bytes, size_t n,
 			   uint64_t offset);
 /* Bytes read, 0 at the end; -EIO. */

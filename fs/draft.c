@@ -97,27 +97,6 @@ void draft_put(struct drafts *ds, struct draft *d)
 		folder_put(ds->fs, pinned);
 }
 
-/* --- watches --- */
-
-void draft_use_watch_locked(struct drafts *ds, struct draft *d,
-			    struct folder *f)
-{
-	struct watch *w = ds->watches;
-
-	if (d->watch && --d->watch->users == 0) {
-		d->watch->idle_ms = clock_now_ms();
-		draft_look_locked(ds, d->watch->idle_ms + DRAFT_WATCH_IDLE_MS);
-	}
-	d->watch = NULL;
-	while (w && w->f != f)
-		w = w->next;
-	/* None was asked for, or it is gone already: time tells. */
-	if (!f || !w)
-		return;
-	w->users++;
-	d->watch = w;
-}
-
 /* --- in and out --- */
 
 int draft_enter(struct drafts *ds, const struct draft_new *v,
@@ -201,6 +180,8 @@ void draft_become_ghost(struct drafts *ds, struct draft *d, int fd,
 	draft_use_watch_locked(ds, d, NULL);
 	ds->gen++;
 	lock_drop(&ds->lock);
+	/* The kernel may have forgotten it before it was one. */
+	draft_forgotten(ds->fs, d->id);
 }
 
 void draft_forgotten(struct fs *fs, uint64_t id)

@@ -28,7 +28,7 @@
  *
  * Drafts of an earlier mount are completed at the start.
  *
- * Threads: any, unless it says otherwise. One thread of its own completes
+ * Threads: any, unless it says otherwise. Some threads of its own complete
  * drafts. Errors beside those named: -ENOSPC, -EIO, -ENOMEM, -EBADMSG.
  */
 #ifndef IMAPFS_FS_DRAFT_H
@@ -85,7 +85,8 @@ void draft_asked(struct fs *fs, uint64_t id, int error);
 
 /*
  * A new file. -EEXIST; -EPERM: the name is reserved, or there can be no
- * messages; -EINVAL: no file can have the name.
+ * messages; -EACCES, -EROFS: there may be none; -EINVAL: no file can have the
+ * name.
  */
 MUST_CHECK int draft_create(struct fs *fs, struct folder *f, const char *name,
 			    mode_t mode, uint64_t *ret_id);

@@ -14,7 +14,7 @@
 /*
  * When is a draft complete?
  *
- *   OPEN --due, asked--> ASKING --nobody--> CLEAR --completed--> gone
+ *   OPEN --due, asked--> ASKING --nobody--> CLEAR --taken--> BUSY --> gone
  *    ^ ^                  |  |
  *    | +---- a writer ----+  +--no leases--> BLIND --due--> CLEAR
  *    +--- a write, a rename, ... (from any of them)
@@ -24,11 +24,12 @@
  * its answer is exact: so nothing but the last look decides, and a draft that
  * is written to while it is asked about is OPEN again.
  *
- * One thread: it asks, and completes what is clear; the helper's answers come
- * in the replay thread.
+ * A few threads: each asks, and completes what is clear, which is mostly
+ * waiting for the disk, and one wait of several threads takes as long as that
+ * of one. The helper's answers come in the replay thread.
  */
 
-#define AT_ONCE 64 /* drafts that are looked at in one round */
+#define AT_ONCE 8 /* drafts that a thread takes in one round */
 
 /* --- time --- */
 
@@ -36,7 +37,8 @@ static int64_t due_ms(const struct draft *d)
 {
 	int64_t quiet = DRAFT_WRITTEN_MS, due;
 
-	if (d->kind == DRAFT_GHOST || d->life == LIFE_ASKING)
+	if (d->kind == DRAFT_GHOST || d->life == LIFE_ASKING ||
+	    d->life == LIFE_BUSY)
 		return CLOCK_NEVER;
 	if (d->life == LIFE_BLIND)
 		quiet = DRAFT_BLIND_MS;
@@ -64,113 +66,9 @@ void draft_touch_locked(struct drafts *ds, struct draft *d)
 	d->touched_ms = clock_now_ms();
 	d->touches++;
 	d->not_before_ms = 0;
-	if (d->life == LIFE_CLEAR)
+	if (d->life == LIFE_CLEAR || d->life == LIFE_BUSY)
 		d->life = LIFE_OPEN;
 	draft_look_locked(ds, due_ms(d));
-}
-
-/* --- watches --- */
-
-static struct watch *find_watch_locked(struct drafts *ds, struct folder *f)
-	REQUIRES(ds->lock)
-{
-	struct watch *w = ds->watches;
-
-	while (w && w->f != f)
-		w = w->next;
-	return w;
-}
-
-/* Without memory there is none, and time tells. */
-static struct watch *make_watch_locked(struct drafts *ds, struct folder *f)
-	REQUIRES(ds->lock)
-{
-	struct watch *w = find_watch_locked(ds, f);
-
-	if (w)
-		return w;
-	w = calloc(1, sizeof(*w));
-	if (!w)
-		return NULL;
-	w->f = f;
-	w->idle_ms = clock_now_ms();
-	w->next = ds->watches;
-	ds->watches = w;
-	draft_look_locked(ds, w->idle_ms + DRAFT_WATCH_IDLE_MS);
-	return w;
-}
-
-int draft_watch(struct fs *fs, struct folder *f, int64_t waited_ms)
-{
-	struct drafts *ds = fs->drafts;
-	bool begin = false;
-	struct watch *w;
-	int r = 0;
-
-	lock_take(&ds->lock);
-	w = make_watch_locked(ds, f);
-	if (w && w->state != WATCH_SET && waited_ms < DRAFT_WATCH_WAIT_MS)
-		r = -EAGAIN;
-	if (w && w->state == WATCH_NONE) {
-		w->state = WATCH_COMING;
-		begin = true;
-	}
-	lock_drop(&ds->lock);
-	if (!begin || replay_watch(fs->replay, f, true))
-		return r;
-
-	draft_watched(fs, f, -ENOTCONN);
-	return 0;
-}
-
-void draft_watched(struct fs *fs, struct folder *f, int error)
-{
-	struct drafts *ds = fs->drafts;
-	struct watch *w;
-
-	if (error != 0)
-		log_debug("drafts: '%s' cannot be watched: %s", f->path,
-			  strerrordesc_np(-error));
-	lock_take(&ds->lock);
-	w = find_watch_locked(ds, f);
-	if (w)
-		w->state = WATCH_SET;
-	ds->gen++;
-	lock_drop(&ds->lock);
-	park_wake(fs->park, tree_ino(fs->tree, f));
-}
-
-/* Out of the list those that nobody needs; when to look again. */
-static struct watch *idle_watches_locked(struct drafts *ds, int64_t now,
-					 int64_t *look) REQUIRES(ds->lock)
-{
-	struct watch *idle = NULL, *w;
-
-	for (struct watch **at = &ds->watches; (w = *at) != NULL;) {
-		int64_t due = w->idle_ms + DRAFT_WATCH_IDLE_MS;
-
-		if (w->users == 0 && w->state == WATCH_SET && due <= now) {
-			*at = w->next;
-			w->next = idle;
-			idle = w;
-			continue;
-		}
-		if (w->users == 0 && w->state == WATCH_SET && due < *look)
-			*look = due;
-		at = &w->next;
-	}
-	return idle;
-}
-
-static void end_watches(struct fs *fs, struct watch *w)
-{
-	struct watch *next;
-
-	for (; w; w = next) {
-		next = w->next;
-		(void)replay_watch(fs->replay, w->f, false);
-		free(w);
-	}
 }
 
 /* --- what the helper says --- */
@@ -243,7 +141,7 @@ void draft_asked(struct fs *fs, uint64_t id, int error)
 	park_wake(fs->park, DRAFT_KEY(0));
 }
 
-/* --- the thread --- */
+/* --- the threads --- */
 
 /* Is a writer left? Where it is now is asked of the cache. */
 static void ask(struct fs *fs, struct draft *d)
@@ -274,15 +172,15 @@ static void rest(struct fs *fs, struct draft *d)
 static void complete(struct fs *fs, struct draft *d)
 {
 	struct drafts *ds = fs->drafts;
-	bool clear;
+	bool is_mine;
 	int r = 0;
 
 	lock_take(&d->lock);
 	lock_take(&ds->lock);
 	/* Nobody has written since the answer came: writers take the lock. */
-	clear = d->is_in_table && d->life == LIFE_CLEAR;
+	is_mine = d->is_in_table && d->life == LIFE_BUSY;
 	lock_drop(&ds->lock);
-	if (clear)
+	if (is_mine)
 		r = draft_complete(fs, d);
 	lock_drop(&d->lock);
 	if (r != 0) {
@@ -299,33 +197,33 @@ static void complete(struct fs *fs, struct draft *d)
 	park_wake(fs->park, DRAFT_KEY(0));
 }
 
-static void look_at(struct fs *fs, struct draft *d, enum draft_life life)
+enum draft_step { STEP_REST, STEP_ASK, STEP_COMPLETE };
+
+static void look_at(struct fs *fs, struct draft *d, enum draft_step step)
 {
-	if (life == LIFE_ASKING)
+	if (step == STEP_ASK)
 		ask(fs, d);
-	else if (life == LIFE_CLEAR)
+	else if (step == STEP_COMPLETE)
 		complete(fs, d);
 	else
 		rest(fs, d);
 }
 
-/* What is to be done with one that is due. */
-static enum draft_life next_step_locked(struct draft *d)
+/* What is to be done with one that is due. It is not due any more then. */
+static enum draft_step next_step_locked(struct draft *d)
 {
-	if (d->kind == DRAFT_SCRATCH)
-		return LIFE_OPEN; /* it rests */
-	if (d->life == LIFE_OPEN) {
+	if (d->kind != DRAFT_SCRATCH && d->life == LIFE_OPEN) {
 		d->life = LIFE_ASKING;
 		d->asked_touches = d->touches;
-	} else if (d->life == LIFE_BLIND) {
-		d->life = LIFE_CLEAR;
+		return STEP_ASK;
 	}
-	return d->life;
+	d->life = LIFE_BUSY;
+	return d->kind == DRAFT_SCRATCH ? STEP_REST : STEP_COMPLETE;
 }
 
 struct round {
 	struct draft *v[AT_ONCE];
-	enum draft_life step[AT_ONCE];
+	enum draft_step step[AT_ONCE];
 	size_t n;
 	struct watch *idle;
 };
@@ -349,8 +247,44 @@ static void collect_locked(struct drafts *ds, struct round *r)
 			}
 		}
 	}
-	r->idle = idle_watches_locked(ds, now, &look);
+	r->idle = draft_idle_watches_locked(ds, now, &look);
 	ds->look_ms = look;
+	if (look <= now)
+		lock_cond_wake(&ds->cond); /* there is enough for another one */
+}
+
+/* One that is to be completed; or NULL. */
+static struct draft *any_left(struct drafts *ds)
+{
+	struct draft *found = NULL;
+
+	lock_take(&ds->lock);
+	for (size_t i = 0; !found && i < DRAFT_SLOTS; i++)
+		for (struct draft *d = ds->slots[i]; d && !found; d = d->next)
+			if (!d->is_given_up && d->kind != DRAFT_GHOST)
+				found = d;
+	if (found) {
+		found->is_given_up = true;
+		found->life = LIFE_BUSY;
+		found->refs++;
+	}
+	lock_drop(&ds->lock);
+	return found;
+}
+
+/* At the end nobody writes any more: each is tried once. */
+static void finish_all(struct fs *fs)
+{
+	struct drafts *ds = fs->drafts;
+	struct draft *d;
+
+	while ((d = any_left(ds)) != NULL) {
+		if (d->kind == DRAFT_SCRATCH)
+			rest(fs, d);
+		else
+			complete(fs, d);
+		draft_put(ds, d);
+	}
 }
 
 static void *drafts_thread(void *arg)
@@ -366,12 +300,13 @@ static void *drafts_thread(void *arg)
 			(void)lock_cond_wait(&ds->cond, &ds->lock, ds->look_ms);
 		if (ds->stopping) {
 			lock_drop(&ds->lock);
+			finish_all(fs);
 			return NULL;
 		}
 		collect_locked(ds, &r);
 		lock_drop(&ds->lock);
 
-		end_watches(fs, r.idle);
+		draft_end_watches(fs, r.idle);
 		for (size_t i = 0; i < r.n; i++) {
 			look_at(fs, r.v[i], r.step[i]);
 			draft_put(ds, r.v[i]);
@@ -426,50 +361,24 @@ int drafts_start(struct fs *fs)
 
 	if (r != 0)
 		return r;
-	if (pthread_create(&ds->thread, NULL, drafts_thread, fs) != 0)
-		return -EAGAIN;
-	ds->started = true;
+	for (; ds->n_threads < DRAFT_THREADS; ds->n_threads++)
+		if (pthread_create(&ds->threads[ds->n_threads], NULL,
+				   drafts_thread, fs) != 0)
+			return -EAGAIN;
 	return 0;
-}
-
-/* One that is to be completed; or NULL. */
-static struct draft *any_left(struct drafts *ds)
-{
-	struct draft *found = NULL;
-
-	lock_take(&ds->lock);
-	for (size_t i = 0; !found && i < DRAFT_SLOTS; i++)
-		for (struct draft *d = ds->slots[i]; d && !found; d = d->next)
-			if (!d->is_given_up && d->kind != DRAFT_GHOST)
-				found = d;
-	if (found) {
-		found->is_given_up = true;
-		found->life = LIFE_CLEAR;
-		found->refs++;
-	}
-	lock_drop(&ds->lock);
-	return found;
 }
 
 void drafts_stop(struct fs *fs)
 {
 	struct drafts *ds = fs->drafts;
-	struct draft *d;
 
 	if (!ds)
 		return;
 	lock_take(&ds->lock);
 	ds->stopping = true;
-	lock_cond_wake(&ds->cond);
+	lock_cond_wake_all(&ds->cond);
 	lock_drop(&ds->lock);
-	if (ds->started)
-		pthread_join(ds->thread, NULL);
-	ds->started = false;
-	while ((d = any_left(ds)) != NULL) {
-		if (d->kind == DRAFT_SCRATCH)
-			rest(fs, d);
-		else
-			complete(fs, d);
-		draft_put(ds, d);
-	}
+	while (ds->n_threads > 0)
+		pthread_join(ds->threads[--ds->n_threads], NULL);
+	finish_all(fs);
 }

@@ -11,6 +11,7 @@
 #include "fs/folder.h"
 #include "fs/load.h"
 #include "fs/marks.h"
+#include "fs/rights.h"
 
 /*
  * How a file becomes a draft: by being made; by being written to again while it
@@ -36,6 +37,9 @@ int draft_create(struct fs *fs, struct folder *f, const char *name, mode_t mode,
 
 	if (draft_is_reserved(name))
 		return -EPERM;
+	r = v.is_scratch ? 0 : rights_check(fs, f, RIGHT_INSERT);
+	if (r != 0)
+		return r;
 	/* What is begun where drafts are kept is one. */
 	if (f->attrs & FOLDER_DRAFTS)
 		v.flags |= MAIL_DRAFT;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What draft.c (the table), draft_open.c (how a file becomes a draft),
- * draft_write.c (its bytes), draft_life.c (when it is complete) and
- * draft_send.c (completing it) share.
+ * draft_write.c (its bytes), draft_edit.c (renamed, removed, copied),
+ * draft_watch.c and draft_life.c (when it is complete), draft_send.c
+ * (completing it) and draft_rest.c (what an earlier mount has left) share.
  */
 #ifndef IMAPFS_FS_DRAFT_PRIVATE_H
 #define IMAPFS_FS_DRAFT_PRIVATE_H
@@ -12,6 +13,7 @@
 #include "fs/draft.h"
 
 #define DRAFT_SLOTS 1024 /* of the hash table */
+#define DRAFT_THREADS 4
 #define DRAFT_COPY_BYTES (128u << 10)
 /* The name of the hidden file of a message: this, and its id. */
 #define DRAFT_HIDDEN ".imapfs-draft-"
@@ -73,6 +75,7 @@ struct draft {
 		LIFE_ASKING, /* the lease is on its way */
 		LIFE_BLIND,  /* there are no leases: only time tells */
 		LIFE_CLEAR,  /* nobody writes */
+		LIFE_BUSY,   /* a thread has taken it */
 	} life;
 	unsigned touches, asked_touches;
 	bool is_hurried;
@@ -81,8 +84,8 @@ struct draft {
 
 struct drafts {
 	struct fs *fs;
-	pthread_t thread;
-	bool started;
+	pthread_t threads[DRAFT_THREADS];
+	unsigned n_threads; /* started; drafts_start() and drafts_stop() */
 
 	/* No lock: whoever finds none need not look, and what comes only now
 	 * comes after that. */
@@ -126,10 +129,6 @@ void draft_leave(struct drafts *ds, struct draft *d);
 void draft_become_ghost(struct drafts *ds, struct draft *d, int fd,
 			bool may_write);
 
-/* The watch that it needs, of this folder (NULL: none). */
-void draft_use_watch_locked(struct drafts *ds, struct draft *d,
-			    struct folder *f) REQUIRES(ds->lock);
-
 struct draft *draft_find_locked(struct drafts *ds, uint64_t id)
 	REQUIRES(ds->lock);
 
@@ -159,8 +158,22 @@ void draft_save_row(struct fs *fs, struct draft *d);
 
 /* Something has happened to it: now. */
 void draft_touch_locked(struct drafts *ds, struct draft *d) REQUIRES(ds->lock);
-/* The thread is to look at this time, or earlier. */
+/* A thread is to look at this time, or earlier. */
 void draft_look_locked(struct drafts *ds, int64_t at_ms) REQUIRES(ds->lock);
+
+/* --- draft_watch.c --- */
+
+/* The watch that it needs, of this folder (NULL: none). */
+void draft_use_watch_locked(struct drafts *ds, struct draft *d,
+			    struct folder *f) REQUIRES(ds->lock);
+
+/*
+ * Out of the list those that nobody needs any more; `*look` is made earlier if
+ * one will be so. Then, with no lock, end them.
+ */
+struct watch *draft_idle_watches_locked(struct drafts *ds, int64_t now,
+					int64_t *look) REQUIRES(ds->lock);
+void draft_end_watches(struct fs *fs, struct watch *w);
 
 /* --- draft_send.c --- */
 

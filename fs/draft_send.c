@@ -144,12 +144,11 @@ static void give_up(struct sending *s, int outcome)
 		draft_leave(ds, s->d);
 		return;
 	}
-	/* Order matters: its bytes are found before its row is gone. */
-	draft_become_ghost(ds, s->d, s->fd, false);
-	s->fd = -1;
 	lock_take(&ds->lock);
 	s->d->outcome = outcome;
 	lock_drop(&ds->lock);
+	draft_become_ghost(ds, s->d, s->fd, false);
+	s->fd = -1;
 }
 
 /* --- what it says of itself --- */

@@ -60,9 +60,9 @@ struct replay;
 struct control;
 struct keep;
 struct offline;
+struct drafts;
 struct mailboxes;
 struct quota;
-struct drafts;
 struct flush;
 
 struct fs {
@@ -81,9 +81,9 @@ struct fs {
 	struct control *control;
 	struct keep *keep;
 	struct offline *offline;
+	struct drafts *drafts;
 	struct mailboxes *mailboxes;
 	struct quota *quota;
-	struct drafts *drafts;
 	struct flush *flush;
 	uid_t uid;
 	gid_t gid;

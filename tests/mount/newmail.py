@@ -3,10 +3,14 @@
 
 import errno
 import os
+import random
 import shutil
 import subprocess
+import sys
 import tarfile
+import threading
 import time
+from pathlib import Path
 
 from imapfstest import *
 from imapfstest.letters import letter
@@ -277,3 +281,151 @@ def test_many_new_messages(env):
     got = on_server(server)
     assert sorted(g[0] for g in got) == sorted(letter(n) for n in range(300))
     assert len(m.messages("Work")) == 300
+    if os.geteuid() == 0:
+        wait_for(lambda: len(os.listdir(f"/proc/{m.pid}/fd")) < 60, 20,
+                 "files that nobody has open any more are closed")
+
+
+def refused(number, call, *args):
+    try:
+        call(*args)
+    except OSError as error:
+        assert error.errno == number, error
+    else:
+        raise AssertionError(f"not refused with {errno.errorcode[number]}")
+
+
+def small_disk(env, size):
+    path = env.tmp / "small"
+    path.mkdir()
+    env.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", path])
+    env.cleanup(lambda: env.run(["umount", "-l", path], check=False))
+    return path
+
+
+@needs_root
+def test_a_full_disk_is_told_and_loses_nothing(env):
+    small = small_disk(env, "6M")
+    server, m = mounted(env, cache=small)
+    path = m.path / "Work" / "large.eml"
+    text = lf(letter(1, size=20_000_000))
+    done = 0
+    with open(path, "xb", buffering=0) as f:
+        try:
+            while done < len(text):
+                done += f.write(text[done:done + 100_000])
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+        assert 0 < done < len(text)
+        assert os.fstat(f.fileno()).st_size == done
+        assert path.read_bytes() == text[:done]
+        refused(errno.ENOSPC, f.write, text[done:done + 1_000_000])
+        assert path.read_bytes()[:done] == text[:done]
+    path.unlink()
+    # There is room again.
+    def written():
+        try:
+            (m.path / "Work" / "x.eml").write_bytes(lf(letter(2)))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+            return False
+        return True
+    wait_for(written, 20, "the room is there again")
+    sync(m)
+    check(server, [(2, ("\\Seen",), None)])
+
+
+@needs_root
+def test_no_file_is_made_on_a_full_disk(env):
+    small = small_disk(env, "6M")
+    server, m = mounted(env, cache=small)
+    work = m.path / "Work"
+    (work / "before.eml").write_bytes(lf(letter(1)))
+    sync(m)
+    with open(small / "ballast", "wb", buffering=0) as f:
+        try:
+            while True:
+                f.write(bytes(4096))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+    serial = iter(range(10_000))
+
+    def make():
+        """Acknowledged, or refused for want of room; and safe then."""
+        path = work / f"{next(serial)}.eml"
+        try:
+            with open(path, "xb", buffering=0) as f:
+                f.write(lf(letter(2)))
+                os.fsync(f.fileno())
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+            return False
+        return True
+
+    assert not make() and not make()
+    assert (work / "before.eml").read_bytes() == letter(1)
+    env.expect_error("writing the index failed")
+    wait_for(lambda: "writing the index failed" in m.log() or make(), 20,
+             "the index is full, too")
+    (small / "ballast").unlink()
+    wait_for(make, 20, "the room is there again")
+    sync(m)
+    assert sorted(g[0] for g in on_server(server)) == \
+        sorted([letter(1), letter(2)])
+
+
+WRITER = r"""
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from imapfstest.letters import letter
+work, draft, first = sys.argv[2], sys.argv[3], int(sys.argv[4])
+for n in range(first, first + 1000):
+    text = letter(n).replace(b"\r\n", b"\n")
+    for path in [f"{work}/{n}.eml"] + ([draft] if n % 3 == 0 else []):
+        with open(path, "wb", buffering=0) as f:
+            f.write(text)
+            os.fsync(f.fileno())
+    print(n, flush=True)
+"""
+
+
+@deadline(240)
+@slow
+def test_killed_at_any_moment_nothing_is_lost_or_doubled(env):
+    server, m = mounted(env, background=True)
+    with Client(server) as c:
+        c.append("Drafts", letter(0), flags=["\\Draft"])
+    rng = random.Random(5)
+    name, safe, begun = m.messages("Drafts")[0], [], 1
+    lib = str(Path(__file__).parent.parent / "lib")
+    for _ in range(12):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, lib, str(m.path / "Work"),
+             str(m.path / "Drafts" / name), str(begun)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        lines = [writer.stdout.readline()]
+        until = time.monotonic() + rng.uniform(0, 1.5)
+        killer = threading.Timer(until - time.monotonic(), m.kill9)
+        killer.start()
+        lines += writer.stdout.readlines()
+        killer.join()
+        writer.wait(10)
+        done = [int(n) for n in lines if n.strip()]
+        safe += done
+        # Those that were begun, too, have had their numbers.
+        begun = max(done, default=begun) + 2
+        wait_for(lambda: not m.mounted(), 10, "the helper has unmounted")
+        m.wait_end()
+        m.start()
+    sync(m)
+    numbers = [g[0].split(b"letter-")[1].split(b"@")[0]
+               for g in on_server(server)]
+    assert len(numbers) == len(set(numbers)), "doubled"
+    assert set(map(int, numbers)) >= set(safe), "lost"
+    for body, flags, _ in on_server(server):
+        assert body == letter(int(body.split(b"letter-")[1].split(b"@")[0]))
+    (draft,) = on_server(server, "Drafts")
+    number = int(draft[0].split(b"letter-")[1].split(b"@")[0])
+    assert draft[0] == letter(number)
+    assert number >= max(n for n in [0] + safe if n % 3 == 0)
+    assert "\\Draft" in draft[1]
