@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache/spool.h"
 #include "imap/log.h"
 
 /*
@@ -186,10 +187,34 @@ static int load_part(struct body *b)
 	return r;
 }
 
+/* What is unsent is in a file of its own, which nothing can damage unseen. */
+static int load_unsent(struct body *b)
+{
+	uint64_t size = 0;
+	int r = spool_open_published(b->c, b->id, &b->fd);
+
+	if (r == 0)
+		r = spool_size(b->fd, &size);
+	if (r != 0)
+		return r;
+	lock_take(&b->c->bodies.lock);
+	r = body_size_chunks_locked(b, size);
+	if (r == 0)
+		r = body_add_span_locked(b, 0, size);
+	if (r == 0) {
+		b->size = size;
+		b->whole = true;
+	}
+	lock_drop(&b->c->bodies.lock);
+	return r;
+}
+
 static int load(struct body *b)
 {
-	int r = load_whole(b);
+	int r = load_unsent(b);
 
+	if (r == -ENODATA)
+		r = load_whole(b);
 	if (r == -ENODATA)
 		r = load_part(b);
 	return r == -ENODATA ? 0 : r;
@@ -306,11 +331,16 @@ bool cache_has_body(struct cache *c, uint64_t id)
 	struct blob blob;
 	char *path;
 	bool yes;
+	int fd;
 
 	lock_take(&c->bodies.lock);
 	b = find_locked(c, id);
 	yes = b && b->whole;
 	lock_drop(&c->bodies.lock);
+	if (!yes && spool_open_published(c, id, &fd) == 0) {
+		close(fd);
+		yes = true;
+	}
 	if (yes || blob_find(c, id, &blob) != 0)
 		return yes;
 	path = blob_path(c, blob.key);

@@ -18,47 +18,28 @@
 
 /* --- opening --- */
 
-/* -EBUSY: the folder has an open box. */
-static int register_box(struct cache *c, struct box *b)
+static struct box *find_locked(struct idmap *m, uint64_t folder)
+	REQUIRES(m->lock)
 {
-	struct idmap *m = &c->map;
-	int r = 0;
+	struct box *b = m->boxes;
 
-	lock_take(&m->lock);
-	for (struct box *other = m->boxes; other; other = other->next) {
-		if (other->folder == b->folder)
-			r = -EBUSY;
-	}
-	if (r == 0) {
-		b->next = m->boxes;
-		m->boxes = b;
-	}
-	lock_drop(&m->lock);
-	return r;
+	while (b && b->folder != folder)
+		b = b->next;
+	return b;
 }
 
-static void unregister_box(struct box *b)
+/* Its ids are nobody's any more, but for those that went to another folder. */
+static void unregister_locked(struct idmap *m, struct box *b) REQUIRES(m->lock)
 {
-	struct idmap *m = &b->c->map;
-
-	lock_take(&m->lock);
+	for (size_t pos = 0; pos < b->index.n; pos++)
+		map_clear_locked(m, index_at(&b->index, pos)->id,
+				 (uint32_t)b->folder);
 	for (struct box **at = &m->boxes; *at; at = &(*at)->next) {
 		if (*at == b) {
 			*at = b->next;
 			break;
 		}
 	}
-	lock_drop(&m->lock);
-}
-
-static void forget_ids(struct box *b)
-{
-	struct idmap *m = &b->c->map;
-
-	lock_take(&m->lock);
-	for (size_t pos = 0; pos < b->index.n; pos++)
-		map_set_locked(m, index_at(&b->index, pos)->id, 0);
-	lock_drop(&m->lock);
 }
 
 static int map_ids(struct box *b)
@@ -91,43 +72,154 @@ static int load(struct box *b)
 	return r;
 }
 
-int box_open(struct cache *c, uint64_t folder, struct box **ret)
+static int new_box(struct cache *c, uint64_t folder, struct box **ret)
 {
 	struct box *b = calloc(1, sizeof(*b));
-	int r;
+	int r = b ? index_init(&b->index) : -ENOMEM;
 
-	if (!b)
-		return -ENOMEM;
-
-	b->c = c;
-	b->folder = folder;
-	r = index_init(&b->index);
-	if (r == 0)
-		r = register_box(c, b);
 	if (r != 0) {
 		free(b);
 		return r;
 	}
+	b->c = c;
+	b->folder = folder;
+	b->refs = 1;
+	b->is_loading = true;
 	lock_init(&b->lock, RANK_INDEX);
-	r = load(b);
-	if (r != 0) {
-		box_close(b);
-		return r;
-	}
 	*ret = b;
 	return 0;
 }
 
-void box_close(struct box *b)
+static void free_box(struct box *b)
 {
-	if (!b)
-		return;
-
-	forget_ids(b);
-	unregister_box(b);
 	index_finish(&b->index);
 	lock_finish(&b->lock);
 	free(b);
+}
+
+/*
+ * 1: one that is there got a reference. 0: `*at` is there now, to be loaded by
+ * its owner. A loader whose loading failed takes its box away again, and those
+ * who waited for it try for themselves.
+ */
+static int join_locked(struct idmap *m, struct box **at, bool is_open)
+	REQUIRES(m->lock)
+{
+	struct box *mine = *at, *b;
+
+	while ((b = find_locked(m, mine->folder)) && b->is_loading)
+		(void)lock_cond_wait(&m->loaded, &m->lock, CLOCK_NEVER);
+	if (b && is_open && b->is_open)
+		return -EBUSY;
+	if (b) {
+		b->refs++;
+		b->is_open |= is_open;
+		*at = b;
+		return 1;
+	}
+	mine->is_open = is_open;
+	mine->next = m->boxes;
+	m->boxes = mine;
+	return 0;
+}
+
+static int get(struct cache *c, uint64_t folder, bool is_open, struct box **ret)
+{
+	struct box *mine, *b;
+	int r = new_box(c, folder, &mine);
+
+	if (r != 0)
+		return r;
+	b = mine;
+	lock_take(&c->map.lock);
+	r = join_locked(&c->map, &b, is_open);
+	lock_drop(&c->map.lock);
+	if (r == 0) {
+		r = load(mine);
+		lock_take(&c->map.lock);
+		mine->is_loading = false;
+		if (r != 0)
+			unregister_locked(&c->map, mine);
+		lock_cond_wake_all(&c->map.loaded);
+		lock_drop(&c->map.lock);
+	}
+	if (r != 0)
+		free_box(mine); /* it failed, or there is one already */
+	if (r < 0)
+		return r;
+	*ret = b;
+	return 0;
+}
+
+int box_get(struct cache *c, uint64_t folder, struct box **ret)
+{
+	return get(c, folder, false, ret);
+}
+
+int box_open(struct cache *c, uint64_t folder, struct box **ret)
+{
+	return get(c, folder, true, ret);
+}
+
+struct box *box_of_id_locked(struct idmap *m, uint64_t id)
+{
+	struct box *b = find_locked(m, map_folder_locked(m, id));
+
+	if (!b || b->is_loading)
+		return NULL;
+	b->refs++;
+	return b;
+}
+
+void box_put(struct box *b)
+{
+	struct cache *c;
+	bool last;
+
+	if (!b)
+		return;
+	c = b->c;
+	lock_take(&c->map.lock);
+	last = --b->refs == 0;
+	if (last)
+		unregister_locked(&c->map, b);
+	lock_drop(&c->map.lock);
+	if (last)
+		free_box(b);
+}
+
+static void forget_kernel(struct box *b)
+{
+	lock_take(&b->lock);
+	lock_take(&b->c->map.lock);
+	for (size_t pos = 0; pos < b->index.n; pos++) {
+		const struct record *r = index_at(&b->index, pos);
+
+		if (r->state & (RECORD_DEAD | RECORD_DOOMED))
+			map_clear_locked(&b->c->map, r->id,
+					 (uint32_t)b->folder);
+	}
+	lock_drop(&b->c->map.lock);
+	index_forget_kernel(&b->index);
+	lock_drop(&b->lock);
+}
+
+void box_close(struct box *b)
+{
+	struct cache *c;
+	bool is_shared;
+
+	if (!b)
+		return;
+	c = b->c;
+	lock_take(&c->map.lock);
+	b->is_open = false;
+	is_shared = b->refs > 1;
+	lock_drop(&c->map.lock);
+	/* Who opens it next finds it as it would come from the disk. */
+	if (is_shared)
+		forget_kernel(b);
+	box_put(b);
 }
 
 /* --- reading --- */
@@ -223,12 +315,12 @@ int box_find_uid(struct box *b, uint32_t uid, struct cache_msg *ret)
 
 size_t box_read(struct box *b, uint64_t after, struct cache_msg *ret, size_t n)
 {
-	size_t got = 0, pos;
+	size_t got = 0, rank;
 
 	lock_take(&b->lock);
-	pos = index_first_after(&b->index, after);
-	for (; got < n && pos < b->index.n; pos++) {
-		const struct record *r = index_at(&b->index, pos);
+	rank = index_rank_after(&b->index, after);
+	for (; got < n && rank < b->index.n; rank++) {
+		const struct record *r = index_ranked(&b->index, rank);
 
 		if ((r->state & (RECORD_ANNOUNCED | RECORD_DEAD)) ==
 		    RECORD_ANNOUNCED)
@@ -241,12 +333,12 @@ size_t box_read(struct box *b, uint64_t after, struct cache_msg *ret, size_t n)
 size_t box_read_back(struct box *b, uint64_t before, struct cache_msg *ret,
 		     size_t n)
 {
-	size_t got = 0, pos;
+	size_t got = 0, rank;
 
 	lock_take(&b->lock);
-	pos = before > 0 ? index_first_after(&b->index, before - 1) : 0;
-	while (got < n && pos-- > 0) {
-		const struct record *r = index_at(&b->index, pos);
+	rank = before > 0 ? index_rank_after(&b->index, before - 1) : 0;
+	while (got < n && rank-- > 0) {
+		const struct record *r = index_ranked(&b->index, rank);
 
 		if ((r->state & (RECORD_ANNOUNCED | RECORD_DEAD)) ==
 		    RECORD_ANNOUNCED)

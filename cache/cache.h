@@ -3,7 +3,8 @@
  * cache: what is remembered of an account, on disk and in memory.
  *
  * On disk. `state_dir` holds what could not be fetched again: index.db
- * (SQLite, WAL), and a lock, so that two mounts of one account do not share
+ * (SQLite, WAL), spool/ with the texts of what is unsent, rejected/ with those
+ * that were refused, and a lock, so that two mounts of one account do not share
  * it. `cache_dir` holds bodies and may be wiped at any time, also while
  * mounted. Both 0700. Invariants:
  *
@@ -27,6 +28,13 @@
  * names, a hash of names; lookups, listings and attributes read memory, never
  * SQL. Changes go to memory at once and to SQLite through one writer thread, in
  * order, in batches of a few milliseconds.
+ *
+ * Rows. Most are as the server has them, and have its UID. Those that the user
+ * has moved, copied or written, and the server does not have there yet, have
+ * none (`uid` is 0) and are not unmoored: they are pending, and journal.h is
+ * their manual. Functions that name UIDs do not find them; lists of messages
+ * and names have them like all others; and what the server says of a UID never
+ * changes or removes them.
  *
  * Threads: every function may be called from any thread, unless it says
  * otherwise, and may wait for the disk, never for the network. Strings that
@@ -76,7 +84,8 @@ MUST_CHECK int cache_open(const struct cache_config *cfg, unsigned wait_ms,
 
 /*
  * Every box and body must be closed. Writes what is queued (tried once if the
- * disk is full; what can be fetched again may be lost then). NULL is fine.
+ * disk is full; what was changed since the last cache_sync() may be lost then,
+ * but no file of spool/). NULL is fine.
  */
 void cache_close(struct cache *c);
 
@@ -85,6 +94,12 @@ void cache_close(struct cache *c);
  * -EBADMSG: the database is damaged.
  */
 MUST_CHECK int cache_sync(struct cache *c);
+
+/*
+ * All that was changed before this call outlives the program, if not a power
+ * loss. Waits for a write, not for the disk. Errors as above.
+ */
+MUST_CHECK int cache_commit(struct cache *c);
 
 /*
  * The first error that the writer met since the last call (-ENOSPC, -EIO ...),
@@ -135,7 +150,8 @@ MUST_CHECK int cache_save_folder(struct cache *c, const struct cache_folder *f);
 
 /*
  * With all its messages. A box of it that is still open may be read, and rows
- * removed, but nothing added. Queued. -ENOMEM.
+ * removed, but nothing added. Queued. -ENOMEM. -EBUSY: the journal names it
+ * (journal_leave_folder()).
  */
 MUST_CHECK int cache_drop_folder(struct cache *c, uint64_t id);
 
@@ -181,7 +197,7 @@ MUST_CHECK int box_find_name(struct box *b, const char *name,
 			     struct cache_msg *ret);
 /* -ENOENT. Finds dead ones too, as long as they are held. */
 MUST_CHECK int box_find_id(struct box *b, uint64_t id, struct cache_msg *ret);
-/* -ENOENT. Never dead ones. */
+/* -ENOENT. Never dead ones; nor those without a UID: 0 is not found. */
 MUST_CHECK int box_find_uid(struct box *b, uint32_t uid, struct cache_msg *ret);
 
 /* Up to `n` announced, living rows with id > `after`, ascending by id. */
@@ -191,16 +207,20 @@ size_t box_read(struct box *b, uint64_t after, struct cache_msg *ret, size_t n);
 size_t box_read_back(struct box *b, uint64_t before, struct cache_msg *ret,
 		     size_t n);
 
-/* UIDs of every living row, ascending; yours to free. -ENOMEM. */
+/*
+ * UIDs of every living row that has one, ascending; yours to free. Those of
+ * messages that were moved away are not among them: journal_origins(). -ENOMEM.
+ */
 MUST_CHECK int box_uids(struct box *b, uint32_t **ret, size_t *ret_n);
 
 /*
  * Add rows in this order, with new ids, and set the state (NULL: unchanged).
- * A row whose UID is there already is not added again: its id in `ret_ids` is 0
- * (`ret_ids` may be NULL). The ctime of a new row is its internaldate. All or
- * none: -ENOMEM, -EOVERFLOW, -EINVAL; -ENOSPC or -EIO if ids cannot be
- * reserved. Like all that queues: the writer's error, once its queue is full
- * and cannot be written.
+ * A row whose UID is there already is not added again (its flags may be others
+ * now: box_set_flags()), nor one of a message that the journal has moved away
+ * from here: its id in `ret_ids` is 0 (`ret_ids` may be NULL). The ctime of a
+ * new row is its internaldate. All or none: -ENOMEM, -EOVERFLOW, -EINVAL;
+ * -ENOSPC or -EIO if ids cannot be reserved. Like all that queues: the writer's
+ * error, once its queue is full and cannot be written.
  */
 MUST_CHECK int box_add(struct box *b, const struct cache_new *rows, size_t n,
 		       const struct cache_state *s, uint64_t *ret_ids);
@@ -210,7 +230,10 @@ struct cache_flags {
 	uint32_t flags;
 	const char *keywords; /* NULL: as they were */
 };
-/* Rows that are not here are left out; ctime moves if anything changed. */
+/*
+ * What the server says. Changes that it has not seen are laid over it. Rows
+ * that are not here, or pending, are left out; ctime moves if anything changed.
+ */
 MUST_CHECK int box_set_flags(struct box *b, const struct cache_flags *v,
 			     size_t n);
 
@@ -225,9 +248,10 @@ MUST_CHECK int box_set_size(struct box *b, uint64_t id, uint64_t size);
 void box_announce(struct box *b, uint64_t id);
 
 /*
- * Gone on the server: the rows leave the disk now, in one transaction with the
- * state that says so (NULL: as it is), but are shown until box_remove(). Their
- * bodies go, too, unless they are open.
+ * Gone on the server, and so are their records in the journal (rows that are
+ * pending are left out, here and below): the rows leave the disk now, in one
+ * transaction with the state that says so (NULL: as it is), but are shown until
+ * box_remove(). Their bodies go, too, unless they are open.
  */
 MUST_CHECK int box_doom(struct box *b, const uint64_t *ids, size_t n,
 			const struct cache_state *s);
@@ -235,9 +259,11 @@ MUST_CHECK int box_doom(struct box *b, const uint64_t *ids, size_t n,
 /* Gone: the row leaves the disk; memory keeps it, dead, while it is held. */
 MUST_CHECK int box_remove(struct box *b, const uint64_t *ids, size_t n);
 
-/* The kernel took or gave back references. -ENOENT, -EOVERFLOW. */
+/* The kernel took or gave back references. -ENOENT (it may be elsewhere by
+ * now), -EOVERFLOW. */
 MUST_CHECK int box_hold(struct box *b, uint64_t id);
-void box_release(struct box *b, uint64_t id, uint64_t n);
+/* False: it is not here (any more): ask cache_folder_of() where it is. */
+bool box_release(struct box *b, uint64_t id, uint64_t n);
 uint64_t box_held(struct box *b); /* sum over all rows */
 
 /* What is not in memory: read from SQL. One block, free() it. -ENOENT. */
@@ -298,8 +324,8 @@ size_t cache_match(struct cache_key *ids, size_t n_ids, struct cache_key *uids,
 		   size_t n_uids, struct cache_moor *ret);
 
 /*
- * Unmoored rows get these UIDs. One whose UID is taken, or that is not
- * unmoored (any more), stays as it is.
+ * Unmoored rows get these UIDs, and their records in the journal with them. One
+ * whose UID is taken, or that is not unmoored (any more), stays as it is.
  */
 MUST_CHECK int box_moor(struct box *b, const struct cache_moor *v, size_t n);
 
@@ -326,8 +352,9 @@ MUST_CHECK int box_missing_bodies(struct box *b, uint64_t **ret, size_t *ret_n);
 
 /*
  * The body of a message, whole, in part, or not here yet. One struct an id:
- * opening again shares it. While it is open it is not evicted.
- * `size`: what is believed of its length.
+ * opening again shares it. While it is open it is not evicted. That of an
+ * unsent message is its file in spool/: whole, never evicted, and -EBUSY while
+ * it is being written. `size`: what is believed of its length.
  */
 MUST_CHECK int body_open(struct cache *c, uint64_t id, uint64_t size,
 			 struct body **ret);

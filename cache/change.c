@@ -3,29 +3,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/box.h"
-#include "cache/messages.h"
+#include "cache/server.h"
 
 /*
- * Changes of a folder in use, each in three steps: wait for room in the
- * writer's queue and copy what the writer needs (no lock held); change the
- * index; push the copy before the lock is dropped. So the disk sees the
- * changes of a folder in the order in which memory saw them, and no request
- * waits for the disk with the lock held.
+ * Changes of a folder in use, as the server tells of them, each in three steps:
+ * wait for room in the writer's queue and copy what the writer needs (no lock
+ * held); change the index; push the copy before the journal's lock is dropped
+ * (box.h). No request waits for the disk with a lock held.
+ *
+ * What the user has changed and the server has not seen stays: rows that have
+ * a record in the journal are looked after by server.c.
  */
 
 /* --- adding --- */
 
 #define ADD_MAX 1000000 /* rows of one call */
 
-/* Rows whose UID is not here yet; of two with one UID both are counted. */
+/* Is the message here, or was it moved away from here? */
+static bool is_known(struct box *b, const struct add_op *op, uint32_t uid)
+	REQUIRES(b->lock, b->c->journal.lock)
+{
+	struct journal_place at = {b->folder,
+				   op->has_state ? op->state.uidvalidity
+						 : b->state.uidvalidity,
+				   uid};
+
+	return index_find_uid(&b->index, uid) != INDEX_NONE ||
+	       journal_has_left_locked(&b->c->journal, &at);
+}
+
+/* Rows whose UID is not known yet; of two with one UID both are counted. */
 static uint32_t count_fresh(struct box *b, const struct add_op *op)
-	REQUIRES(b->lock)
+	REQUIRES(b->lock, b->c->journal.lock)
 {
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < op->n; i++) {
-		if (index_find_uid(&b->index, op->row[i].uid) == INDEX_NONE)
+		if (!is_known(b, op, op->row[i].uid))
 			n++;
 	}
 	return n;
@@ -57,7 +71,8 @@ static void append_row(struct box *b, struct add_row *row, uint64_t id,
  * been taken by somebody else meanwhile.
  */
 static int add_locked(struct box *b, const struct cache_new *rows,
-		      struct add_op *op, uint64_t *ret_ids) REQUIRES(b->lock)
+		      struct add_op *op, uint64_t *ret_ids)
+	REQUIRES(b->lock, b->c->journal.lock)
 {
 	uint32_t n = count_fresh(b, op);
 	uint64_t id = 0;
@@ -73,7 +88,7 @@ static int add_locked(struct box *b, const struct cache_new *rows,
 	for (size_t i = 0; r == 0 && i < op->n; i++) {
 		struct add_row *row = &op->row[i];
 
-		if (index_find_uid(&b->index, row->uid) == INDEX_NONE)
+		if (!is_known(b, op, row->uid))
 			append_row(b, row, id++, rows[i].announced);
 		if (ret_ids)
 			ret_ids[i] = row->id;
@@ -119,9 +134,11 @@ int box_add(struct box *b, const struct cache_new *rows, size_t n,
 		r = ids_prepare(b->c, (uint32_t)n);
 		if (r != 0)
 			break;
+		lock_take(&b->c->journal.lock);
 		lock_take(&b->lock);
 		r = add_locked(b, rows, op, ret_ids);
 		lock_drop(&b->lock);
+		lock_drop(&b->c->journal.lock);
 	} while (r == -EAGAIN);
 	if (r != 0)
 		op_free(&op->op);
@@ -148,16 +165,22 @@ int box_set_state(struct box *b, const struct cache_state *s)
 	return 0;
 }
 
-/* A living record, or NULL. */
-static struct record *find_living(struct box *b, uint64_t id) REQUIRES(b->lock)
+size_t box_find_living(const struct box *b, uint64_t id)
 {
 	size_t pos = index_find_id(&b->index, id);
 
-	if (pos == INDEX_NONE)
-		return NULL;
-	if (index_at(&b->index, pos)->state & RECORD_DEAD)
-		return NULL;
-	return index_at(&b->index, pos);
+	if (pos == INDEX_NONE ||
+	    (index_at(&b->index, pos)->state & RECORD_DEAD))
+		return INDEX_NONE;
+	return pos;
+}
+
+/* A living record, or NULL. */
+static struct record *find_living(struct box *b, uint64_t id) REQUIRES(b->lock)
+{
+	size_t pos = box_find_living(b, id);
+
+	return pos == INDEX_NONE ? NULL : index_at(&b->index, pos);
 }
 
 static void set_flags_locked(struct box *b, struct flags_row *v)
@@ -184,6 +207,7 @@ static void set_flags_locked(struct box *b, struct flags_row *v)
 int box_set_flags(struct box *b, const struct cache_flags *v, size_t n)
 {
 	struct flags_op *op;
+	struct plan p;
 	int r = writer_wait_room(b->c);
 
 	if (r != 0)
@@ -192,12 +216,20 @@ int box_set_flags(struct box *b, const struct cache_flags *v, size_t n)
 	if (!op)
 		return -ENOMEM;
 
-	lock_take(&b->lock);
-	for (size_t i = 0; i < n; i++)
-		set_flags_locked(b, &op->row[i]);
-	writer_push(b->c, &op->op);
-	lock_drop(&b->lock);
-	return 0;
+	plan_init(&p, b->c);
+	lock_take(&p.c->journal.lock);
+	r = server_flags_locked(&p, b, v, op);
+	if (r == 0) {
+		lock_take(&b->lock);
+		for (size_t i = 0; i < n; i++)
+			set_flags_locked(b, &op->row[i]);
+		lock_drop(&b->lock);
+		writer_push(b->c, &op->op);
+	}
+	lock_drop(&p.c->journal.lock);
+	if (r != 0)
+		op_free(&op->op);
+	return r;
 }
 
 int box_set_size(struct box *b, uint64_t id, uint64_t size)
@@ -212,6 +244,7 @@ int box_set_size(struct box *b, uint64_t id, uint64_t size)
 	if (!op)
 		return -ENOMEM;
 
+	lock_take(&b->c->journal.lock);
 	lock_take(&b->lock);
 	rec = find_living(b, id);
 	if (rec) {
@@ -219,6 +252,7 @@ int box_set_size(struct box *b, uint64_t id, uint64_t size)
 		writer_push(b->c, op);
 	}
 	lock_drop(&b->lock);
+	lock_drop(&b->c->journal.lock);
 	if (!rec)
 		op_free(op);
 	return rec ? 0 : -ENOENT;
@@ -237,11 +271,69 @@ void box_announce(struct box *b, uint64_t id)
 	lock_drop(&b->lock);
 }
 
+/* Rows that are not here (any more) must not be removed elsewhere. */
+static void doom_locked(struct box *b, struct remove_op *op) REQUIRES(b->lock)
+{
+	for (size_t i = 0; i < op->n; i++) {
+		size_t pos = box_find_living(b, op->id[i]);
+
+		if (pos != INDEX_NONE)
+			index_doom(&b->index, pos);
+		else
+			op->id[i] = 0;
+	}
+	if (op->has_state)
+		b->state = op->state;
+}
+
+static void forget_id(struct box *b, uint64_t id) REQUIRES(b->lock)
+{
+	lock_take(&b->c->map.lock);
+	map_clear_locked(&b->c->map, id, (uint32_t)b->folder);
+	lock_drop(&b->c->map.lock);
+}
+
+static void remove_locked(struct box *b, struct remove_op *op) REQUIRES(b->lock)
+{
+	for (size_t i = 0; i < op->n; i++) {
+		struct record *rec = find_living(b, op->id[i]);
+
+		if (!rec) {
+			op->id[i] = 0;
+			continue;
+		}
+		index_kill(&b->index, index_find_id(&b->index, op->id[i]));
+		if (rec->held == 0)
+			forget_id(b, op->id[i]);
+	}
+	index_compact(&b->index);
+}
+
+static int leave(struct box *b, struct remove_op *op,
+		 void (*do_locked)(struct box *b, struct remove_op *op))
+{
+	struct plan p;
+	int r;
+
+	plan_init(&p, b->c);
+	lock_take(&p.c->journal.lock);
+	r = server_gone_locked(&p, b, op);
+	if (r == 0) {
+		lock_take(&b->lock);
+		do_locked(b, op);
+		lock_drop(&b->lock);
+		writer_push(b->c, &op->op);
+	}
+	lock_drop(&p.c->journal.lock);
+	if (r != 0)
+		op_free(&op->op);
+	return r;
+}
+
 int box_doom(struct box *b, const uint64_t *ids, size_t n,
 	     const struct cache_state *s)
 {
 	struct remove_op *op;
-	struct record *rec;
 	int r = writer_wait_room(b->c);
 
 	if (r != 0)
@@ -254,24 +346,7 @@ int box_doom(struct box *b, const uint64_t *ids, size_t n,
 		op->has_state = true;
 		op->state = *s;
 	}
-	lock_take(&b->lock);
-	for (size_t i = 0; i < n; i++) {
-		rec = find_living(b, ids[i]);
-		if (rec)
-			index_doom(&b->index, index_find_id(&b->index, ids[i]));
-	}
-	if (s)
-		b->state = *s;
-	writer_push(b->c, &op->op);
-	lock_drop(&b->lock);
-	return 0;
-}
-
-static void forget_id(struct box *b, uint64_t id) REQUIRES(b->lock)
-{
-	lock_take(&b->c->map.lock);
-	map_set_locked(&b->c->map, id, 0);
-	lock_drop(&b->c->map.lock);
+	return leave(b, op, doom_locked);
 }
 
 int box_remove(struct box *b, const uint64_t *ids, size_t n)
@@ -282,23 +357,7 @@ int box_remove(struct box *b, const uint64_t *ids, size_t n)
 	if (r != 0)
 		return r;
 	op = messages_remove_new(b->folder, ids, n);
-	if (!op)
-		return -ENOMEM;
-
-	lock_take(&b->lock);
-	for (size_t i = 0; i < n; i++) {
-		struct record *rec = find_living(b, ids[i]);
-
-		if (!rec)
-			continue;
-		index_kill(&b->index, index_find_id(&b->index, ids[i]));
-		if (rec->held == 0)
-			forget_id(b, ids[i]);
-	}
-	index_compact(&b->index);
-	writer_push(b->c, &op->op);
-	lock_drop(&b->lock);
-	return 0;
+	return op ? leave(b, op, remove_locked) : -ENOMEM;
 }
 
 /* --- what the kernel holds --- */
@@ -345,13 +404,19 @@ static void release_locked(struct box *b, size_t pos, uint64_t n)
 	index_compact(&b->index);
 }
 
-void box_release(struct box *b, uint64_t id, uint64_t n)
+bool box_release(struct box *b, uint64_t id, uint64_t n)
 {
 	size_t pos;
+	bool is_here;
 
 	lock_take(&b->lock);
 	pos = index_find_id(&b->index, id);
-	if (pos != INDEX_NONE)
+	/* One that went to another folder may still have its place here. */
+	is_here = pos != INDEX_NONE &&
+		  (index_at(&b->index, pos)->held > 0 ||
+		   !(index_at(&b->index, pos)->state & RECORD_DEAD));
+	if (is_here)
 		release_locked(b, pos, n);
 	lock_drop(&b->lock);
+	return is_here;
 }

@@ -45,6 +45,22 @@ static const char *const migrations[DB_VERSION] = {
 	"ALTER TABLE folders ADD COLUMN kept INTEGER DEFAULT 0;"
 	"CREATE INDEX folders_kept ON folders (id) WHERE kept <> 0;"
 	"CREATE INDEX blobs_read ON blobs (read_at);",
+
+	/* 3: the journal. */
+	"CREATE INDEX messages_pending ON messages (id) WHERE uid IS NULL;"
+	"CREATE TABLE changes (id INTEGER PRIMARY KEY, seq INTEGER,"
+	" folder INTEGER, uidvalidity INTEGER, uid INTEGER, how INTEGER,"
+	" phase INTEGER, waits_for INTEGER, add_flags INTEGER,"
+	" remove_flags INTEGER, add_keywords TEXT, remove_keywords TEXT,"
+	" key BLOB, name TEXT, spool TEXT, sent INTEGER, sent_to INTEGER,"
+	" sent_uidvalidity INTEGER, sent_uidnext INTEGER,"
+	" sent_add_flags INTEGER, sent_remove_flags INTEGER,"
+	" sent_add_keywords TEXT, sent_remove_keywords TEXT,"
+	" queued_at INTEGER, tries INTEGER);"
+	"CREATE TABLE leftovers (spool TEXT PRIMARY KEY, rejected TEXT)"
+	" WITHOUT ROWID;"
+	"CREATE TABLE failed (seq INTEGER PRIMARY KEY, at INTEGER, what TEXT,"
+	" why TEXT, file TEXT);",
 };
 
 static const struct sql transactions_sql[] = {
@@ -175,10 +191,11 @@ static int prepare_all(struct db *db, const struct sql *sql)
 
 static int prepare(struct db *db)
 {
-	const struct sql *const all[] = {transactions_sql, db_values_sql,
-					 db_folders_sql,   db_messages_sql,
-					 db_blob_sql,      db_parts_sql,
-					 db_moor_sql};
+	const struct sql *const all[] = {
+		transactions_sql, db_values_sql, db_folders_sql,
+		db_messages_sql,  db_moor_sql,   db_rows_sql,
+		db_journal_sql,   db_failed_sql, db_left_sql,
+		db_blob_sql,      db_parts_sql};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(all) / sizeof(all[0]); i++)
@@ -248,7 +265,8 @@ static int open_file(struct db *db, const char *path, const char *pragmas)
 static int migrate(struct db *db, int64_t from)
 {
 	static const char *const stamp[DB_VERSION] = {
-		"PRAGMA user_version = 1", "PRAGMA user_version = 2"};
+		"PRAGMA user_version = 1", "PRAGMA user_version = 2",
+		"PRAGMA user_version = 3"};
 	int r = exec(db, "BEGIN IMMEDIATE");
 
 	for (int64_t v = from; r == 0 && v < DB_VERSION; v++) {

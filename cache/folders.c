@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "cache/blob.h"
+#include "cache/changes.h"
 #include "cache/internal.h"
-#include "cache/messages.h"
 #include "imap/log.h"
 
 /*
@@ -23,6 +23,10 @@ const struct sql db_folders_sql[] = {
 			" SET wire = ?2, delimiter = ?3, attrs = ?4"},
 	{S_FOLDER_DROP, "DELETE FROM folders WHERE id = ?"},
 	{S_FOLDER_MAX_ID, "SELECT max(id) FROM folders"},
+	{S_FOLDER_TOUCH, "UPDATE folders SET changed_at_ns ="
+			 " max(changed_at_ns, ?) WHERE id = ?"},
+	{S_FOLDER_RELIST, "UPDATE folders SET low_uid = 0, complete = 0"
+			  " WHERE id = ?"},
 	{S_FOLDER_KEEP, "UPDATE folders SET kept = ? WHERE id = ?"},
 	{S_STATE_GET, "SELECT uidvalidity, uidnext, low_uid, complete,"
 		      " highestmodseq, messages, synced_at, changed_at_ns"
@@ -268,8 +272,14 @@ int cache_drop_folder(struct cache *c, uint64_t id)
 	op = op_new(sizeof(*op), run_drop, id);
 	if (!op)
 		return -ENOMEM;
-	writer_push(c, op);
-	return 0;
+	lock_take(&c->journal.lock);
+	r = journal_names_locked(&c->journal, id) ? -EBUSY : 0;
+	if (r == 0)
+		writer_push(c, op);
+	lock_drop(&c->journal.lock);
+	if (r != 0)
+		op_free(op);
+	return r;
 }
 
 struct keep_op {
@@ -328,6 +338,19 @@ int folders_write_state(struct cache *c, uint64_t folder,
 	db_bind_int(db, S_STATE_SET, 8, s->changed_at_ns);
 	db_bind_int(db, S_STATE_SET, 9, (int64_t)folder);
 	return db_run(db, S_STATE_SET);
+}
+
+int folders_touch(struct cache *c, uint64_t folder, int64_t changed_at_ns)
+{
+	db_bind_int(&c->write, S_FOLDER_TOUCH, 1, changed_at_ns);
+	db_bind_int(&c->write, S_FOLDER_TOUCH, 2, (int64_t)folder);
+	return db_run(&c->write, S_FOLDER_TOUCH);
+}
+
+int folders_relist(struct cache *c, uint64_t folder)
+{
+	db_bind_int(&c->write, S_FOLDER_RELIST, 1, (int64_t)folder);
+	return db_run(&c->write, S_FOLDER_RELIST);
 }
 
 static int run_state(struct cache *c, struct op *op)

@@ -39,6 +39,7 @@ int home_errno(int error)
 		return -EROFS;
 	case ENOSPC:
 	case EDQUOT:
+	case EFBIG:
 		return -ENOSPC;
 	case ENOMEM:
 		return -ENOMEM;

@@ -302,17 +302,27 @@ void map_set_locked(struct idmap *m, uint64_t id, uint32_t folder)
 		drop_page(at);
 }
 
+uint32_t map_folder_locked(const struct idmap *m, uint64_t id)
+{
+	const struct map_page *page = m->page[id >> MAP_LOW_BITS];
+
+	return page ? page->slot[id & ((1u << MAP_LOW_BITS) - 1)] : 0;
+}
+
+void map_clear_locked(struct idmap *m, uint64_t id, uint32_t folder)
+{
+	if (map_folder_locked(m, id) == folder)
+		map_set_locked(m, id, 0);
+}
+
 uint64_t cache_folder_of(struct cache *c, uint64_t id)
 {
-	const struct map_page *page;
-	uint64_t folder = 0;
+	uint64_t folder;
 
 	if (id >= CACHE_ID_LIMIT)
 		return 0;
 	lock_take(&c->map.lock);
-	page = c->map.page[id >> MAP_LOW_BITS];
-	if (page)
-		folder = page->slot[id & ((1u << MAP_LOW_BITS) - 1)];
+	folder = map_folder_locked(&c->map, id);
 	lock_drop(&c->map.lock);
 	return folder;
 }

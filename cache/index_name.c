@@ -20,8 +20,7 @@ bool index_name_is_valid(const char *name, size_t len)
 	return !(name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')));
 }
 
-/* Twin number `k` of `wanted`, cut at a character if it grows too long. */
-static size_t twin_name(const char *wanted, uint32_t k, char *ret)
+size_t index_twin_name(const char *wanted, uint32_t k, char *ret)
 {
 	size_t len = strlen(wanted), stem = len;
 	const char *end = "";
@@ -46,7 +45,7 @@ static size_t twin_name(const char *wanted, uint32_t k, char *ret)
 static bool twin_is_taken(const struct index *ix, const char *wanted,
 			  uint32_t k, char *scratch)
 {
-	size_t len = twin_name(wanted, k, scratch);
+	size_t len = index_twin_name(wanted, k, scratch);
 
 	return index_find_name(ix, scratch, len) != INDEX_NONE;
 }
@@ -77,5 +76,5 @@ size_t index_free_name(const struct index *ix, const char *wanted, char *ret)
 		else
 			free = mid;
 	}
-	return twin_name(wanted, free, ret);
+	return index_twin_name(wanted, free, ret);
 }

@@ -5,12 +5,14 @@
  *
  * The writing connection belongs to the writer thread alone once cache_open()
  * has started it; the reading one is used with `read_lock` held. Each SQL
- * table has one file that knows its columns (folders.c, messages.c and its
- * other half messages_read.c, blob.c, parts.c, values.c); every statement is
- * prepared once, when the database is opened, so that a schema which does not
- * fit is found there.
+ * table has one file that knows its columns (folders.c, blob.c, parts.c,
+ * values.c, journal_sql.c, leftovers.c, failed.c; messages.c,
+ * messages_read.c, moor.c and rows.c share that of messages and their details);
+ * every statement is prepared once, when the database is opened, so that a
+ * schema which does not fit is found there.
  *
- * Locks, outermost first: a box's (RANK_INDEX), `map.lock` or `ids.lock`
+ * Locks, outermost first: `journal.lock` (RANK_JOURNAL), a box's (RANK_INDEX;
+ * two at once if a row goes from one to the other), `map.lock` or `ids.lock`
  * (RANK_IDS, never both), `bodies.lock` (RANK_BLOB), `read_lock`
  * (RANK_DB_READ), `writer.lock` (RANK_WRITER).
  */
@@ -20,7 +22,7 @@
 #include <sqlite3.h>
 #include <time.h>
 
-#include "cache/cache.h"
+#include "cache/journal.h"
 #include "cache/writer.h"
 #include "imap/lock.h"
 
@@ -40,6 +42,8 @@ enum stmt {
 	S_FOLDER_DROP,
 	S_FOLDER_MAX_ID,
 	S_FOLDER_KEEP,
+	S_FOLDER_TOUCH,
+	S_FOLDER_RELIST,
 	S_STATE_GET,
 	S_STATE_SET,
 	/* messages.c */
@@ -63,6 +67,30 @@ enum stmt {
 	S_DETAIL_CLEAR_BLOB,
 	S_DETAIL_USES_BLOB,
 	S_DETAIL_TWIN_BLOB,
+	/* rows.c */
+	S_ROW_PUT,
+	S_ROW_GET,
+	S_ROW_PENDING,
+	S_ROW_UNMOOR,
+	S_ROW_DETAILS,
+	S_ROW_COPY,
+	S_ROW_TEXTS,
+	S_ROW_WORDS,
+	S_ROW_KEY,
+	/* journal_sql.c */
+	S_CHANGE_PUT,
+	S_CHANGE_DROP,
+	S_CHANGE_LIST,
+	S_CHANGE_SET_KEY,
+	S_CHANGE_GET_KEY,
+	/* failed.c */
+	S_FAILED_ADD,
+	S_FAILED_TRIM,
+	S_FAILED_LIST,
+	/* leftovers.c */
+	S_LEFT_PUT,
+	S_LEFT_DROP,
+	S_LEFT_LIST,
 	/* moor.c */
 	S_MOOR_CUT,
 	S_MOOR_SET,
@@ -99,11 +127,12 @@ struct db {
 };
 
 #define DB_APPLICATION_ID 0x494d4653 /* "IMFS" */
-#define DB_VERSION 2
+#define DB_VERSION 3
 
 /* Arrays of statements, each ended by a NULL text. */
 extern const struct sql db_values_sql[], db_folders_sql[], db_messages_sql[],
-	db_blob_sql[], db_parts_sql[], db_moor_sql[];
+	db_blob_sql[], db_parts_sql[], db_moor_sql[], db_rows_sql[],
+	db_journal_sql[], db_failed_sql[], db_left_sql[];
 
 /*
  * Open `path`, made if missing. 0, or -EBADMSG: damaged; -ENOTSUP: written by
@@ -163,7 +192,8 @@ struct map_page {
 struct idmap {
 	struct lock lock; /* RANK_IDS, guards what follows */
 	struct map_page **page;
-	struct box *boxes; /* that are open */
+	struct box *boxes;       /* that are open or used here */
+	struct lock_cond loaded; /* one of them */
 };
 
 MUST_CHECK int map_init(struct idmap *m);
@@ -173,6 +203,12 @@ MUST_CHECK int map_reserve_locked(struct idmap *m, uint64_t first, size_t n)
 	REQUIRES(m->lock);
 /* `folder` 0 forgets. The room must be there. */
 void map_set_locked(struct idmap *m, uint64_t id, uint32_t folder)
+	REQUIRES(m->lock);
+/* 0: none. */
+uint32_t map_folder_locked(const struct idmap *m, uint64_t id)
+	REQUIRES(m->lock);
+/* Forget, if it is this folder's. */
+void map_clear_locked(struct idmap *m, uint64_t id, uint32_t folder)
 	REQUIRES(m->lock);
 
 /* --- the bodies --- */
@@ -199,6 +235,31 @@ struct bodies {
 	uint64_t add_evicted;
 };
 
+/* --- the journal (changes.h) --- */
+
+struct change;
+struct leftover;
+
+struct change_slot {
+	uint64_t seq;
+	struct change *change; /* NULL: it is gone */
+};
+
+struct journal {
+	struct lock lock; /* RANK_JOURNAL, guards what follows */
+	struct change **by_id, **by_origin;
+	size_t buckets;           /* of each, a power of two */
+	struct change_slot *slot; /* ascending by seq */
+	size_t n_slots, room;
+	size_t n; /* records */
+	uint64_t next_seq, next_gen;
+	bool has_new_files; /* whose names were not fsynced */
+
+	char *spool_dir; /* fixed at cache_open(), as what follows */
+	char *rejected_dir;
+	struct leftover *leftovers; /* of the writer thread: spool.c */
+};
+
 struct cache {
 	char *state_dir; /* fixed at cache_open(), as what follows */
 	char *cache_dir;
@@ -214,6 +275,7 @@ struct cache {
 	struct ids ids;
 	struct idmap map;
 	struct bodies bodies;
+	struct journal journal;
 };
 
 /* --- home.c: folders and lock --- */

@@ -80,6 +80,13 @@ struct op *folders_state_new(uint64_t folder, const struct cache_state *s);
 int folders_write_state(struct cache *c, uint64_t folder,
 			const struct cache_state *s);
 
+/* Its mtime moves, if it is not later already. */
+MUST_CHECK int folders_touch(struct cache *c, uint64_t folder,
+			     int64_t changed_at_ns);
+
+/* It is to be listed again from the top; rows that are there stay. */
+MUST_CHECK int folders_relist(struct cache *c, uint64_t folder);
+
 /* The state of a folder from SQL; -ENOENT: no such folder. */
 int folders_read_state(struct cache *c, uint64_t folder,
 		       struct cache_state *ret);

@@ -4,16 +4,16 @@
 #include <string.h>
 
 #include "cache/blob.h"
-#include "cache/box.h"
-#include "cache/messages.h"
+#include "cache/server.h"
 
 /*
  * Rows whose mailbox has other UIDs now (C6), and finding out which message of
  * the new listing each of them is (match.c compares).
  *
- * On disk an unmoored row has the UID UNMOORED_UID; a row that never had one
- * has NULL. The texts that keys are made of are read in lots, so that others
- * who read SQL do not wait for a whole folder.
+ * On disk an unmoored row has the UID UNMOORED_UID; one that is pending (the
+ * journal has its record) has NULL, and is not meant by anything here. The
+ * texts that keys are made of are read in lots, so that others who read SQL do
+ * not wait for a whole folder.
  */
 
 #define WALK_LOT 1000
@@ -28,6 +28,7 @@ const struct sql db_moor_sql[] = {
 		      " d.message_id, d.blob IS NULL FROM messages m"
 		      " JOIN details d ON d.id = m.id"
 		      " WHERE m.folder = ?1 AND m.id > ?2"
+		      " AND m.uid IS NOT NULL"
 		      " ORDER BY m.id LIMIT ?3"},
 	{0, NULL},
 };
@@ -63,12 +64,14 @@ int box_unmoor(struct box *b, const struct cache_state *s, size_t *ret_n)
 		return -ENOMEM;
 
 	op->state = *s;
+	lock_take(&b->c->journal.lock);
 	lock_take(&b->lock);
 	index_unmoor(&b->index);
 	b->state = *s;
 	*ret_n = b->index.n_unmoored;
 	writer_push(b->c, &op->op);
 	lock_drop(&b->lock);
+	lock_drop(&b->c->journal.lock);
 	return 0;
 }
 
@@ -126,21 +129,51 @@ static int run_moor(struct cache *c, struct op *op)
 	return r;
 }
 
-static void moor_locked(struct box *b, struct cache_moor *row) REQUIRES(b->lock)
+static bool may_moor(const struct box *b, const struct cache_moor *row)
+	REQUIRES(b->lock)
 {
 	size_t pos = index_find_id(&b->index, row->id);
 
-	if (pos == INDEX_NONE || row->uid == 0 ||
-	    !(index_at(&b->index, pos)->state & RECORD_UNMOORED) ||
-	    index_find_uid(&b->index, row->uid) != INDEX_NONE)
-		row->id = 0;
-	else
-		index_moor(&b->index, pos, row->uid);
+	return pos != INDEX_NONE && row->uid != 0 &&
+	       (index_at(&b->index, pos)->state & RECORD_UNMOORED) &&
+	       index_find_uid(&b->index, row->uid) == INDEX_NONE;
+}
+
+/* Also of two rows with one UID the second one is left out. */
+static void moor_all(struct box *b, struct moor_op *op)
+{
+	lock_take(&b->lock);
+	for (size_t i = 0; i < op->n; i++) {
+		struct cache_moor *row = &op->row[i];
+
+		if (may_moor(b, row))
+			index_set_uid(&b->index,
+				      index_find_id(&b->index, row->id),
+				      row->uid);
+		else
+			row->id = 0;
+	}
+	lock_drop(&b->lock);
+}
+
+static int reserve(struct box *b, struct moor_op *op)
+{
+	int r;
+
+	lock_take(&b->lock);
+	r = index_reserve_uids(&b->index, op->n);
+	for (size_t i = 0; r == 0 && i < op->n; i++) {
+		if (!may_moor(b, &op->row[i]))
+			op->row[i].id = 0;
+	}
+	lock_drop(&b->lock);
+	return r;
 }
 
 int box_moor(struct box *b, const struct cache_moor *v, size_t n)
 {
 	struct moor_op *op;
+	struct plan p;
 	int r = writer_wait_room(b->c);
 
 	if (r != 0)
@@ -152,13 +185,16 @@ int box_moor(struct box *b, const struct cache_moor *v, size_t n)
 	op->n = n;
 	if (n > 0)
 		memcpy(op->row, v, n * sizeof(v[0]));
-	lock_take(&b->lock);
-	r = index_reserve_uids(&b->index, n);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		moor_locked(b, &op->row[i]);
+	plan_init(&p, b->c);
+	lock_take(&p.c->journal.lock);
+	r = reserve(b, op);
 	if (r == 0)
+		r = server_moored_locked(&p, b, op->row, n);
+	if (r == 0) {
+		moor_all(b, op);
 		writer_push(b->c, &op->op);
-	lock_drop(&b->lock);
+	}
+	lock_drop(&p.c->journal.lock);
 	if (r != 0)
 		op_free(&op->op);
 	return r;

@@ -60,7 +60,7 @@ void writer_push(struct cache *c, struct op *op)
 	else
 		w->head = op;
 	w->tail = op;
-	w->bytes += op->bytes;
+	w->bytes += op->bytes + op->more;
 	w->pushed++;
 	lock_cond_wake(&w->work);
 	lock_drop(&w->lock);
@@ -83,7 +83,7 @@ int writer_wait_room(struct cache *c)
 static bool list_has(const struct op *op, uint64_t folder)
 {
 	for (; op; op = op->next) {
-		if (op->folder == folder)
+		if (op->folder == folder || op->folder == OP_ANY_FOLDER)
 			return true;
 	}
 	return false;
@@ -109,6 +109,13 @@ int writer_drain(struct cache *c, uint64_t folder)
 		r = w->failing;
 	lock_drop(&w->lock);
 	return r;
+}
+
+int cache_commit(struct cache *c)
+{
+	int r = writer_drain(c, 0);
+
+	return r == 0 && writer_is_broken(c) ? -EBADMSG : r;
 }
 
 int cache_sync(struct cache *c)

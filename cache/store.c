@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #include "cache/blob.h"
-#include "cache/internal.h"
+#include "cache/recover.h"
+#include "cache/spool.h"
 #include "imap/log.h"
 
 /*
@@ -236,6 +237,23 @@ static int open_wal(struct cache *c)
 	return 0;
 }
 
+/*
+ * Order matters (J6): that a record is gone must be on the disk before its
+ * file goes.
+ */
+static int open_journal(struct cache *c, struct cache_report *report)
+{
+	int r = spool_make_dirs(c, report);
+
+	if (r == 0)
+		r = journal_recover(c);
+	if (r == 0 && fdatasync(c->writer.wal_fd) != 0)
+		r = home_errno(errno);
+	if (r == 0)
+		r = leftovers_open(c);
+	return r == 0 ? spool_find_orphans(c) : r;
+}
+
 /* --- the whole --- */
 
 static struct cache *new_cache(const struct cache_config *cfg)
@@ -255,11 +273,14 @@ static struct cache *new_cache(const struct cache_config *cfg)
 	lock_init(&c->ids.lock, RANK_IDS);
 	lock_cond_init(&c->ids.cond);
 	lock_init(&c->map.lock, RANK_IDS);
+	lock_cond_init(&c->map.loaded);
 	lock_init(&c->bodies.lock, RANK_BLOB);
+	lock_init(&c->journal.lock, RANK_JOURNAL);
 	lock_cond_init(&c->bodies.cond);
 	c->state_dir = strdup(cfg->state_dir);
 	c->cache_dir = strdup(cfg->cache_dir);
-	if (c->state_dir && c->cache_dir && map_init(&c->map) == 0)
+	if (c->state_dir && c->cache_dir && map_init(&c->map) == 0 &&
+	    journal_init(c) == 0)
 		return c;
 	cache_close(c);
 	return NULL;
@@ -284,6 +305,8 @@ int cache_open(const struct cache_config *cfg, unsigned wait_ms,
 		r = open_or_rebuild(c, &was_clean, report);
 	if (r == 0)
 		r = open_wal(c);
+	if (r == 0)
+		r = open_journal(c, report);
 	if (r == 0)
 		r = blob_clean_parts(c);
 	if (r == 0)
@@ -319,9 +342,12 @@ void cache_close(struct cache *c)
 	/* Order matters: the lock goes when nothing is open any more. */
 	if (c->lock_fd >= 0)
 		close(c->lock_fd);
+	journal_finish(c);
 	map_finish(&c->map);
+	lock_finish(&c->journal.lock);
 	lock_cond_finish(&c->bodies.cond);
 	lock_finish(&c->bodies.lock);
+	lock_cond_finish(&c->map.loaded);
 	lock_finish(&c->map.lock);
 	lock_cond_finish(&c->ids.cond);
 	lock_finish(&c->ids.lock);

@@ -8,6 +8,7 @@
 
 #include "cache/blob.h"
 #include "cache/internal.h"
+#include "cache/spool.h"
 #include "imap/log.h"
 
 /*
@@ -144,7 +145,7 @@ static uint64_t take_batch_locked(struct writer *w) REQUIRES(w->lock)
 	}
 	for (struct op *op = w->head; op && bytes < BATCH_BYTES;
 	     op = op->next) {
-		bytes += op->bytes;
+		bytes += op->bytes + op->more;
 		last = op;
 		n++;
 	}
@@ -184,7 +185,7 @@ static void finish_batch(struct cache *c, uint64_t n, int err)
 	lock_drop(&w->lock);
 
 	for (struct op *op = batch; op; op = op->next)
-		bytes += op->bytes;
+		bytes += op->bytes + op->more;
 	if (err == -EBADMSG)
 		run_broken(c, batch);
 	free_batch(c, batch, err);
@@ -198,9 +199,14 @@ static void finish_batch(struct cache *c, uint64_t n, int err)
 static int sync_wal(struct cache *c, uint64_t upto)
 {
 	struct writer *w = &c->writer;
+	int r = spool_sync_names(c);
 
+	if (r != 0)
+		return r;
 	if (fdatasync(w->wal_fd) != 0)
 		return errno == ENOSPC ? -ENOSPC : -EIO;
+	/* Files whose records are gone for certain now (J6). */
+	leftovers_clear(c);
 	lock_take(&w->lock);
 	w->synced = upto;
 	w->synced_at = clock_now_ms();
@@ -312,9 +318,14 @@ void writer_stop(struct cache *c)
 		w->started = false;
 	}
 	/*
-	 * What could not be written is lost: it can be fetched again. Bodies
-	 * that are put back on the way may queue more.
+	 * What could not be written is lost. Most of it can be fetched again;
+	 * changes of the user's are as if they had not been made. Bodies that
+	 * are put back on the way may queue more.
 	 */
+	if (w->batch || w->head)
+		log_error("cache: what was changed last is lost: the index in "
+			  "'%s' cannot be written",
+			  c->state_dir);
 	while (w->batch || w->head) {
 		struct op *batch = w->batch ? w->batch : w->head;
 

@@ -17,6 +17,8 @@
 
 struct cache;
 
+#define OP_ANY_FOLDER UINT64_MAX /* rows of several folders */
+
 struct op {
 	struct op *next;
 	/*
@@ -31,6 +33,7 @@ struct op {
 	void (*done)(struct cache *c, struct op *op, int err);
 	uint64_t folder;  /* whose rows it changes; 0: of no folder */
 	size_t bytes;     /* of the block */
+	size_t more;      /* bytes that it holds beside the block */
 	bool when_broken; /* runs even if the database is damaged */
 };
 

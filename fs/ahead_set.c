@@ -99,7 +99,7 @@ static void keep(struct ahead_set *set)
 	int r;
 
 	/* Before a reader can find it whole: see load_part.c. */
-	load_correct_size(set->fs, set->f, id, set->at);
+	load_correct_size(set->fs, id, set->at);
 	r = body_end(set->body, set->at);
 	if (r != 0) {
 		/* Its reader will ask again, and be told why. */

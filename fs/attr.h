@@ -13,9 +13,10 @@ void attr_of_folder(struct fs *fs, struct folder *f, struct stat *ret);
 void attr_of_message(struct fs *fs, const struct cache_msg *m,
 		     struct stat *ret);
 
-/* A file of `.imapfs`, or that directory itself. */
-void attr_of_control(struct fs *fs, uint64_t ino, mode_t mode, uint64_t size,
-		     int64_t mtime, struct stat *ret);
+/* Of `.imapfs` and what is in it. */
+struct control_entry;
+void attr_of_control(struct fs *fs, const struct control_entry *e,
+		     struct stat *ret);
 
 /*
  * Which message is this inode? 0, or -ENOENT. `*ret_f` is the folder that it

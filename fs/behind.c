@@ -145,7 +145,8 @@ int folder_catch_up(struct fs *fs, struct folder *f)
 		lock_drop(&f->lock);
 		return 0;
 	}
-	if (f->busy != FOLDER_IDLE || f->replays > 0)
+	if (f->busy != FOLDER_IDLE || f->replays > 0 || f->flushing > 0 ||
+	    f->flush_waits)
 		r = -EAGAIN;
 	if (r == 0)
 		r = folder_open_box_locked(fs, f);

@@ -2,10 +2,14 @@
 #include "fs/control.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "cache/journal.h"
+#include "fs/queue.h"
+#include "fs/rejected.h"
 #include "fs/status.h"
 #include "imap/log.h"
 
@@ -19,9 +23,11 @@ struct snapshot {
 	struct snapshot *next;
 	uint64_t ino;
 	uint64_t held;
-	char *text;
+	enum control_file file; /* N_CONTROL_FILES: one that was rejected */
+	char *text;             /* or that one's name */
 	size_t n;
 	int64_t at;
+	struct rejected rejected;
 };
 
 struct control {
@@ -33,9 +39,9 @@ struct control {
 };
 
 static const char *const file_names[N_CONTROL_FILES] = {
-	[CONTROL_STATUS] = "status",
-	[CONTROL_STATUS_JSON] = "status.json",
-	[CONTROL_LOG] = "log",
+	[CONTROL_STATUS] = "status", [CONTROL_STATUS_JSON] = "status.json",
+	[CONTROL_LOG] = "log",       [CONTROL_QUEUE] = "queue",
+	[CONTROL_FAILED] = "failed",
 };
 
 int control_new(struct fs *fs, struct control **ret)
@@ -47,7 +53,7 @@ int control_new(struct fs *fs, struct control **ret)
 		return -ENOMEM;
 	lock_init(&c->lock, RANK_CONTROL);
 	/* The directory, and the numbers that its listing shows, come first. */
-	c->next_ino = CONTROL_DIR_INO + 1 + N_CONTROL_FILES;
+	c->next_ino = CONTROL_REJECTED_INO + 1;
 	*ret = c;
 	return 0;
 }
@@ -91,46 +97,108 @@ const char *control_name(enum control_file file)
 static int render(struct fs *fs, enum control_file file, char **ret,
 		  size_t *ret_n)
 {
-	if (file == CONTROL_LOG) {
+	int r;
+
+	switch (file) {
+	case CONTROL_LOG:
 		*ret = log_snapshot(ret_n);
 		return *ret ? 0 : -ENOMEM;
+	case CONTROL_QUEUE:
+		return queue_render(fs, ret, ret_n);
+	case CONTROL_FAILED:
+		r = journal_failed_text(fs->cache, ret);
+		if (r == 0)
+			*ret_n = strlen(*ret);
+		return r;
+	default:
+		return status_render(fs, file == CONTROL_STATUS_JSON, ret,
+				     ret_n);
 	}
-	return status_render(fs, file == CONTROL_STATUS_JSON, ret, ret_n);
 }
 
 /* --- snapshots --- */
 
-int control_lookup(struct fs *fs, const char *name, uint64_t *ret_ino,
-		   size_t *ret_size, int64_t *ret_time)
+bool control_is_dir(uint64_t ino)
+{
+	return ino == CONTROL_DIR_INO || ino == CONTROL_REJECTED_INO;
+}
+
+static void fill_dir(struct fs *fs, uint64_t ino, struct control_entry *ret)
+{
+	int64_t mtime = ino == CONTROL_REJECTED_INO ? rejected_mtime(fs) : 0;
+
+	*ret = (struct control_entry){
+		.ino = ino,
+		.is_dir = true,
+		.mtime = mtime ? mtime : fs->mounted_at,
+		.is_removable = ino == CONTROL_REJECTED_INO,
+	};
+}
+
+static void fill_file(const struct snapshot *s, struct control_entry *ret)
+{
+	*ret = (struct control_entry){
+		.ino = s->ino,
+		.size = s->n,
+		.mtime = s->at,
+		.is_removable = s->file == N_CONTROL_FILES,
+	};
+}
+
+static int snapshot_rejected(struct fs *fs, const char *name,
+			     struct snapshot *s)
+{
+	int r = rejected_find(fs, name, &s->rejected);
+
+	if (r != 0)
+		return r;
+	s->text = strdup(name);
+	s->file = N_CONTROL_FILES;
+	s->n = s->rejected.size;
+	s->at = s->rejected.mtime;
+	return s->text ? 0 : -ENOMEM;
+}
+
+static int snapshot_file(struct fs *fs, const char *name, struct snapshot *s)
+{
+	for (int file = 0; file < N_CONTROL_FILES; file++) {
+		if (strcmp(file_names[file], name) != 0)
+			continue;
+		s->file = (enum control_file)file;
+		s->at = time(NULL);
+		return render(fs, s->file, &s->text, &s->n);
+	}
+	return -ENOENT;
+}
+
+int control_lookup(struct fs *fs, uint64_t dir, const char *name,
+		   struct control_entry *ret)
 {
 	struct control *c = fs->control;
 	struct snapshot *s;
-	int file, r;
+	int r;
 
-	for (file = 0; file < N_CONTROL_FILES; file++)
-		if (strcmp(file_names[file], name) == 0)
-			break;
-	if (file == N_CONTROL_FILES)
-		return -ENOENT;
-
+	if (dir == CONTROL_DIR_INO &&
+	    strcmp(name, CONTROL_REJECTED_NAME) == 0) {
+		fill_dir(fs, CONTROL_REJECTED_INO, ret);
+		return 0;
+	}
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	r = render(fs, (enum control_file)file, &s->text, &s->n);
+	r = dir == CONTROL_REJECTED_INO ? snapshot_rejected(fs, name, s)
+					: snapshot_file(fs, name, s);
 	if (r != 0) {
-		free(s);
+		snapshot_free(s);
 		return r;
 	}
 	s->held = 1;
-	s->at = time(NULL);
 
 	lock_take(&c->lock);
 	s->ino = c->next_ino++;
 	s->next = c->head;
 	c->head = s;
-	*ret_ino = s->ino;
-	*ret_size = s->n;
-	*ret_time = s->at;
+	fill_file(s, ret);
 	lock_drop(&c->lock);
 	return 0;
 }
@@ -144,39 +212,69 @@ static struct snapshot *find_locked(struct control *c, uint64_t ino)
 	return NULL;
 }
 
-int control_stat(struct fs *fs, uint64_t ino, size_t *ret_size,
-		 int64_t *ret_time)
+int control_stat(struct fs *fs, uint64_t ino, struct control_entry *ret)
 {
 	struct control *c = fs->control;
 	struct snapshot *s;
 
+	if (control_is_dir(ino)) {
+		fill_dir(fs, ino, ret);
+		return 0;
+	}
 	lock_take(&c->lock);
 	s = find_locked(c, ino);
-	if (s) {
-		*ret_size = s->n;
-		*ret_time = s->at;
-	}
+	if (s)
+		fill_file(s, ret);
 	lock_drop(&c->lock);
 	return s ? 0 : -ENOENT;
+}
+
+bool control_is(struct fs *fs, uint64_t ino, enum control_file file)
+{
+	struct control *c = fs->control;
+	struct snapshot *s;
+	bool is;
+
+	lock_take(&c->lock);
+	s = find_locked(c, ino);
+	is = s && s->file == file;
+	lock_drop(&c->lock);
+	return is;
+}
+
+static long copy_text(const struct snapshot *s, char *buf, size_t n, off_t off)
+{
+	size_t left;
+
+	if (off < 0 || (size_t)off >= s->n)
+		return 0;
+	left = s->n - (size_t)off;
+	if (n > left)
+		n = left;
+	memcpy(buf, s->text + off, n);
+	return (long)n;
 }
 
 long control_read(struct fs *fs, uint64_t ino, char *buf, size_t n, off_t off)
 {
 	struct control *c = fs->control;
+	struct rejected which = {0};
+	char name[NAME_MAX + 1] = "";
 	struct snapshot *s;
 	long got = -ENOENT;
 
 	lock_take(&c->lock);
 	s = find_locked(c, ino);
-	if (s) {
-		got = 0;
-		if (off >= 0 && (size_t)off < s->n) {
-			got = (long)(s->n - (size_t)off < n ? s->n - (size_t)off
-							    : n);
-			memcpy(buf, s->text + off, (size_t)got);
-		}
+	if (s && s->file != N_CONTROL_FILES) {
+		got = copy_text(s, buf, n, off);
+	} else if (s) {
+		which = s->rejected;
+		memcpy(name, s->text, strlen(s->text) + 1);
 	}
 	lock_drop(&c->lock);
+	/* From the disk, so without the lock. */
+	if (name[0])
+		got = rejected_read(fs, name, &which, buf, n, off);
 	return got;
 }
 

@@ -3,6 +3,7 @@
  * `.imapfs`: what the program tells about itself. Each lookup of a file in it
  * makes a snapshot with an inode number of its own, which lives until the
  * kernel forgets it: under no_open the kernel would serve old pages otherwise.
+ * The same holds for the files of `.imapfs/rejected`.
  */
 #ifndef IMAPFS_FS_CONTROL_H
 #define IMAPFS_FS_CONTROL_H
@@ -19,8 +20,14 @@ enum control_file {
 	CONTROL_STATUS,
 	CONTROL_STATUS_JSON,
 	CONTROL_LOG,
+	CONTROL_QUEUE,
+	CONTROL_FAILED,
 	N_CONTROL_FILES
 };
+
+/* A directory in it; what the listing shows of the files lies between. */
+#define CONTROL_REJECTED_NAME "rejected"
+#define CONTROL_REJECTED_INO (CONTROL_DIR_INO + 1 + N_CONTROL_FILES)
 
 /* Requests, counted by kind: what `status` shows of them. */
 enum control_request {
@@ -30,6 +37,8 @@ enum control_request {
 	REQ_SETATTR,
 	REQ_OPEN,
 	REQ_READ,
+	REQ_CREATE,
+	REQ_WRITE,
 	REQ_OPENDIR,
 	REQ_READDIR,
 	REQ_GETXATTR,
@@ -51,19 +60,32 @@ uint64_t control_counted(struct control *c, enum control_request what);
 /* Name of the file, for listings. */
 const char *control_name(enum control_file file);
 
+struct control_entry {
+	uint64_t ino;
+	size_t size;
+	int64_t mtime;
+	bool is_dir;
+	bool is_removable;
+};
+
+/* Is this number a directory of ours? */
+bool control_is_dir(uint64_t ino);
+
 /*
- * A snapshot of the file of this name, held once: its inode number, size and
- * time. -ENOENT, -ENOMEM.
+ * The file of this name in this directory: a snapshot, held once; or a
+ * directory, which needs not be held. -ENOENT, -EIO, -ENOMEM.
  */
-MUST_CHECK int control_lookup(struct fs *fs, const char *name,
-			      uint64_t *ret_ino, size_t *ret_size,
-			      int64_t *ret_time);
+MUST_CHECK int control_lookup(struct fs *fs, uint64_t dir, const char *name,
+			      struct control_entry *ret);
 
 /* -ENOENT: no such snapshot (any more). */
-MUST_CHECK int control_stat(struct fs *fs, uint64_t ino, size_t *ret_size,
-			    int64_t *ret_time);
+MUST_CHECK int control_stat(struct fs *fs, uint64_t ino,
+			    struct control_entry *ret);
 
-/* Bytes read, at most `n`. -ENOENT. */
+/* Is it a snapshot of this file? */
+bool control_is(struct fs *fs, uint64_t ino, enum control_file file);
+
+/* Bytes read, at most `n`. -ENOENT, -EIO. */
 MUST_CHECK long control_read(struct fs *fs, uint64_t ino, char *buf, size_t n,
 			     off_t off);
 

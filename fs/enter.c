@@ -24,7 +24,7 @@ static int need_listing_locked(struct fs *fs, struct folder *f)
 {
 	int r;
 
-	if (f->busy != FOLDER_IDLE)
+	if (f->busy != FOLDER_IDLE || f->flushing > 0)
 		return -EAGAIN;
 	/* Named by LIST, denied by SELECT: it is shown, and nothing in it. */
 	if (folder_failed_just_now_locked(f))
@@ -66,6 +66,10 @@ static int need_sync_locked(struct fs *fs, struct folder *f, int64_t waited_ms)
 	if (f->busy != FOLDER_IDLE) {
 		if (f->job)
 			imap_hurry(fs->imap, f->job, IMAP_PRIO_LISTING);
+	} else if (f->flushing > 0) {
+		/* What the user has changed is here; the rest comes then. */
+		if (f->known_ms != 0 || !must_ask_locked(fs, f))
+			return 0;
 	} else if (f->replays == 0) {
 		if (!must_ask_locked(fs, f) ||
 		    folder_failed_just_now_locked(f) ||
@@ -172,7 +176,7 @@ int folder_need_list(struct fs *fs, struct folder *f)
 		if (!s.complete || box_unmoored(f->box) > 0)
 			r = -EAGAIN;
 	}
-	if (r == -EAGAIN && f->busy == FOLDER_IDLE) {
+	if (r == -EAGAIN && f->busy == FOLDER_IDLE && f->flushing == 0) {
 		r = folder_failed_just_now_locked(f)
 			    ? f->error
 			    : folder_start_job_locked(fs, f, IMAP_PRIO_SYNC);
@@ -191,7 +195,7 @@ void folder_resync(struct fs *fs, struct folder *f)
 	f->error = 0;
 	f->moved_ms = clock_now_ms();
 	r = folder_open_box_locked(fs, f);
-	if (r == 0 && f->busy == FOLDER_IDLE)
+	if (r == 0 && f->busy == FOLDER_IDLE && f->flushing == 0)
 		r = folder_start_job_locked(fs, f, IMAP_PRIO_LISTING);
 	lock_drop(&f->lock);
 	if (r != 0 && r != -ENODATA)

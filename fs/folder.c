@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "fs/arrive.h"
+#include "fs/effects.h"
+#include "fs/flush.h"
 #include "fs/keep.h"
 #include "fs/park.h"
 #include "imap/log.h"
@@ -39,7 +41,7 @@ int folder_open_box_locked(struct fs *fs, struct folder *f)
 static void close_box_locked(struct folder *f) REQUIRES(f->lock)
 {
 	if (!f->box || f->box_users > 0 || f->busy != FOLDER_IDLE ||
-	    f->replays > 0 || box_held(f->box) > 0)
+	    f->replays > 0 || f->flushing > 0 || box_held(f->box) > 0)
 		return;
 	if (f->held > 0 && !f->gone)
 		return;
@@ -180,6 +182,9 @@ void folder_job_done(struct fs *fs, struct folder *f, int result)
 	lock_take(&f->lock);
 	f->busy = FOLDER_IDLE;
 	f->job = 0;
+	if (result != 0 && f->ask_again)
+		result = -ESTALE;
+	f->ask_again = false;
 	if (result == -ESTALE)
 		result = restart_locked(fs, f);
 	else if (result == 0)
@@ -191,8 +196,10 @@ void folder_job_done(struct fs *fs, struct folder *f, int result)
 	close_box_locked(f);
 	lock_drop(&f->lock);
 	park_wake(fs->park, tree_ino(fs->tree, f));
-	if (ended)
-		keep_job_ended(fs, f, result);
+	if (!ended)
+		return;
+	flush_folder_idle(fs);
+	keep_job_ended(fs, f, result);
 }
 
 bool folder_is_lost(const struct folder *f)
@@ -245,6 +252,20 @@ static struct box *get_lost(struct fs *fs, struct folder *f, imap_job *ret_job)
 	return box;
 }
 
+/* What was to go there comes back; the rest of what is unsent is listed. */
+static void forget_changes(struct fs *fs, const struct folder *f)
+{
+	const struct journal_failure why = {
+		.what = "to change a message",
+		.why = "the folder is gone on the server",
+		.file = f->path};
+	struct journal_effects *effects = NULL;
+
+	if (journal_leave_folder(fs->cache, f->id, &why, &effects) == 0)
+		effects_tell(fs, effects);
+	free(effects);
+}
+
 void folder_emptied(struct fs *fs, struct folder *f)
 {
 	struct cache_state none = {.changed_at_ns = arrive_now_ns()};
@@ -257,6 +278,7 @@ void folder_emptied(struct fs *fs, struct folder *f)
 
 	if (job)
 		imap_cancel(fs->imap, job);
+	forget_changes(fs, f);
 	if (!box)
 		return;
 	r = all_ids(box, &ids, &n);
@@ -296,6 +318,18 @@ void folder_renamed(struct fs *fs, struct folder *f)
 	folder_put(fs, f);
 }
 
+void folder_renamed_here(struct fs *fs, struct folder *f)
+{
+	imap_job job;
+
+	lock_take(&f->lock);
+	job = f->job;
+	f->ask_again = job != 0;
+	lock_drop(&f->lock);
+	if (job)
+		imap_cancel(fs->imap, job);
+}
+
 void folder_close(struct folder *f)
 {
 	lock_take(&f->lock);
@@ -313,6 +347,7 @@ void folder_drop(struct fs *fs, struct folder *f)
 	lock_drop(&f->lock);
 	if (job)
 		imap_cancel(fs->imap, job);
+	forget_changes(fs, f);
 	/*
 	 * On disk at once, though a box may stay open for what the kernel
 	 * still holds: a mailbox of this name may be made again.
@@ -347,19 +382,20 @@ bool folder_is_held(struct folder *f)
 	return held;
 }
 
-void folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
+bool folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 			   uint64_t n)
 {
 	struct cache_msg m;
 	struct box *box;
-	bool gone;
+	bool here, gone;
 
 	if (folder_get(fs, f, &box) != 0)
-		return;
+		return true; /* nobody has it any more */
 
-	box_release(box, id, n);
-	gone = box_find_id(box, id, &m) != 0;
+	here = box_release(box, id, n);
+	gone = here && box_find_id(box, id, &m) != 0;
 	folder_put(fs, f);
 	if (gone)
 		folder_drop_ghost(f, id);
+	return here;
 }

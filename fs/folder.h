@@ -119,6 +119,12 @@ int64_t folder_mtime_ns(struct folder *f);
 void folder_renamed(struct fs *fs, struct folder *f);
 
 /*
+ * The same, by this mount: it is the same mailbox for certain. What was being
+ * asked for is asked for once more, under its new name.
+ */
+void folder_renamed_here(struct fs *fs, struct folder *f);
+
+/*
  * The mailbox cannot be opened any more (\Noselect), but its folder stays, for
  * those below it: its messages go.
  */
@@ -140,9 +146,26 @@ void folder_release(struct fs *fs, struct folder *f, uint64_t n);
 /* Does the kernel know the directory, so that it must be told of changes? */
 bool folder_is_held(struct folder *f);
 
-/* References by the kernel to a message in it were given back. */
-void folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
+/*
+ * References by the kernel to a message in it were given back. False: it is
+ * not in it (any more).
+ */
+bool folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 			   uint64_t n);
+
+/* --- flush_hold.c: whose turn it is (F3) --- */
+
+/*
+ * A batch of changes that names this folder begins: no job may, until
+ * folder_flush_end(). False: one runs. Batches do not exclude each other.
+ */
+MUST_CHECK bool folder_flush_begin(struct fs *fs, struct folder *f);
+void folder_flush_end(struct fs *fs, struct folder *f);
+/*
+ * One is to begin when the job has ended: until then nothing is begun in the
+ * background. Who waits for the folder comes first all the same.
+ */
+void folder_flush_waits(struct folder *f, bool waits);
 
 /* --- settle.c: how a change becomes visible --- */
 
@@ -157,12 +180,20 @@ void folder_change(struct fs *fs, struct folder *f, enum replay_op op,
 		   const struct cache_msg *m, bool replay);
 
 /*
+ * A message that was shown here under this name is in another folder now, or
+ * nowhere, and the kernel does not know.
+ */
+void folder_left(struct fs *fs, struct folder *f, uint64_t id,
+		 const char *name);
+
+/*
  * What the helper did, or could not do: the row is made to be as the replay
  * would have left it, the kernel is told where it was not, and who waits for
  * the last replay is woken.
  */
-void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
-		     uint64_t id, int error);
+struct replayed;
+void folder_replayed(struct fs *fs, struct folder *f,
+		     const struct replayed *what, int error);
 
 /*
  * Messages that are gone on the server, with the state that says so: they
@@ -174,6 +205,9 @@ MUST_CHECK int folder_doom(struct fs *fs, struct folder *f, const uint64_t *ids,
 			   size_t n, const struct cache_state *s,
 			   unsigned *budget);
 
+/* The same of one message, which is about to go. */
+void folder_keep_body(struct fs *fs, struct folder *f,
+		      const struct cache_msg *m);
 /* The body that was kept so of a message is not needed any more. */
 void folder_drop_ghost(struct folder *f, uint64_t id);
 /* All of them; before the cache is closed. */

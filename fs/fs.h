@@ -60,6 +60,10 @@ struct replay;
 struct control;
 struct keep;
 struct offline;
+struct drafts;
+struct mailboxes;
+struct quota;
+struct flush;
 
 struct fs {
 	/* Fixed before the first thread is started. */
@@ -77,6 +81,10 @@ struct fs {
 	struct control *control;
 	struct keep *keep;
 	struct offline *offline;
+	struct drafts *drafts;
+	struct mailboxes *mailboxes;
+	struct quota *quota;
+	struct flush *flush;
 	uid_t uid;
 	gid_t gid;
 	mode_t umask; /* of directories, with allow_other */

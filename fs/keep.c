@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/folder.h"
+#include "fs/mailboxes.h"
 #include "fs/offline.h"
 #include "imap/log.h"
 #include "imap/names.h"
@@ -86,7 +87,7 @@ void keep_job_ended(struct fs *fs, struct folder *f, int result)
 	}
 }
 
-void keep_replays_ended(struct fs *fs, struct folder *f)
+void keep_look_again(struct fs *fs, struct folder *f)
 {
 	keep_make_due(fs->keep, f, 0);
 }
@@ -108,6 +109,7 @@ void keep_offline_due(struct fs *fs)
 
 void keep_online(struct fs *fs)
 {
+	mailboxes_online(fs);
 	(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
 	keep_offline_due(fs);
 }

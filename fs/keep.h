@@ -60,9 +60,10 @@ bool keep_is_known(struct fs *fs);
 /* The account is connected again. */
 void keep_online(struct fs *fs);
 
-/* From folder.c and settle.c: is there more to do for this folder? */
+/* From folder.c: a job has ended; is there more to do for this folder? */
 void keep_job_ended(struct fs *fs, struct folder *f, int result);
-void keep_replays_ended(struct fs *fs, struct folder *f);
+/* What was in its way (replays, changes going out) is over. */
+void keep_look_again(struct fs *fs, struct folder *f);
 
 /* The folder is in use from now on. */
 void keep_note_used(struct fs *fs, struct folder *f);

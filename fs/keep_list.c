@@ -5,6 +5,7 @@
 
 #include "fs/folder.h"
 #include "fs/keep_private.h"
+#include "fs/mailboxes.h"
 #include "imap/log.h"
 
 /*
@@ -31,17 +32,33 @@ static void hear_all(struct fs *fs, const struct mail_folder *v, size_t n,
 	}
 }
 
+/* Mailboxes were changed from here meanwhile: it is worth nothing. */
+static void list_overtaken(struct keep *k)
+{
+	lock_take(&k->lock);
+	k->list_running = false;
+	k->list_again = false;
+	lock_drop(&k->lock);
+	(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
+}
+
 static void list_done(void *ctx, int result, const struct mail_folder *v,
 		      size_t n)
 {
 	struct keep *k = ctx;
 	struct fs *fs = k->fs;
 	int64_t asked_ms;
+	uint64_t epoch;
 	bool again;
 
 	lock_take(&k->lock);
 	asked_ms = k->list_asked_ms;
+	epoch = k->list_epoch;
 	lock_drop(&k->lock);
+	if (result == 0 && !mailboxes_believe(fs, epoch, v, n)) {
+		list_overtaken(k);
+		return;
+	}
 	if (result == 0)
 		result = tree_apply(fs->tree, v, n);
 	if (result == 0) {
@@ -94,16 +111,20 @@ int keep_ask_folders(struct fs *fs, enum imap_priority prio)
 	struct keep *k = fs->keep;
 	struct imap_folders_request req = {0};
 	const char **wires;
+	uint64_t epoch;
 	bool running;
 	imap_job job;
 	int r;
 
 	if (fs->stopping)
 		return -ECANCELED;
+	if (!mailboxes_are_quiet(fs, &epoch))
+		return 0; /* the last of them asks */
 	lock_take(&k->lock);
 	running = k->list_running;
 	k->list_again = running;
 	if (!running) {
+		k->list_epoch = epoch;
 		k->list_running = true;
 		k->list_came = false;
 		k->list_asked_ms = clock_now_ms();
@@ -120,6 +141,9 @@ int keep_ask_folders(struct fs *fs, enum imap_priority prio)
 	if (r != 0) {
 		lock_take(&k->lock);
 		k->list_running = false;
+		k->list_came = true;
+		k->list_result = r;
+		lock_cond_wake_all(&k->cond);
 		lock_drop(&k->lock);
 		log_debug("keep: cannot ask for the folders: %s",
 			  strerrordesc_np(-r));

@@ -22,6 +22,7 @@ struct keep {
 	int list_result; /* ... this */
 	bool listed;
 	int64_t list_asked_ms;
+	uint64_t list_epoch; /* of mailboxes.h, when it was asked for */
 	int64_t poll_ms;
 	int64_t offline_ms; /* when offline_run() is due */
 	bool stopping;

@@ -129,7 +129,7 @@ static bool failed_just_now_locked(const struct fetch *t, int *ret)
 }
 
 /* Ask for the next part, if there is one: 1; 0: there is none; or an error. */
-static int want_one(struct fs *fs, struct fetch *t, const struct cache_msg *m,
+static int want_one(struct fs *fs, struct fetch *t, const struct wanted *w,
 		    uint64_t offset)
 {
 	struct load *l = fs->load;
@@ -144,7 +144,7 @@ static int want_one(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 	}
 	if (t->n_parts == 0)
 		t->error = 0;
-	more = next_part_locked(t, m, offset, &p);
+	more = next_part_locked(t, w->m, offset, &p);
 	if (more) {
 		t->parts[t->n_parts++] = p;
 		t->users++; /* the job's; part_done() puts it */
@@ -153,7 +153,7 @@ static int want_one(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 	if (!more)
 		return 0;
 
-	r = load_ask(fs, t, m, &p);
+	r = load_ask(fs, t, w, &p);
 	if (r == 0)
 		return 1;
 
@@ -169,7 +169,7 @@ static int want_one(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 }
 
 /* Start what is needed. The error is the reader's, unless a part is coming. */
-static int want(struct fs *fs, struct fetch *t, const struct cache_msg *m,
+static int want(struct fs *fs, struct fetch *t, const struct wanted *w,
 		uint64_t offset, size_t n)
 {
 	unsigned asked = 0;
@@ -179,7 +179,7 @@ static int want(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 	follow_locked(t, offset, n);
 	lock_drop(&fs->load->lock);
 	while (asked < LOAD_JOBS && r == 1) {
-		r = want_one(fs, t, m, offset);
+		r = want_one(fs, t, w, offset);
 		if (r == 1)
 			asked++;
 	}
@@ -214,18 +214,16 @@ static int look(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 }
 
 /* The bytes are not here: start what brings them. -EAGAIN, or why not. */
-static int miss(struct fs *fs, struct fetch *t, const struct cache_msg *m,
-		uint64_t offset, size_t n)
+static int miss(struct fs *fs, struct folder *f, struct fetch *t,
+		struct wanted *w, uint64_t offset, size_t n)
 {
-	int r;
+	int r = origin_of(fs, f, w->m, &w->from);
 
-	if (m->unmoored)
-		return folder_need_uids(fs, t->f);
-	if (m->dead || m->uid == 0)
-		return -ENOENT;
-	if (ahead_is_coming(fs, m->id))
+	if (r != 0)
+		return r;
+	if (ahead_is_coming(fs, w->m->id))
 		return -EAGAIN;
-	r = want(fs, t, m, offset, n);
+	r = want(fs, t, w, offset, n);
 	if (r == -ENOTCONN && t->damaged)
 		return -EBADMSG;
 	return r == 0 ? -EAGAIN : r;
@@ -234,19 +232,21 @@ static int miss(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 int load_read(struct fs *fs, struct folder *f, const struct cache_msg *m,
 	      uint64_t offset, size_t n, struct body **ret)
 {
+	struct wanted w = {.m = m};
 	struct fetch *t;
 	int r;
 
-	r = load_fetch_get(fs, f, m, &t);
+	r = load_fetch_get(fs, m, &t);
 	if (r != 0)
 		return r;
 
 	r = look(fs, t, m, offset, n);
 	if (r == -ENODATA) {
-		r = miss(fs, t, m, offset, n);
+		r = miss(fs, f, t, &w, offset, n);
 	} else if (r == 0) {
-		if (!body_is_whole(t->body))
-			(void)want(fs, t, m, offset, n);
+		if (!body_is_whole(t->body) &&
+		    origin_of(fs, f, m, &w.from) == 0)
+			(void)want(fs, t, &w, offset, n);
 		/* A reference of the reader's own. */
 		r = body_open(fs->cache, m->id, m->size, ret);
 	}

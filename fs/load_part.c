@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/ahead.h"
+#include "fs/attr.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
 #include "fs/park.h"
@@ -21,6 +22,7 @@
 struct part_job {
 	struct fs *fs;
 	struct fetch *t;
+	struct origin from;
 	uint64_t offset;
 	uint64_t length; /* 0: to the end */
 	uint64_t listed; /* what the body has, as the server said */
@@ -79,28 +81,26 @@ static int part_data(void *ctx, uint32_t uid, const void *bytes, size_t n)
 	return 0;
 }
 
-void load_correct_size(struct fs *fs, struct folder *f, uint64_t id,
-		       uint64_t size)
+void load_correct_size(struct fs *fs, uint64_t id, uint64_t size)
 {
 	struct cache_msg m;
+	struct folder *f;
 	struct box *box;
 
-	if (folder_get(fs, f, &box) != 0)
+	if (attr_find_message(fs, id, &m, &f) != 0 || m.size == size ||
+	    folder_get(fs, f, &box) != 0)
 		return;
-	if (box_find_id(box, id, &m) == 0 && m.size != size) {
-		log_debug("load: '%s' has %llu bytes, not %llu", m.name,
-			  (unsigned long long)size, (unsigned long long)m.size);
-		/*
-		 * Longer: the kernel is told before the read is answered, or
-		 * its reader stops at the old end. Shorter: the short answer
-		 * tells it, and telling it before would make it fill up with
-		 * zeros. 0: it asks at every read anyway, and takes the
-		 * answer for stale if it was told of a change meanwhile.
-		 */
-		if (box_set_size(box, id, size) == 0 && size > m.size &&
-		    m.size > 0)
-			notify_size(fs->notify, id);
-	}
+	log_debug("load: '%s' has %llu bytes, not %llu", m.name,
+		  (unsigned long long)size, (unsigned long long)m.size);
+	/*
+	 * Longer: the kernel is told before the read is answered, or its
+	 * reader stops at the old end. Shorter: the short answer tells it, and
+	 * telling it before would make it fill up with zeros. 0: it asks at
+	 * every read anyway, and takes the answer for stale if it was told of
+	 * a change meanwhile.
+	 */
+	if (box_set_size(box, id, size) == 0 && size > m.size && m.size > 0)
+		notify_size(fs->notify, id);
 	folder_put(fs, f);
 }
 
@@ -147,7 +147,7 @@ static int end_if_known(const struct part_job *j)
 	if (end == LOAD_END_UNKNOWN)
 		return 0;
 	if (is_exact(t, end)) {
-		load_correct_size(j->fs, t->f, t->id, end);
+		load_correct_size(j->fs, t->id, end);
 		lock_take(&l->lock);
 		t->end_known = true;
 		lock_drop(&l->lock);
@@ -189,11 +189,8 @@ void load_drop_part_locked(struct fetch *t, uint64_t offset)
 	}
 }
 
-/*
- * The mailbox has other UIDs now: the reader waits until it is known which of
- * them is this message's (moor.c wakes it), or its time is up.
- */
-static void part_stale(struct part_job *j)
+/* Nothing came, and that is no fault: the reader is to ask somewhere else. */
+static void part_ends(struct part_job *j)
 {
 	struct load *l = j->fs->load;
 
@@ -201,9 +198,28 @@ static void part_stale(struct part_job *j)
 	load_drop_part_locked(j->t, j->offset);
 	j->t->error = 0;
 	lock_drop(&l->lock);
-	folder_resync(j->fs, j->t->f);
 	load_fetch_put(j->fs, j->t);
 	free(j);
+}
+
+/*
+ * The mailbox has other UIDs now: the reader waits until it is known which of
+ * them is this message's (moor.c wakes it), or its time is up.
+ */
+static void part_stale(struct part_job *j)
+{
+	folder_resync(j->fs, j->from.f);
+	part_ends(j);
+}
+
+/* It was moved while it was asked for. */
+static void part_moved(struct part_job *j)
+{
+	struct fs *fs = j->fs;
+	uint64_t id = j->t->id;
+
+	part_ends(j);
+	load_moved(fs, id);
 }
 
 static void part_done(void *ctx, int result, const struct imap_error *why)
@@ -223,6 +239,11 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 		j->at = j->offset;
 		result = end_if_known(j);
 		j->began = true;
+	}
+	if (!j->began && (result == 0 || result == -ENOENT) &&
+	    origin_has_moved(j->fs, t->id, &j->from)) {
+		part_moved(j);
+		return;
 	}
 	lock_take(&l->lock);
 	load_drop_part_locked(t, j->offset);
@@ -244,37 +265,31 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 static const struct imap_body_ops part_ops = {part_begin, part_data, part_end,
 					      part_done};
 
-int load_ask(struct fs *fs, struct fetch *t, const struct cache_msg *m,
+int load_ask(struct fs *fs, struct fetch *t, const struct wanted *w,
 	     const struct part *p)
 {
-	struct imap_body_request req = {.uids = &m->uid, .n_uids = 1};
+	const struct imap_body_request req = {
+		.uidvalidity = w->from.uidvalidity,
+		.uids = &w->from.uid,
+		.n_uids = 1,
+		.offset = p->offset,
+		.length = p->end == UINT64_MAX ? 0 : p->end - p->offset,
+		.bytes = w->m->size,
+	};
 	struct part_job *j = calloc(1, sizeof(*j));
-	struct cache_state s;
-	struct box *box;
 	imap_job job;
 	int r;
 
 	if (!j)
 		return -ENOMEM;
-	r = folder_get(fs, t->f, &box);
-	if (r != 0) {
-		free(j);
-		return r;
-	}
-	box_state(box, &s);
-	folder_put(fs, t->f);
-
 	j->fs = fs;
 	j->t = t;
-	j->offset = p->offset;
-	j->listed = m->size;
-	j->length = p->end == UINT64_MAX ? 0 : p->end - p->offset;
-	req.uidvalidity = s.uidvalidity;
-	req.offset = j->offset;
-	req.length = j->length;
-	req.bytes = m->size;
-	r = imap_fetch(fs->imap, t->f->wire, IMAP_PRIO_READER, &req, &part_ops,
-		       j, &job);
+	j->from = w->from;
+	j->offset = req.offset;
+	j->listed = w->m->size;
+	j->length = req.length;
+	r = imap_fetch(fs->imap, w->from.f->wire, IMAP_PRIO_READER, &req,
+		       &part_ops, j, &job);
 	if (r != 0)
 		free(j);
 	return r;

@@ -7,6 +7,7 @@
 #define IMAPFS_FS_LOAD_PRIVATE_H
 
 #include "fs/load.h"
+#include "fs/origin.h"
 
 /* Large bodies kept open after their last reader: the next read is near. */
 #define LOAD_KEEP 4
@@ -20,10 +21,15 @@ struct part {
 	imap_job job;
 };
 
+/* A message whose bytes are wanted, and where it is. */
+struct wanted {
+	const struct cache_msg *m;
+	struct origin from;
+};
+
 struct fetch {
 	struct fetch *next; /* most recently used first */
 	uint64_t id;
-	struct folder *f;
 	struct body *body;
 	struct part parts[LOAD_JOBS];
 	unsigned n_parts;
@@ -55,26 +61,25 @@ struct load {
  * The entry of a message, found or made, with one user more, which
  * load_fetch_put() takes back. -ENOMEM and the errors of body_open().
  */
-MUST_CHECK int load_fetch_get(struct fs *fs, struct folder *f,
-			      const struct cache_msg *m, struct fetch **ret);
+MUST_CHECK int load_fetch_get(struct fs *fs, const struct cache_msg *m,
+			      struct fetch **ret);
 void load_fetch_put(struct fs *fs, struct fetch *t);
 
 /* Something about this message's body moved: who waits for it looks again. */
 void load_moved(struct fs *fs, uint64_t id);
 
 /* The body turned out to have another length than the listing said. */
-void load_correct_size(struct fs *fs, struct folder *f, uint64_t id,
-		       uint64_t size);
+void load_correct_size(struct fs *fs, uint64_t id, uint64_t size);
 
 /* Has a reader asked for this body, and is it on its way? */
 bool load_is_coming(struct fs *fs, uint64_t id);
 
 /*
  * Ask the server for a part that is on the list. If this fails the caller takes
- * it off the list: -ENOMEM, and the errors of folder_get() and imap_fetch().
+ * it off the list: -ENOMEM, and the errors of imap_fetch().
  */
-MUST_CHECK int load_ask(struct fs *fs, struct fetch *t,
-			const struct cache_msg *m, const struct part *p);
+MUST_CHECK int load_ask(struct fs *fs, struct fetch *t, const struct wanted *w,
+			const struct part *p);
 
 /* Take a part off the list; it was, or could not be, asked for. */
 void load_drop_part_locked(struct fetch *t, uint64_t offset);

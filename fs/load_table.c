@@ -65,8 +65,7 @@ static struct fetch *find_locked(struct load *l, uint64_t id) REQUIRES(l->lock)
 	return NULL;
 }
 
-int load_fetch_get(struct fs *fs, struct folder *f, const struct cache_msg *m,
-		   struct fetch **ret)
+int load_fetch_get(struct fs *fs, const struct cache_msg *m, struct fetch **ret)
 {
 	struct load *l = fs->load;
 	struct fetch *t, *made, *old;
@@ -86,7 +85,6 @@ int load_fetch_get(struct fs *fs, struct folder *f, const struct cache_msg *m,
 	if (!made)
 		return -ENOMEM;
 	made->id = m->id;
-	made->f = f;
 	made->ahead = LOAD_WHOLE;
 	made->end_at = LOAD_END_UNKNOWN;
 	r = body_open(fs->cache, m->id, m->size, &made->body);

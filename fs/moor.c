@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "fs/arrive.h"
+#include "fs/effects.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "fs/load.h"
@@ -198,6 +200,102 @@ static int moor_matches(struct moor *m, struct box *box)
 	return r;
 }
 
+/* Those that the user has moved away from here, and are not found there. */
+static int give_up_moved(struct moor *m)
+{
+	const struct journal_filter here = {.folder = m->f->id};
+	const struct journal_failure why = {
+		.what = "to change a message",
+		.why = "the mailbox was made anew on the server, and it is not "
+		       "certain which of its messages this was",
+		.file = m->f->path};
+	struct journal_effects *effects = NULL;
+	struct journal_result *v;
+	struct journal_list *list;
+	size_t n = 0;
+	int r;
+
+	r = journal_read(m->fs->cache, &here, &list);
+	if (r != 0)
+		return r;
+	v = calloc(list->n + 1, sizeof(*v));
+	r = v ? 0 : -ENOMEM;
+	for (size_t i = 0; v && i < list->n; i++) {
+		const struct journal_entry *e = &list->v[i];
+
+		if (e->origin.folder == m->f->id &&
+		    e->origin.uidvalidity != m->uidvalidity &&
+		    (e->at != m->f->id || e->how == JOURNAL_COPIES))
+			v[n++] = (struct journal_result){
+				.id = e->id, .rest = JOURNAL_GONE, .why = &why};
+	}
+	if (n > 0)
+		r = journal_settle(m->fs->cache, v, n, &effects);
+	if (r == 0)
+		effects_tell(m->fs, effects);
+	free(effects);
+	free(v);
+	free(list);
+	return r;
+}
+
+/* What was moved away from here and is not on the server as it is here. */
+static int moor_moved(struct moor *m)
+{
+	struct journal_effects *effects = NULL;
+	struct cache_key *old = NULL;
+	struct cache_moor *found;
+	size_t n_old = 0, n;
+	int r;
+
+	r = journal_keys(m->fs->cache, m->f->id, m->uidvalidity, &old, &n_old);
+	if (r != 0)
+		return r;
+	n = n_old < m->n_keys ? n_old : m->n_keys;
+	found = calloc(n + 1, sizeof(*found));
+	r = found ? 0 : -ENOMEM;
+	if (found) {
+		n = cache_match(old, n_old, m->keys, m->n_keys, found);
+		r = journal_rebase(m->fs->cache, m->f->id, m->uidvalidity,
+				   found, n, &effects);
+	}
+	if (r == 0)
+		effects_tell(m->fs, effects);
+	free(effects);
+	free(found);
+	free(old);
+	return r == 0 ? give_up_moved(m) : r;
+}
+
+/* Changes of messages that are not found are not made on any other. */
+static void list_lost(struct moor *m, struct box *box, const uint64_t *ids,
+		      size_t n)
+{
+	struct journal_list *list;
+	struct cache_msg msg;
+	char *file;
+
+	for (size_t i = 0; i < n; i++) {
+		struct journal_failure f = {
+			.what = "to change a message",
+			.why = "the mailbox was made anew on the server, and "
+			       "it was not found again"};
+
+		if (journal_get(m->fs->cache, ids[i], &list) != 0)
+			continue;
+		free(list);
+		file = NULL;
+		if (box_find_id(box, ids[i], &msg) == 0 &&
+		    asprintf(&file, "%s/%s", m->f->path, msg.name) < 0)
+			file = NULL;
+		f.file = file;
+		if (journal_note_failure(m->fs->cache, &f) != 0)
+			log_warn("sync: a change of '%s' is lost: %s",
+				 file ? file : m->f->path, f.why);
+		free(file);
+	}
+}
+
 /* Which of the listed messages have no row? */
 static void count_unknown(struct moor *m, struct box *box)
 {
@@ -261,8 +359,11 @@ static int moor_finish(struct moor *m, struct box *box)
 	if (r == 0)
 		r = moor_matches(m, box);
 	if (r == 0)
+		r = moor_moved(m);
+	if (r == 0)
 		r = box_unmoored_ids(box, &gone, &n_gone);
 	if (r == 0) {
+		list_lost(m, box, gone, n_gone);
 		count_unknown(m, box);
 		next_state(m, &s);
 		r = folder_doom(m->fs, m->f, gone, n_gone, &s, &budget);

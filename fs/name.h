@@ -44,8 +44,8 @@ bool name_is_possible(const char *name);
  * The directory name of one component of a mailbox name, `wire` being that
  * component in wire form (`n` bytes, without delimiters): decoded from
  * modified UTF-7; `/`, control, bidi and line separator characters, bytes that
- * are not valid modified UTF-7 (with their `&`), `%`, and a leading dot are
- * written %XX, an empty name %00. Over
+ * are not valid modified UTF-7 (with their `&`), a `%` that could be taken for
+ * one of ours, and a leading dot are written %XX, an empty name %00. Over
  * NAME_MAX_BYTES: cut at a character, then `%~` and 8 characters of a hash of
  * the wire form. 0, or -ENOMEM.
  */
@@ -55,5 +55,13 @@ MUST_CHECK int name_of_folder(const char *wire, size_t n,
 /* The same, for the second of two whose names would be equal. */
 MUST_CHECK int name_of_folder_twin(const char *wire, size_t n,
 				   char ret[NAME_BUFFER]);
+
+/*
+ * The component, in wire form, of a new mailbox whose directory is to have this
+ * name; yours to free. -EINVAL: none would be shown so (a control character,
+ * not UTF-8, a leading dot, a name that is for messages). -ENAMETOOLONG: over
+ * NAME_MAX_BYTES. -ENOMEM.
+ */
+MUST_CHECK int name_to_wire(const char *name, char **ret);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "imap/names.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
  * The names of folders. They were chosen by the account's owner, so blanks,
  * brackets and emoji stay as they are; only what a file system cannot hold, or
  * what would make a terminal lie, is written %XX. The database maps a name
- * back to the mailbox: nothing here needs to be undone.
+ * back to the mailbox; only of a name for a new one this is undone, and then
+ * the mailbox must be shown under the very name that was asked for.
  */
 
 #define HASH_LETTERS 8
@@ -52,11 +54,25 @@ static void write_bytes(struct writer *w, const uint8_t *s, size_t n,
 		w->cut = w->n;
 }
 
-/* `%` is escaped, so that no mailbox can look like what we have written. */
-static bool must_escape(ucs4_t c, bool is_first)
+static int hex_digit(char c)
 {
-	return c == '/' || c == '%' || (c == '.' && is_first) ||
-	       uc_is_property_bidi_control(c) ||
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+/* Could this `%` be taken for one of ours? */
+static bool is_like_ours(const uint8_t *s, size_t n)
+{
+	return (n > 1 && s[1] == '~') || (n > 2 && hex_digit((char)s[1]) >= 0 &&
+					  hex_digit((char)s[2]) >= 0);
+}
+
+/* The character `c` begins at `s`, where `n` bytes are left. */
+static bool must_escape(ucs4_t c, const uint8_t *s, size_t n, bool is_first)
+{
+	return c == '/' || (c == '%' && is_like_ours(s, n)) ||
+	       (c == '.' && is_first) || uc_is_property_bidi_control(c) ||
 	       uc_is_general_category_withtable(c, UC_CATEGORY_MASK_Cc |
 							   UC_CATEGORY_MASK_Zl |
 							   UC_CATEGORY_MASK_Zp);
@@ -71,7 +87,8 @@ static void write_utf8(struct writer *w, const uint8_t *s, size_t n)
 		int r = u8_mbtoucr(&c, s + i, n - i);
 
 		len = r > 0 ? (size_t)r : 1;
-		write_bytes(w, s + i, len, r <= 0 || must_escape(c, i == 0));
+		write_bytes(w, s + i, len,
+			    r <= 0 || must_escape(c, s + i, n - i, i == 0));
 	}
 }
 
@@ -84,7 +101,7 @@ static void write_raw(struct writer *w, const uint8_t *s, size_t n)
 	for (size_t i = 0; i < n; i++)
 		write_bytes(w, s + i, 1,
 			    s[i] >= 0x7f || s[i] == '&' ||
-				    must_escape(s[i], i == 0));
+				    must_escape(s[i], s + i, n - i, i == 0));
 }
 
 static void write_tail(struct writer *w, const char *wire, size_t n)
@@ -138,4 +155,44 @@ int name_of_folder(const char *wire, size_t n, char ret[NAME_BUFFER])
 int name_of_folder_twin(const char *wire, size_t n, char ret[NAME_BUFFER])
 {
 	return make_name(wire, n, true, ret);
+}
+
+/* `%XX` becomes the byte it stands for. A NUL cannot be in a mailbox's name. */
+static int undo_escapes(const char *name, char ret[NAME_BUFFER])
+{
+	size_t n = 0;
+
+	for (const char *p = name; *p; n++) {
+		int high = *p == '%' ? hex_digit(p[1]) : -1;
+		int low = high >= 0 ? hex_digit(p[2]) : -1;
+
+		ret[n] = low >= 0 ? (char)(high * 16 + low) : *p;
+		if (ret[n] == '\0')
+			return -EINVAL;
+		p += low >= 0 ? 3 : 1;
+	}
+	ret[n] = '\0';
+	return 0;
+}
+
+int name_to_wire(const char *name, char **ret)
+{
+	char text[NAME_BUFFER], again[NAME_BUFFER];
+	char *wire = NULL;
+	int r;
+
+	if (strlen(name) > NAME_MAX_BYTES)
+		return -ENAMETOOLONG;
+	r = undo_escapes(name, text);
+	if (r == 0)
+		r = utf7_encode(text, &wire);
+	if (r == 0)
+		r = name_of_folder(wire, strlen(wire), again);
+	if (r == 0 && (strcmp(again, name) != 0 || name_is_possible(name)))
+		r = -EINVAL;
+	if (r == 0)
+		*ret = wire;
+	else
+		free(wire);
+	return r == -EILSEQ ? -EINVAL : r;
 }

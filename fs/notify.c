@@ -25,7 +25,14 @@
 /* Longer than any READDIR or LOOKUP stays parked. */
 #define NOTIFY_WAIT_MS 10000
 
-enum order_kind { ORDER_NEW, ORDER_LISTING, ORDER_GONE, ORDER_ATTR };
+enum order_kind {
+	ORDER_NEW,
+	ORDER_LISTING,
+	ORDER_GONE,
+	ORDER_RELINKED,
+	ORDER_ATTR,
+	ORDER_CONTENT
+};
 
 struct order {
 	struct order *next;
@@ -98,8 +105,17 @@ static void tell(struct notify *n, const struct order *o)
 						  len);
 		(void)fuse_lowlevel_notify_inval_inode(se, o->dir, 0, 0);
 		break;
+	case ORDER_RELINKED:
+		/* No entry has this name, but its directory's lock is waited
+		 * for. */
+		(void)fuse_lowlevel_notify_inval_entry(se, o->dir, ".", 1);
+		(void)fuse_lowlevel_notify_inval_inode(se, o->ino, -1, 0);
+		break;
 	case ORDER_ATTR:
 		(void)fuse_lowlevel_notify_inval_inode(se, o->ino, -1, 0);
+		break;
+	case ORDER_CONTENT:
+		(void)fuse_lowlevel_notify_inval_inode(se, o->ino, 0, 0);
 		break;
 	}
 }
@@ -199,9 +215,19 @@ void notify_removed(struct notify *n, uint64_t dir, uint64_t ino,
 	push(n, ORDER_GONE, dir, ino, name);
 }
 
+void notify_relinked(struct notify *n, uint64_t dir, uint64_t ino)
+{
+	push(n, ORDER_RELINKED, dir, ino, "");
+}
+
 void notify_attr(struct notify *n, uint64_t ino)
 {
 	push(n, ORDER_ATTR, 0, ino, "");
+}
+
+void notify_content(struct notify *n, uint64_t ino)
+{
+	push(n, ORDER_CONTENT, 0, ino, "");
 }
 
 void notify_size(struct notify *n, uint64_t ino)

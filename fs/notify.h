@@ -33,8 +33,16 @@ void notify_listing(struct notify *n, uint64_t dir);
 /* A name went: the entry, the listing, and inotify if it was known. */
 void notify_removed(struct notify *n, uint64_t dir, uint64_t ino,
 		    const char *name);
+/*
+ * A request in this directory takes a name away from an inode, which has
+ * another one: when the kernel is done with the request, which counts nlink
+ * down, it is to ask for the attributes anew.
+ */
+void notify_relinked(struct notify *n, uint64_t dir, uint64_t ino);
 /* Attributes of an inode changed. */
 void notify_attr(struct notify *n, uint64_t ino);
+/* The bytes of a file are others than the kernel has. */
+void notify_content(struct notify *n, uint64_t ino);
 /*
  * The size of a file changed: told at once, by the calling thread, since a
  * read of it is about to be answered. The only notification that takes no lock

@@ -79,7 +79,7 @@ static int end_of_body(struct large *l)
 	int r = body_end(l->body, l->at);
 
 	if (r == 0) {
-		load_correct_size(l->fs, l->f, l->id, l->at);
+		load_correct_size(l->fs, l->id, l->at);
 		ahead_remember(l->fs, l->id);
 	}
 	return r;

@@ -13,8 +13,8 @@
 
 /*
  * What all operations share, the table of them, and those that this mount
- * refuses. It is read-only by its own word (EROFS from here), not by the
- * kernel's, which would refuse the helper's replays too.
+ * refuses. With `ro` it is read-only by its own word (EROFS from here), not by
+ * the kernel's, which would refuse the helper's replays too.
  *
  * OPEN, ACCESS and FLUSH are answered ENOSYS: the kernel then stops asking
  * (default_permissions checks for it), and reading a file that it holds costs
@@ -23,9 +23,10 @@
 
 /* The errors that may leave, as mount.imapfs(8) lists them. */
 static const int errors[] = {
-	EACCES,  EBADMSG,      EDQUOT,     EFBIG,  EINTR,  EINVAL, EIO,
-	EEXIST,  ENAMETOOLONG, ENODATA,    ENOENT, ENOMEM, ENOSPC, ENOTCONN,
-	ENOTDIR, ENOSYS,       EOPNOTSUPP, EPERM,  ERANGE, EROFS,  ETIMEDOUT,
+	EACCES,     EBADMSG, EDQUOT,   EFBIG,        EINTR,     EINVAL,
+	EIO,        EEXIST,  EISDIR,   ENAMETOOLONG, ENODATA,   ENOENT,
+	ENOMEM,     ENOSPC,  ENOTCONN, ENOTDIR,      ENOTEMPTY, ENOSYS,
+	EOPNOTSUPP, EPERM,   ERANGE,   EROFS,        ETIMEDOUT,
 };
 
 void ops_reply_err(fuse_req_t req, int error)
@@ -181,12 +182,20 @@ static void ops_access(fuse_req_t req, fuse_ino_t ino, int mask)
 	ops_reply_err(req, -ENOSYS);
 }
 
-/* --- what a read-only mount refuses --- */
+/* --- what is refused --- */
 
-static void refuse(fuse_req_t req)
+void ops_refuse(fuse_req_t req, int error)
 {
 	control_count(ops_fs(req)->control, REQ_REFUSED);
-	ops_reply_err(req, -EROFS);
+	ops_reply_err(req, error);
+}
+
+bool ops_refuse_ro(fuse_req_t req)
+{
+	if (!ops_fs(req)->opt->read_only)
+		return false;
+	ops_refuse(req, -EROFS);
+	return true;
 }
 
 static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
@@ -195,48 +204,8 @@ static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
 	(void)target;
 	(void)dir;
 	(void)name;
-	refuse(req);
-}
-
-static void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir,
-		     const char *name)
-{
-	(void)ino;
-	(void)dir;
-	(void)name;
-	refuse(req);
-}
-
-static void ops_create(fuse_req_t req, fuse_ino_t dir, const char *name,
-		       mode_t mode, struct fuse_file_info *fi)
-{
-	(void)dir;
-	(void)name;
-	(void)mode;
-	(void)fi;
-	refuse(req);
-}
-
-static void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
-		      size_t size, off_t off, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)buf;
-	(void)size;
-	(void)off;
-	(void)fi;
-	refuse(req);
-}
-
-static void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode,
-			  off_t offset, off_t length, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)mode;
-	(void)offset;
-	(void)length;
-	(void)fi;
-	refuse(req);
+	if (!ops_refuse_ro(req))
+		ops_refuse(req, -EPERM);
 }
 
 void ops_fill(struct fuse_lowlevel_ops *ops)
@@ -258,6 +227,8 @@ void ops_fill(struct fuse_lowlevel_ops *ops)
 		.readdirplus = ops_readdirplus,
 		.releasedir = ops_releasedir,
 		.statfs = ops_statfs,
+		.fsync = ops_fsync,
+		.fsyncdir = ops_fsyncdir,
 		.getxattr = ops_getxattr,
 		.listxattr = ops_listxattr,
 		.access = ops_access,
@@ -268,6 +239,7 @@ void ops_fill(struct fuse_lowlevel_ops *ops)
 		.rename = ops_rename,
 		.create = ops_create,
 		.write = ops_write,
+		.copy_file_range = ops_copy_file_range,
 		.setxattr = ops_setxattr,
 		.removexattr = ops_removexattr,
 		.fallocate = ops_fallocate,

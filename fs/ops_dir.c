@@ -8,6 +8,8 @@
 #include "fs/ahead.h"
 #include "fs/attr.h"
 #include "fs/folder.h"
+#include "fs/rejected.h"
+#include "fs/rights.h"
 
 /*
  * Directories: OPENDIR and READDIR(PLUS).
@@ -43,7 +45,7 @@ static int opendir_once(struct request *r)
 	int64_t waited;
 	int error;
 
-	if (r->ino == CONTROL_DIR_INO) {
+	if (control_is_dir(r->ino)) {
 		reply_opendir(r, false);
 		return 0;
 	}
@@ -88,9 +90,13 @@ static void opendir_resume(struct request *r)
 void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct request r = {.req = req, .fs = ops_fs(req), .ino = ino};
+	struct folder *f;
 
 	(void)fi;
 	control_count(r.fs->control, REQ_OPENDIR);
+	f = tree_find(r.fs->tree, ino);
+	if (f)
+		rights_ask(r.fs, f);
 	ops_run(&r, &opendir_waiting);
 }
 
@@ -284,6 +290,33 @@ static int fill_control_listing(struct filler *b)
 			(void)fill(b, control_name((enum control_file)i), &e,
 				   OFF_DOTDOT + i + 1);
 	}
+	e.attr.st_ino = CONTROL_REJECTED_INO;
+	e.attr.st_mode = S_IFDIR;
+	if (!b->full && b->r->off <= OFF_DOTDOT + N_CONTROL_FILES)
+		(void)fill(b, CONTROL_REJECTED_NAME, &e,
+			   OFF_DOTDOT + N_CONTROL_FILES + 1);
+	return 0;
+}
+
+/* Read anew for every part: one that goes meanwhile makes others be left out.
+ */
+static int fill_rejected_listing(struct filler *b)
+{
+	struct fuse_entry_param e = {.attr.st_mode = S_IFREG};
+	struct rejected_names *names;
+	int error = rejected_list(b->r->fs, &names);
+
+	if (error != 0)
+		return error;
+	if (b->r->off < OFF_DOTDOT)
+		fill_dots(b, CONTROL_REJECTED_INO, CONTROL_DIR_INO);
+	/* No number before it is looked up: then it gets a new one. */
+	e.attr.st_ino = CONTROL_REJECTED_INO;
+	for (size_t i = 0; i < names->n && !b->full; i++)
+		if (b->r->off <= OFF_DOTDOT + (off_t)i)
+			(void)fill(b, names->v[i], &e,
+				   OFF_DOTDOT + (off_t)i + 1);
+	free(names);
 	return 0;
 }
 
@@ -298,6 +331,8 @@ static int readdir_once(struct request *r)
 		error = -ENOMEM;
 	else if (r->ino == CONTROL_DIR_INO)
 		error = fill_control_listing(&b);
+	else if (r->ino == CONTROL_REJECTED_INO)
+		error = fill_rejected_listing(&b);
 	else
 		error = fill_folder_listing(&b);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/attr.h"
+#include "fs/draft.h"
 #include "fs/folder.h"
 #include "fs/name.h"
 
@@ -37,32 +38,37 @@ static void reply_entry(struct request *r, const struct fuse_entry_param *e)
 		ops_unhold(r->fs, e->ino, 1);
 }
 
+static void reply_control(struct request *r, const struct control_entry *c)
+{
+	struct fuse_entry_param e = {.ino = c->ino};
+
+	attr_of_control(r->fs, c, &e.attr);
+	/* Directories are always the same; what changes in them is asked for,
+	 * and snapshots never change. */
+	e.attr_timeout = c->ino == CONTROL_REJECTED_INO ? 0 : OPS_FOREVER;
+	e.entry_timeout = c->is_dir ? OPS_FOREVER : 0;
+	reply_entry(r, &e);
+}
+
 static void lookup_control(struct request *r)
 {
-	struct fuse_entry_param e = {0};
-	size_t size;
-	int64_t mtime;
-	int error;
+	struct control_entry c;
+	int error = control_lookup(r->fs, r->ino, r->name, &c);
 
-	error = control_lookup(r->fs, r->name, &e.ino, &size, &mtime);
-	if (error != 0) {
+	if (error != 0)
 		ops_reply_err(r->req, error);
-		return;
-	}
-	attr_of_control(r->fs, e.ino, S_IFREG | 0400, size, mtime, &e.attr);
-	e.attr_timeout = OPS_FOREVER;
-	reply_entry(r, &e);
+	else
+		reply_control(r, &c);
 }
 
 static void lookup_control_dir(struct request *r)
 {
-	struct fuse_entry_param e = {.ino = CONTROL_DIR_INO};
+	struct control_entry c;
 
-	attr_of_control(r->fs, e.ino, S_IFDIR | 0500, 0, r->fs->mounted_at,
-			&e.attr);
-	e.attr_timeout = OPS_FOREVER;
-	e.entry_timeout = OPS_FOREVER;
-	reply_entry(r, &e);
+	if (control_stat(r->fs, CONTROL_DIR_INO, &c) == 0)
+		reply_control(r, &c);
+	else
+		ops_reply_err(r->req, -ENOENT);
 }
 
 /* Not among the messages: is that final? Replies, or -EAGAIN. */
@@ -122,7 +128,7 @@ static int lookup_once(struct request *r)
 	struct folder *f, *child;
 	struct fuse_entry_param e;
 
-	if (r->ino == CONTROL_DIR_INO) {
+	if (control_is_dir(r->ino)) {
 		lookup_control(r);
 		return 0;
 	}
@@ -187,10 +193,10 @@ void ops_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 
 void ops_unhold(struct fs *fs, uint64_t ino, uint64_t n)
 {
+	uint64_t id, before = 0;
 	struct folder *f;
-	uint64_t id;
 
-	if (ino == 0 || ino == FS_ROOT_INO || ino == CONTROL_DIR_INO)
+	if (ino == 0 || ino == FS_ROOT_INO || control_is_dir(ino))
 		return;
 	if (ino >= CONTROL_INO_FIRST) {
 		control_forget(fs, ino, n);
@@ -201,10 +207,14 @@ void ops_unhold(struct fs *fs, uint64_t ino, uint64_t n)
 		folder_release(fs, f, n);
 		return;
 	}
-	id = cache_folder_of(fs->cache, ino);
-	f = id ? tree_find(fs->tree, id) : NULL;
-	if (f)
-		folder_forget_message(fs, f, ino, n);
+	/* It may be moved between the two questions. */
+	while ((id = cache_folder_of(fs->cache, ino)) != before) {
+		f = tree_find(fs->tree, id);
+		if (!f || folder_forget_message(fs, f, ino, n))
+			break;
+		before = id;
+	}
+	draft_forgotten(fs, ino);
 }
 
 void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)

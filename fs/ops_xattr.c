@@ -5,26 +5,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 
 #include "fs/attr.h"
 #include "fs/folder.h"
-#include "fs/offline.h"
+#include "fs/marks.h"
+#include "fs/ops_xattr.h"
 #include "imap/names.h"
 
 /*
- * Extended attributes.
+ * Extended attributes: reading and listing them.
  *
  * Names in security.* and system.* are answered EOPNOTSUPP, not ENODATA: ls
  * then asks for them once a run and not once a file. user.imap.* of a message
- * is read from the database: nothing on a hot path asks for it.
+ * is read from the database: nothing on a hot path asks for it. A message that
+ * the server does not have where it is shown has no UID there.
  *
- * Of a folder there is one, user.imap.offline, and it can be set: it changes
- * nothing on the server, so a read-only mount lets it be set, too.
+ * Of a folder there is one, user.imap.offline.
  */
 
-#define XATTR_PREFIX "user.imap."
-#define XATTR_OFFLINE XATTR_PREFIX "offline"
 #define XATTR_MIME "user.mime_type"
 #define XATTR_MIME_VALUE "message/rfc822"
 
@@ -56,45 +54,37 @@ static int put_field(const struct message *x, enum mail_field field, char **ret)
 
 static int value_uid(const struct message *x, char **ret)
 {
-	return put_number(x->m.uid, ret);
+	return x->m.uid ? put_number(x->m.uid, ret) : -ENODATA;
 }
 
 static int value_uidvalidity(const struct message *x, char **ret)
 {
-	return put_number(x->s.uidvalidity, ret);
+	return x->m.uid ? put_number(x->s.uidvalidity, ret) : -ENODATA;
+}
+
+static struct marks marks_of(const struct message *x)
+{
+	/* Borrowed, and never empty-handed. */
+	static char none[] = "";
+
+	return (struct marks){
+		x->m.flags,
+		x->d->keywords ? (char *)x->d->keywords : none,
+	};
 }
 
 static int value_flags(const struct message *x, char **ret)
 {
-	static const struct {
-		enum mail_flag bit;
-		const char *name;
-	} names[] = {
-		{MAIL_SEEN, "\\Seen"},       {MAIL_ANSWERED, "\\Answered"},
-		{MAIL_FLAGGED, "\\Flagged"}, {MAIL_DELETED, "\\Deleted"},
-		{MAIL_DRAFT, "\\Draft"},
-	};
-	char *text = NULL;
-	size_t n = 0;
-	FILE *out = open_memstream(&text, &n);
-	const char *gap = "";
+	const struct marks m = marks_of(x);
 
-	if (!out)
-		return -ENOMEM;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!(x->m.flags & names[i].bit))
-			continue;
-		fprintf(out, "%s%s", gap, names[i].name);
-		gap = " ";
-	}
-	if (x->d->keywords && x->d->keywords[0])
-		fprintf(out, "%s%s", gap, x->d->keywords);
-	if (fclose(out) != 0) {
-		free(text);
-		return -ENOMEM;
-	}
-	*ret = text;
-	return 0;
+	return marks_to_text(&m, ret);
+}
+
+static int value_tags(const struct message *x, char **ret)
+{
+	const struct marks m = marks_of(x);
+
+	return marks_to_tags(&m, ret);
 }
 
 static int value_internaldate(const struct message *x, char **ret)
@@ -168,7 +158,8 @@ static const struct {
 } xattrs[] = {
 	{XATTR_PREFIX "uid", value_uid},
 	{XATTR_PREFIX "uidvalidity", value_uidvalidity},
-	{XATTR_PREFIX "flags", value_flags},
+	{XATTR_FLAGS, value_flags},
+	{XATTR_TAGS, value_tags},
 	{XATTR_PREFIX "internaldate", value_internaldate},
 	{XATTR_PREFIX "message-id", value_message_id},
 	{XATTR_PREFIX "from", value_from},
@@ -277,53 +268,4 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	}
 	free(x.d);
 	reply_bytes(req, names, n, size);
-}
-
-/* --- setting the one that can be set --- */
-
-/* The folder whose user.imap.offline is meant; NULL: something else is. */
-static struct folder *offline_folder(struct fs *fs, uint64_t ino,
-				     const char *name)
-{
-	return strcmp(name, XATTR_OFFLINE) == 0 ? tree_find(fs->tree, ino)
-						: NULL;
-}
-
-static void refuse(fuse_req_t req)
-{
-	control_count(ops_fs(req)->control, REQ_REFUSED);
-	ops_reply_err(req, -EROFS);
-}
-
-void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
-		  const char *value, size_t size, int flags)
-{
-	struct fs *fs = ops_fs(req);
-	struct folder *f = offline_folder(fs, ino, name);
-	bool on = size == 1 && value[0] == '1';
-	bool off = size == 1 && value[0] == '0';
-
-	if (!f)
-		refuse(req);
-	else if (!on && !off)
-		ops_reply_err(req, -EINVAL);
-	else if ((flags & XATTR_CREATE) && f->kept)
-		ops_reply_err(req, -EEXIST);
-	else if ((flags & XATTR_REPLACE) && !f->kept)
-		ops_reply_err(req, -ENODATA);
-	else
-		ops_reply_err(req, offline_set(fs, f, on));
-}
-
-void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-	struct fs *fs = ops_fs(req);
-	struct folder *f = offline_folder(fs, ino, name);
-
-	if (!f)
-		refuse(req);
-	else if (!f->kept)
-		ops_reply_err(req, -ENODATA);
-	else
-		ops_reply_err(req, offline_set(fs, f, false));
 }

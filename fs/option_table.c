@@ -234,6 +234,19 @@ static int set_names(struct option_parse *p, const struct known *k,
 	return 0;
 }
 
+static int set_delete(struct option_parse *p, const struct known *k,
+		      const char *value)
+{
+	if (strcmp(value, "trash") == 0)
+		p->o.deletes = DELETE_TRASH;
+	else if (strcmp(value, "expunge") == 0)
+		p->o.deletes = DELETE_EXPUNGE;
+	else
+		return option_refuse(
+			p, "Option '%s' is one of trash and expunge.", k->name);
+	return 0;
+}
+
 static int set_pin(struct option_parse *p, const struct known *k,
 		   const char *value)
 {
@@ -263,6 +276,7 @@ _Static_assert(sizeof(gid_t) == sizeof(unsigned), "set_number() writes these");
 static const struct known table[] = {
 	{"ro", set_flag, AT(read_only), NO_HAS, 0, 0},
 	{"rw", set_rw, AT(read_only), NO_HAS, 0, 0},
+	{"sync", set_flag, AT(sync), NO_HAS, 0, 0},
 	{"allow_other", set_flag, AT(allow_other), NO_HAS, 0, 0},
 	{"uid", set_number, AT(uid), AT(has_uid), 0, UINT32_MAX - 1},
 	{"gid", set_number, AT(gid), AT(has_gid), 0, UINT32_MAX - 1},
@@ -276,6 +290,7 @@ static const struct known table[] = {
 	{"cache", set_path, AT(cache_dir), NO_HAS, 0, 0},
 	{"cache_size", set_size, AT(cache_bytes), NO_HAS, 1UL << 20, 1UL << 60},
 	{"names", set_names, AT(names), NO_HAS, 0, 0},
+	{"delete", set_delete, AT(deletes), NO_HAS, 0, 0},
 	{"connections", set_number, AT(connections), NO_HAS, 1, 15},
 	{"timeout", set_number, AT(timeout_s), NO_HAS, 1, 3600},
 	{"folders", set_string, AT(folders), NO_HAS, 0, 0},

@@ -238,6 +238,8 @@ const char options_usage[] =
 	"  folders=GLOBS     show only these folders, and what is in them\n"
 	"  exclude=GLOBS     do not show these; globs are joined by `:`\n"
 	"  ro                read-only\n"
+	"  delete=trash|expunge  what rm does (trash)\n"
+	"  sync              a change waits for the server's answer\n"
 	"  allow_other  uid=N  gid=N  umask=OCTAL\n"
 	"\n"
 	"The cache:\n"

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 enum names_style { NAMES_SUBJECT, NAMES_UID };
+enum delete_style { DELETE_TRASH, DELETE_EXPUNGE };
 
 struct options {
 	char *source;
@@ -26,6 +27,7 @@ struct options {
 
 	/* -o */
 	bool read_only;
+	bool sync; /* a change waits for the server's answer */
 	bool allow_other;
 	bool has_uid, has_gid, has_umask;
 	uid_t uid;
@@ -38,6 +40,7 @@ struct options {
 	char *cache_dir;
 	uint64_t cache_bytes; /* cache_size=, default 5 GiB */
 	enum names_style names;
+	enum delete_style deletes;
 	unsigned connections;    /* 4 */
 	unsigned timeout_s;      /* 30 */
 	char *folders, *exclude; /* globs, joined by `:`; NULL: all, none */

@@ -96,6 +96,8 @@ static void answer(struct slot *s, int error)
 	if (error == 0) {
 		s->how.resume(&s->r);
 	} else {
+		if (s->how.gone)
+			s->how.gone(&s->r);
 		fuse_reply_err(s->r.req, -error);
 		free(s->r.name);
 	}
@@ -371,13 +373,19 @@ unsigned park_count(struct park *p)
 	return n;
 }
 
+static bool has_key(const struct slot *s, uint64_t key)
+{
+	return s->how.key == key || s->how.locked[0] == key ||
+	       s->how.locked[1] == key || s->how.locked[2] == key;
+}
+
 static bool is_parked_locked(struct park *p, uint64_t key) REQUIRES(p->lock)
 {
 	for (struct slot *s = p->head; s; s = s->next)
-		if (s->how.key == key)
+		if (has_key(s, key))
 			return true;
 	for (struct slot *s = p->resuming; s; s = s->next_resuming)
-		if (s->how.key == key)
+		if (has_key(s, key))
 			return true;
 	return false;
 }

@@ -26,6 +26,26 @@
 
 struct fuse_req;
 
+struct edit_op;
+
+/* What a request that changes something is about, and how far it is. */
+struct edit {
+	const struct edit_op *op;
+	uint64_t to;      /* RENAME: the other directory */
+	char *second;     /* in `name`: the other name, or a value */
+	unsigned flags;   /* of the operation, or of the message */
+	uint64_t waits;   /* for this folder, before it can be made */
+	uint64_t sent[2]; /* made: these are on their way to the server */
+	bool made;
+	bool is_node; /* MKNOD, not CREATE */
+};
+
+/* Of mkdir, rmdir and the rename of a directory (ops_folder.c). */
+struct mailbox_wait {
+	uint64_t op;        /* mailboxes.h */
+	uint64_t locked[3]; /* directories that the kernel has locked, too */
+};
+
 /* A request and all that is needed to do it again; copied when parked. */
 struct request {
 	struct fuse_req *req;
@@ -34,17 +54,24 @@ struct request {
 	size_t size;
 	off_t off;
 	int64_t began_ms; /* when it first had to wait */
-	char *name;       /* its own copy, or NULL */
+	char *name;       /* its own copy, or the bytes of a WRITE, or NULL */
 	bool plus;
+	struct edit edit; /* of a change (ops_change.c) */
+	struct mailbox_wait mailbox;
 };
 
 typedef void (*park_resume_fn)(struct request *r);
+/* The request was given up, and is being answered with an error. */
+typedef void (*park_gone_fn)(struct request *r);
 
 struct parking {
 	uint64_t key;
+	/* Other directories that the kernel has locked meanwhile; 0: none. */
+	uint64_t locked[3];
 	int64_t deadline_ms;
 	int late_error; /* negative errno; 0: resume it then */
 	park_resume_fn resume;
+	park_gone_fn gone; /* called before an error is replied; or NULL */
 };
 
 /* -ENOMEM, -EAGAIN (no thread). */
@@ -76,10 +103,11 @@ void park_wake(struct park *p, uint64_t key);
 void park_extend(struct park *p, uint64_t key, int64_t deadline_ms);
 
 /*
- * Wait until nothing is parked on `key`, or the deadline is over. For the
- * notify thread: the kernel holds a directory's lock while LOOKUP and READDIR
- * of it are parked, and must not be made to wait for that lock with a thread
- * of ours inside (a killed program could not die).
+ * Wait until nothing is parked on `key`, or has it locked, or the deadline is
+ * over. For the notify thread: the kernel holds a directory's lock while LOOKUP
+ * and READDIR of it are parked, and RENAME and UNLINK in it, and must not be
+ * made to wait for that lock with a thread of ours inside (a killed program
+ * could not die).
  */
 void park_wait_idle(struct park *p, uint64_t key, int64_t deadline_ms);
 

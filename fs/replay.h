@@ -27,6 +27,13 @@ enum replay_op {
 	REPLAY_RMDIR,
 };
 
+/* What happened to a message. */
+struct replayed {
+	enum replay_op op;
+	uint64_t id;
+	const char *name;
+};
+
 /*
  * `fd`: the socket to the helper, taken over. Starts the thread. -ENOMEM,
  * -EAGAIN (no thread).
@@ -44,8 +51,8 @@ void replay_free(struct replay *r);
  * Queue one. `f->replays` was raised by the caller. False: no helper, or out of
  * memory; folder_replayed() will not be called.
  */
-bool replay_push(struct replay *r, struct folder *f, enum replay_op op,
-		 uint64_t id, const char *name);
+bool replay_push(struct replay *r, struct folder *f,
+		 const struct replayed *what);
 
 /*
  * The same for a folder: where it is, and where it goes, says the tree. False:
@@ -59,6 +66,19 @@ bool replay_push_folder(struct replay *r, struct folder *f, enum replay_op op);
  * before the first CREATE (DESIGN B8).
  */
 void replay_mounted(struct replay *r);
+
+/*
+ * Watch the directory, or end that: draft_watched() and draft_closed() tell
+ * (draft.h). False: no helper, or out of memory; draft_watched() is not called.
+ */
+bool replay_watch(struct replay *r, struct folder *f, bool on);
+
+/*
+ * Is anybody left who could write to this file? draft_asked() tells. False: as
+ * above.
+ */
+bool replay_ask_writers(struct replay *r, struct folder *f, uint64_t id,
+			const char *name);
 
 /* Is this request (its pid) from the helper? */
 bool replay_is_helper(struct replay *r, pid_t pid);

@@ -28,7 +28,7 @@ struct ghost {
 };
 
 /* Without memory for it a reader gets ENOENT: better than staying. */
-static void keep_body(struct fs *fs, struct folder *f,
+void folder_keep_body(struct fs *fs, struct folder *f,
 		      const struct cache_msg *m)
 {
 	struct ghost *g = NULL;
@@ -97,10 +97,32 @@ static bool settle(struct box *box, enum replay_op op, int error,
 	}
 }
 
-void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
-		     uint64_t id, int error)
+static void tell(struct fs *fs, uint64_t dir, enum replay_op op,
+		 const struct cache_msg *m)
+{
+	if (op == REPLAY_CREATE)
+		notify_added(fs->notify, dir, m->name);
+	else if (op == REPLAY_UNLINK)
+		notify_removed(fs->notify, dir, m->id, m->name);
+	else
+		notify_attr(fs->notify, m->id);
+}
+
+/* The name of a message that is in another folder now was taken away here. */
+static void told_left(struct fs *fs, uint64_t dir, uint64_t id,
+		      const char *name, int error)
+{
+	if (error != 0 && error != -ENOENT)
+		notify_removed(fs->notify, dir, id, name);
+	/* The kernel has counted one of its names less. */
+	notify_attr(fs->notify, id);
+}
+
+void folder_replayed(struct fs *fs, struct folder *f,
+		     const struct replayed *what, int error)
 {
 	uint64_t dir = tree_ino(fs->tree, f);
+	enum replay_op op = what->op;
 	struct cache_msg m;
 	struct box *box;
 	bool last;
@@ -108,16 +130,12 @@ void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
 	if (folder_get(fs, f, &box) == 0) {
 		/* The reply to utimensat told the kernel. */
 		bool told = op == REPLAY_ATTRIB && error == 0;
+		bool here = box_find_id(box, what->id, &m) == 0;
 
-		if (!told && box_find_id(box, id, &m) == 0 && !m.dead &&
-		    settle(box, op, error, &m)) {
-			if (op == REPLAY_CREATE)
-				notify_added(fs->notify, dir, m.name);
-			else if (op == REPLAY_UNLINK)
-				notify_removed(fs->notify, dir, id, m.name);
-			else
-				notify_attr(fs->notify, id);
-		}
+		if (!here && op == REPLAY_UNLINK)
+			told_left(fs, dir, what->id, what->name, error);
+		else if (!told && here && !m.dead && settle(box, op, error, &m))
+			tell(fs, dir, op, &m);
 		folder_put(fs, f);
 	}
 
@@ -131,19 +149,35 @@ void folder_replayed(struct fs *fs, struct folder *f, enum replay_op op,
 		return;
 	folder_close(f);
 	park_wake(fs->park, tree_ino(fs->tree, f));
-	keep_replays_ended(fs, f);
+	keep_look_again(fs, f);
+}
+
+static void change(struct fs *fs, struct folder *f, const struct replayed *what,
+		   bool replay)
+{
+	lock_take(&f->lock);
+	f->replays++;
+	if (f->held == 0)
+		replay = false;
+	lock_drop(&f->lock);
+	if (!replay || !replay_push(fs->replay, f, what))
+		folder_replayed(fs, f, what, -ENOTCONN);
 }
 
 void folder_change(struct fs *fs, struct folder *f, enum replay_op op,
 		   const struct cache_msg *m, bool replay)
 {
-	lock_take(&f->lock);
-	f->replays++;
-	if (f->held == 0 || (op == REPLAY_ATTRIB && m->held == 0))
-		replay = false;
-	lock_drop(&f->lock);
-	if (!replay || !replay_push(fs->replay, f, op, m->id, m->name))
-		folder_replayed(fs, f, op, m->id, -ENOTCONN);
+	const struct replayed what = {op, m->id, m->name};
+
+	/* What nobody holds has no attributes that anybody keeps. */
+	change(fs, f, &what, replay && !(op == REPLAY_ATTRIB && m->held == 0));
+}
+
+void folder_left(struct fs *fs, struct folder *f, uint64_t id, const char *name)
+{
+	const struct replayed what = {REPLAY_UNLINK, id, name};
+
+	change(fs, f, &what, true);
 }
 
 int folder_doom(struct fs *fs, struct folder *f, const uint64_t *ids, size_t n,
@@ -158,7 +192,7 @@ int folder_doom(struct fs *fs, struct folder *f, const uint64_t *ids, size_t n,
 		return r;
 	for (size_t i = 0; i < n; i++)
 		if (box_find_id(box, ids[i], &m) == 0 && !m.dead && !m.doomed)
-			keep_body(fs, f, &m);
+			folder_keep_body(fs, f, &m);
 	r = box_doom(box, ids, n, s);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (box_find_id(box, ids[i], &m) != 0 || m.dead)

@@ -12,13 +12,17 @@
 
 #include "fs/ahead.h"
 #include "fs/control.h"
+#include "fs/draft.h"
+#include "fs/flush.h"
 #include "fs/helper.h"
 #include "fs/keep.h"
 #include "fs/load.h"
+#include "fs/mailboxes.h"
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/park.h"
+#include "fs/quota.h"
 #include "fs/replay.h"
 #include "fs/store.h"
 #include "fs/tree.h"
@@ -28,8 +32,9 @@
 /*
  * The order of things. Up: helper process (before any thread), cache, engine,
  * account, list of folders, mount, threads that tell the kernel. Down: nothing
- * new is asked, jobs end, waiting requests are answered and new ones refused,
- * the helper is told goodbye, the mount goes, the cache is closed. Each part is
+ * new is asked, what is queued is sent, jobs end, waiting requests are answered
+ * and new ones refused, the helper is told goodbye, the mount goes, the cache
+ * is closed. Each part is
  * made before what uses it and freed after it.
  */
 
@@ -134,6 +139,7 @@ static void on_online(void *ctx)
 	struct start *s = ctx;
 
 	s->fs.online = true;
+	flush_online(&s->fs);
 	if (!s->fs.serving)
 		return; /* the start asks by itself */
 	log_info("start: connected again");
@@ -147,6 +153,7 @@ static void on_offline(void *ctx, const struct imap_error *why)
 	if (s->fs.online)
 		log_info("start: offline: %s", why->text);
 	s->fs.online = false;
+	flush_online(&s->fs);
 }
 
 static const struct imap_events events = {on_online, on_offline};
@@ -241,11 +248,19 @@ static int build_engine(struct start *s)
 	if (r == 0)
 		r = tree_new(fs, &fs->tree);
 	if (r == 0)
+		r = mailboxes_new(fs, &fs->mailboxes);
+	if (r == 0)
+		r = quota_new(fs, &fs->quota);
+	if (r == 0)
 		r = offline_new(fs, &fs->offline);
+	if (r == 0)
+		r = drafts_new(fs, &fs->drafts);
 	if (r == 0)
 		r = replay_new(fs, s->helper_fd, &fs->replay);
 	if (r == 0)
 		r = keep_new(fs, &fs->keep);
+	if (r == 0)
+		r = flush_new(fs, &fs->flush);
 	if (r != 0)
 		fprintf(stderr, "mount.imapfs: cannot start: %s\n",
 			strerrordesc_np(-r));
@@ -311,14 +326,29 @@ static int mount_it(struct start *s)
 	return r;
 }
 
+static int start_drafts(struct start *s)
+{
+	int r;
+
+	block_signals(true);
+	r = drafts_start(&s->fs);
+	block_signals(false);
+	if (r != 0)
+		complain(strerrordesc_np(-r));
+	return r;
+}
+
 static void take_down(struct start *s)
 {
 	struct fs *fs = &s->fs;
 
 	fs->stopping = true;
 	mountpoint_refuse(s->mountpoint);
+	drafts_stop(fs);
 	if (fs->keep)
 		keep_stop(fs->keep);
+	if (fs->flush)
+		flush_stop(fs->flush);
 	imap_free(fs->imap); /* no job's callback runs after this */
 	if (fs->park)
 		park_close(fs->park);
@@ -333,7 +363,11 @@ static void take_down(struct start *s)
 	load_free(fs->load);
 	ahead_free(fs->ahead);
 	offline_free(fs->offline);
+	drafts_free(fs->drafts);
 	keep_free(fs->keep);
+	mailboxes_free(fs->mailboxes);
+	quota_free(fs->quota);
+	flush_free(fs->flush);
 	tree_free(fs->tree);
 	cache_close(fs->cache);
 	replay_free(fs->replay);
@@ -354,6 +388,7 @@ static void begin_serving(struct start *s)
 	if (fs->online && !keep_has_folders(fs))
 		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
 	keep_offline_due(fs);
+	quota_refresh(fs);
 }
 
 int start_and_serve(const struct options *opt, const struct account *account,
@@ -376,7 +411,7 @@ int start_and_serve(const struct options *opt, const struct account *account,
 		return EXIT_SYSTEM;
 	}
 	if (build(&s) != 0 || bring_up_account(&s, secret) != 0 ||
-	    choose_root(&s) != 0 || mount_it(&s) != 0)
+	    choose_root(&s) != 0 || mount_it(&s) != 0 || start_drafts(&s) != 0)
 		goto out;
 
 	begin_serving(&s);

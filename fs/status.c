@@ -25,6 +25,7 @@ static int report_make(struct fs *fs, struct report *ret)
 	cache_get_stats(fs->cache, &ret->cache);
 	load_get_stats(fs, &ret->load);
 	ahead_get_stats(fs, &ret->ahead);
+	journal_count(fs->cache, &ret->queue);
 	return tree_all(fs->tree, &ret->folders, &ret->n_folders);
 }
 
@@ -32,6 +33,18 @@ static void print_error(FILE *out, const struct imap_error *e)
 {
 	if (e->code != 0)
 		fprintf(out, "last error:   %s\n", e->text);
+}
+
+static void print_queue(FILE *out, const struct journal_counts *q)
+{
+	fprintf(out, "queue:        %zu waiting, %zu sent", q->queued, q->sent);
+	if (q->writing + q->scratch > 0)
+		fprintf(out, ", %zu being written, %zu that stay here",
+			q->writing, q->scratch);
+	if (q->oldest > 0)
+		fprintf(out, "; the oldest since %lld s",
+			(long long)(time(NULL) - q->oldest));
+	fputc('\n', out);
 }
 
 static void print_folder(FILE *out, struct fs *fs, struct folder *f)
@@ -66,8 +79,9 @@ static void print_status(FILE *out, struct report *r)
 		(int)getpid());
 	fprintf(out, "account:      %s on %s, port %u\n", r->fs->account->user,
 		r->fs->account->host, r->fs->account->port);
-	fprintf(out, "state:        %s, read-only\n",
-		r->imap.online ? "online" : "offline");
+	fprintf(out, "state:        %s%s\n",
+		r->imap.online ? "online" : "offline",
+		r->fs->opt->read_only ? ", read-only" : "");
 	if (r->imap.server[0])
 		fprintf(out, "server:       %s\n", r->imap.server);
 	for (unsigned i = 0; i < r->imap.n_connections; i++) {
@@ -87,6 +101,7 @@ static void print_status(FILE *out, struct report *r)
 	fprintf(out, "jobs:         %u running, %u waiting\n",
 		r->imap.jobs_running, r->imap.jobs_queued);
 	fprintf(out, "requests:     %u waiting\n", park_count(r->fs->park));
+	print_queue(out, &r->queue);
 	fprintf(out,
 		"cache:        %llu bodies, %llu bytes of at most %llu; %llu "
 		"reads from it, %llu waited\n",

@@ -14,6 +14,7 @@ static const char *const request_names[N_REQUESTS] = {
 	[REQ_LOOKUP] = "lookup",     [REQ_FORGET] = "forget",
 	[REQ_GETATTR] = "getattr",   [REQ_SETATTR] = "setattr",
 	[REQ_OPEN] = "open",         [REQ_READ] = "read",
+	[REQ_CREATE] = "create",     [REQ_WRITE] = "write",
 	[REQ_OPENDIR] = "opendir",   [REQ_READDIR] = "readdir",
 	[REQ_GETXATTR] = "getxattr", [REQ_LISTXATTR] = "listxattr",
 	[REQ_STATFS] = "statfs",     [REQ_REFUSED] = "refused",
@@ -114,6 +115,12 @@ void status_print_json(FILE *out, struct report *r)
 	fputc(',', out);
 	json_connections(out, &r->imap);
 	json_folders(out, r);
+	fprintf(out,
+		"\"read_only\":%s,\"queue\":{\"queued\":%zu,\"sent\":%zu,"
+		"\"writing\":%zu,\"scratch\":%zu,\"oldest\":%lld},",
+		r->fs->opt->read_only ? "true" : "false", r->queue.queued,
+		r->queue.sent, r->queue.writing, r->queue.scratch,
+		(long long)r->queue.oldest);
 	fprintf(out,
 		"\"jobs\":{\"running\":%u,\"queued\":%u},\"parked\":%u,"
 		"\"cache\":{\"bodies\":%llu,\"bytes\":%llu,\"max_bytes\":%llu,"

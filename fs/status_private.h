@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "cache/journal.h"
 #include "fs/ahead.h"
 #include "fs/control.h"
 #include "fs/load.h"
@@ -20,6 +21,7 @@ struct report {
 	struct cache_stats cache;
 	struct load_stats load;
 	struct ahead_stats ahead;
+	struct journal_counts queue;
 	struct folder **folders;
 	size_t n_folders;
 };

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "fs/arrive.h"
+#include "fs/effects.h"
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/rules.h"
@@ -18,27 +19,52 @@
  * never says more than the rows do.
  */
 
-/* UIDs that are known here and gone there; free(). */
-static int find_gone(struct sync *y, struct box *box, bool by_absence,
-		     uint32_t **ret, size_t *ret_n, size_t *ret_known)
+/* What is known here and gone there. */
+struct gone {
+	uint32_t *uids; /* of rows */
+	size_t n, known;
+	uint32_t *moved; /* of messages that were moved away from here ... */
+	size_t n_moved;  /* ... and are not there any more to be moved */
+};
+
+static bool is_gone(struct sync *y, bool by_absence, uint32_t uid)
 {
-	uint32_t *uids = NULL;
-	size_t n = 0, gone = 0;
+	bool absent =
+		by_absence && uid < y->uidnext && !ranges_has(&y->named, uid);
+
+	return absent || ranges_has(&y->gone, uid);
+}
+
+/* Those that are gone come first, in order. */
+static size_t keep_gone(struct sync *y, bool by_absence, uint32_t *uids,
+			size_t n)
+{
+	size_t gone = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (is_gone(y, by_absence, uids[i]))
+			uids[gone++] = uids[i];
+	return gone;
+}
+
+/* `ret` is the caller's to free, also after an error. */
+static int find_gone(struct sync *y, struct box *box, bool by_absence,
+		     struct gone *ret)
+{
+	struct cache_state s;
+	size_t n = 0, n_moved = 0;
 	int r;
 
-	r = box_uids(box, &uids, &n);
+	box_state(box, &s);
+	r = box_uids(box, &ret->uids, &n);
+	if (r == 0)
+		r = journal_origins(y->fs->cache, y->f->id, s.uidvalidity,
+				    &ret->moved, &n_moved);
 	if (r != 0)
 		return r;
-	for (size_t i = 0; i < n; i++) {
-		bool absent = by_absence && uids[i] < y->uidnext &&
-			      !ranges_has(&y->named, uids[i]);
-
-		if (absent || ranges_has(&y->gone, uids[i]))
-			uids[gone++] = uids[i];
-	}
-	*ret = uids;
-	*ret_n = gone;
-	*ret_known = n;
+	ret->n = keep_gone(y, by_absence, ret->uids, n);
+	ret->n_moved = keep_gone(y, by_absence, ret->moved, n_moved);
+	ret->known = n + n_moved;
 	return 0;
 }
 
@@ -103,6 +129,37 @@ static uint64_t *ids_of(struct box *box, const uint32_t *uids, size_t n,
 	return ids;
 }
 
+/* Nobody can move or remove any more what is nowhere. */
+static int drop_moved(struct sync *y, struct box *box, const struct gone *gone)
+{
+	const struct journal_failure why = {.what = "to move a message",
+					    .why = "it is gone on the server",
+					    .file = y->f->path};
+	struct journal_result *v = calloc(gone->n_moved + 1, sizeof(*v));
+	struct journal_effects *effects = NULL;
+	struct journal_place from = {.folder = y->f->id};
+	struct cache_state s;
+	size_t n = 0;
+	int r = v ? 0 : -ENOMEM;
+
+	box_state(box, &s);
+	from.uidvalidity = s.uidvalidity;
+	for (size_t i = 0; v && i < gone->n_moved; i++) {
+		from.uid = gone->moved[i];
+		if (journal_find_uid(y->fs->cache, from, &v[n].id) != 0)
+			continue;
+		v[n].rest = JOURNAL_GONE;
+		v[n++].why = &why;
+	}
+	if (n > 0)
+		r = journal_settle(y->fs->cache, v, n, &effects);
+	if (r == 0)
+		effects_tell(y->fs, effects);
+	free(effects);
+	free(v);
+	return r;
+}
+
 static int store(struct sync *y, struct box *box,
 		 const struct imap_sync_end *end, const uint32_t *uids,
 		 size_t n)
@@ -135,39 +192,52 @@ static void note_method(struct folder *f, enum imap_sync_method method)
 	lock_drop(&f->lock);
 }
 
+/* 0: so it is. -EAGAIN, -EPROTO: see sync_finish(). */
+static int judge_gone(struct sync *y, bool by_absence, struct gone *gone)
+{
+	size_t n = gone->n + gone->n_moved;
+
+	switch (judge(y, by_absence, n, gone->known)) {
+	case RULES_ASK_AGAIN:
+		return -EAGAIN;
+	case RULES_REFUSE:
+		return -EPROTO;
+	case RULES_DOUBT:
+		gone->n = gone->n_moved = n = 0;
+		break;
+	default:
+		break;
+	}
+	check_first_answer(y, n, gone->known);
+	return 0;
+}
+
 int sync_finish(struct sync *y, const struct imap_sync_end *end)
 {
 	bool by_absence = end->method != IMAP_SYNC_QRESYNC;
-	size_t gone = 0, known = 0;
-	uint32_t *uids = NULL;
+	struct gone gone = {0};
 	struct box *box;
-	int verdict, r;
+	int r;
 
 	r = folder_get(y->fs, y->f, &box);
 	if (r != 0)
 		return r;
-	r = find_gone(y, box, by_absence, &uids, &gone, &known);
-	if (r == 0) {
-		verdict = judge(y, by_absence, gone, known);
-		if (verdict == RULES_ASK_AGAIN)
-			r = -EAGAIN;
-		else if (verdict == RULES_REFUSE)
-			r = -EPROTO;
-		else if (verdict == RULES_DOUBT)
-			gone = 0;
-	}
-	if (r == 0) {
-		check_first_answer(y, gone, known);
-		r = store(y, box, end, uids, gone);
-	}
+	r = find_gone(y, box, by_absence, &gone);
+	if (r == 0)
+		r = judge_gone(y, by_absence, &gone);
+	if (r == 0)
+		r = drop_moved(y, box, &gone);
+	if (r == 0)
+		r = store(y, box, end, gone.uids, gone.n);
 	folder_put(y->fs, y->f);
-	free(uids);
+	free(gone.uids);
+	free(gone.moved);
 	if (r != 0)
 		return r;
 	note_method(y->f, end->method);
 	if (y->n_new > 0)
 		offline_note(y->fs, y->f);
-	if (gone > 0 || y->n_new > 0)
+	if (gone.n > 0 || y->n_new > 0)
 		notify_attr(y->fs->notify, tree_ino(y->fs->tree, y->f));
 	return 0;
 }

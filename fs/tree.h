@@ -44,6 +44,9 @@ struct folder {
 	_Atomic bool told_missing;
 	/* The watch has named it, under the name that it has (keep.c). */
 	_Atomic bool notified;
+	/* What may be done in it (rights.c): RIGHTS_KNOWN and the rest. */
+	_Atomic uint32_t rights;
+	_Atomic int64_t rights_asked_ms;
 	/* Its bodies stay here (offline.c). */
 	_Atomic bool kept;
 
@@ -76,6 +79,8 @@ struct folder {
 	uint64_t n_expected;    /* messages, as EXAMINE said */
 	uint32_t heard_uidnext; /* by LIST, of a folder never listed */
 	unsigned box_users;     /* who may be using `box` at this moment */
+	unsigned flushing; /* batches on their way that name it (flush.h) */
+	bool flush_waits;  /* one is to begin when its job has ended */
 	enum folder_busy {
 		FOLDER_IDLE,
 		FOLDER_LISTING,
@@ -94,6 +99,7 @@ struct folder {
 			     FOLDER_EMPTY, /* what was in it is gone, until
 					      SELECT works */
 	} denied;
+	bool ask_again;   /* the job has been ended by a new name */
 	int error;        /* of the last job */
 	unsigned replays; /* not yet answered by the helper */
 	unsigned renewed; /* UIDVALIDITY changed so often */
@@ -169,6 +175,42 @@ bool tree_take_rename(struct tree *t, struct folder *parent, const char *name,
 enum replay_op; /* replay.h */
 void tree_replayed(struct tree *t, struct folder *f, enum replay_op op,
 		   int error);
+
+/* Is it this one, or somewhere below it? */
+bool tree_is_below(const struct folder *f, const struct folder *top);
+
+/* --- what this mount itself did to mailboxes (tree_own.c) --- */
+
+/*
+ * The wire name of a mailbox that is to be shown in `parent` under this name;
+ * yours to free. `was`: the folder that is to have it, or NULL for a new one.
+ * -EINVAL: no mailbox can be called, or shown, so. -EPERM: there can be none in
+ * this folder, or the options would not show it. -EEXIST: it is INBOX.
+ * -ENAMETOOLONG, -ENOMEM.
+ */
+MUST_CHECK int tree_new_name(struct tree *t, struct folder *parent,
+			     const char *name, const struct folder *was,
+			     char **ret);
+
+bool tree_has_children(struct tree *t, const struct folder *f);
+
+/*
+ * The server has made it: the folder is shown from now on; whoever asked for it
+ * tells the kernel. -ENOMEM.
+ */
+MUST_CHECK int tree_made(struct tree *t, struct folder *parent,
+			 const char *wire, struct folder **ret);
+
+/* The server has removed it. `tell`: the kernel does not know. */
+void tree_removed(struct tree *t, struct folder *f, bool tell);
+
+/*
+ * The server has given it, and what is below it, another name: `wire`, in
+ * `parent`. All keep their ids, messages, and the names of these. -ENOMEM: the
+ * next LIST will find it out.
+ */
+MUST_CHECK int tree_renamed(struct tree *t, struct folder *f,
+			    struct folder *parent, const char *wire, bool tell);
 
 /* All folders that are not gone, ascending by id; yours to free. */
 MUST_CHECK int tree_all(struct tree *t, struct folder ***ret, size_t *ret_n);

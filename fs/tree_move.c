@@ -176,7 +176,7 @@ static void renew_paths_locked(struct tree *t, struct folder *f)
 	}
 }
 
-int tree_settle_locked(struct tree *t, struct folder *f)
+int tree_settle_quietly_locked(struct tree *t, struct folder *f)
 {
 	struct place *p = f->place;
 	int r;
@@ -187,9 +187,6 @@ int tree_settle_locked(struct tree *t, struct folder *f)
 	if (r != 0)
 		return r;
 
-	/* Both names mean something else now. */
-	notify_added(t->fs->notify, tree_ino(t, f->parent), f->name);
-	notify_added(t->fs->notify, tree_ino(t, p->parent), p->name);
 	f->place = NULL;
 	t->n_moving--;
 	tree_unlink_locked(t, f);
@@ -200,7 +197,22 @@ int tree_settle_locked(struct tree *t, struct folder *f)
 	return 0;
 }
 
-static bool is_below(const struct folder *f, const struct folder *top)
+int tree_settle_locked(struct tree *t, struct folder *f)
+{
+	struct folder *was_in = f->parent;
+	const char *was = f->name;
+	bool moves = f->place != NULL;
+	int r = tree_settle_quietly_locked(t, f);
+
+	if (r != 0 || !moves)
+		return r;
+	/* Both names mean something else now. */
+	notify_added(t->fs->notify, tree_ino(t, was_in), was);
+	notify_added(t->fs->notify, tree_ino(t, f->parent), f->name);
+	return 0;
+}
+
+bool tree_is_below(const struct folder *f, const struct folder *top)
 {
 	for (; f; f = f->parent)
 		if (f == top)
@@ -208,23 +220,46 @@ static bool is_below(const struct folder *f, const struct folder *top)
 	return false;
 }
 
+int tree_set_wire_locked(struct tree *t, struct folder *f, const char *wire)
+{
+	int r = retire_locked(t, f->wire);
+
+	if (r != 0)
+		return r;
+	tree_hash_remove_locked(t, f);
+	f->wire = wire;
+	f->notified = false;
+	tree_hash_add_locked(t, f);
+	return 0;
+}
+
 static int rename_wire_locked(struct tree *t, struct folder *f,
 			      const struct mail_folder *m) REQUIRES(t->lock)
 {
 	char *wire = strdup(m->wire);
-	int r = wire ? retire_locked(t, f->wire) : -ENOMEM;
+	int r = wire ? tree_set_wire_locked(t, f, wire) : -ENOMEM;
 
 	if (r != 0) {
 		free(wire);
 		return r;
 	}
-	tree_hash_remove_locked(t, f);
-	f->wire = wire;
-	f->notified = false;
 	f->delimiter = m->delimiter;
 	f->attrs = m->attrs;
-	tree_hash_add_locked(t, f);
 	return 0;
+}
+
+int tree_go_locked(struct tree *t, struct folder *f, struct place *p, bool tell,
+		   bool *ret_replay)
+{
+	f->place = p;
+	t->n_moving++;
+	*ret_replay = tell && tree_replays(t, f) && p->parent->announced &&
+		      folder_is_held(p->parent) &&
+		      (p->parent != f->parent || strcmp(p->name, f->name) != 0);
+	if (*ret_replay)
+		return 0;
+	return tell ? tree_settle_locked(t, f)
+		    : tree_settle_quietly_locked(t, f);
 }
 
 int tree_move_locked(struct tree *t, struct folder *f,
@@ -241,7 +276,7 @@ int tree_move_locked(struct tree *t, struct folder *f,
 	r = tree_settle_locked(t, f);
 	if (r == 0)
 		r = tree_parent_locked(t, m->wire, m->delimiter, &parent);
-	if (r == 0 && is_below(parent, f))
+	if (r == 0 && tree_is_below(parent, f))
 		r = -EINVAL;
 	if (r == 0)
 		r = tree_place_locked(t, parent, m->wire, m->delimiter, f, p);
@@ -251,13 +286,6 @@ int tree_move_locked(struct tree *t, struct folder *f,
 		place_free(p);
 		return r;
 	}
-	f->place = p;
-	t->n_moving++;
-	r = tree_save(t, f);
-	*ret_replay = r == 0 && tree_replays(t, f) && parent->announced &&
-		      folder_is_held(parent) &&
-		      (parent != f->parent || strcmp(p->name, f->name) != 0);
-	if (!*ret_replay && r == 0)
-		r = tree_settle_locked(t, f);
-	return r;
+	r = tree_go_locked(t, f, p, true, ret_replay);
+	return r == 0 ? tree_save(t, f) : r;
 }

@@ -118,6 +118,22 @@ MUST_CHECK int tree_move_locked(struct tree *t, struct folder *f,
 MUST_CHECK int tree_settle_locked(struct tree *t, struct folder *f)
 	REQUIRES(t->lock);
 
+/*
+ * It has this place from now on, which it takes over. `tell`: the kernel does
+ * not know it; if `*ret_replay` is set it will by the replay of a rename, and
+ * the folder is shown where it was until that comes.
+ */
+MUST_CHECK int tree_go_locked(struct tree *t, struct folder *f, struct place *p,
+			      bool tell, bool *ret_replay) REQUIRES(t->lock);
+
+/* tree_settle_locked(), but the kernel knows it already. */
+MUST_CHECK int tree_settle_quietly_locked(struct tree *t, struct folder *f)
+	REQUIRES(t->lock);
+
+/* The folder takes `wire` over, unless that fails. -ENOMEM. */
+MUST_CHECK int tree_set_wire_locked(struct tree *t, struct folder *f,
+				    const char *wire) REQUIRES(t->lock);
+
 void place_free(struct place *p);
 
 /* --- tree_change.c --- */

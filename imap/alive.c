@@ -106,6 +106,16 @@ void alive_heard(struct session *s)
 	s->probe_at_ms = CLOCK_NEVER;
 }
 
+void alive_sent(struct session *s)
+{
+	int64_t now_ms = clock_now_ms();
+
+	s->progress_ms = now_ms;
+	if (s->probe_at_ms != CLOCK_NEVER &&
+	    s->probe_at_ms < now_ms + ALIVE_PROBE_MS)
+		s->probe_at_ms = now_ms + ALIVE_PROBE_MS;
+}
+
 static void stood_still(struct session *s)
 {
 	log_debug("imap: %s: this process did not run for a while", s->name);

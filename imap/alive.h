@@ -59,6 +59,9 @@ int64_t alive_deadline(const struct session *s);
 /* Bytes came. */
 void alive_heard(struct session *s);
 
+/* Bytes of a message went out: a sign of life, which puts a doubt off. */
+void alive_sent(struct session *s);
+
 /*
  * It has waited until `until_ms`, at least it meant to; `nothing` happened.
  * Negative: the connection is lost.

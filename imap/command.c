@@ -2,11 +2,15 @@
 #include "imap/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
+
+#include "imap/keywords.h"
 
 /*
  * Every piece is checked before its first byte is added, and the first
@@ -93,10 +97,10 @@ static void add_quoted(struct command *c, const char *s)
 	add(c, "\"", 1);
 }
 
-static void add_literal(struct command *c, const char *s)
+/* What stands in front of the bytes of a literal. */
+static void announce(struct command *c, uint64_t n)
 {
 	const unsigned max_waits = sizeof(c->wait_at) / sizeof(c->wait_at[0]);
-	size_t n = strlen(s);
 	bool plus =
 		c->literal_plus || (c->literal_minus && n <= LITERAL_MINUS_MAX);
 
@@ -104,13 +108,10 @@ static void add_literal(struct command *c, const char *s)
 		fail(c, -EINVAL);
 		return;
 	}
-	command_text(c, plus ? "{%zu+}" : "{%zu}", n);
+	command_text(c, plus ? "{%llu+}" : "{%llu}", (unsigned long long)n);
 	add(c, "\r\n", 2);
-	if (c->error != 0)
-		return;
-	if (!plus)
+	if (!plus && c->error == 0)
 		c->wait_at[c->n_waits++] = c->n;
-	add(c, s, n);
 }
 
 /* A quoted string, or a literal where a quoted string cannot hold `s`. */
@@ -120,8 +121,10 @@ static void add_string(struct command *c, const char *s)
 		fail(c, -EINVAL);
 	else if (is_printable(s) && strlen(s) <= QUOTED_MAX)
 		add_quoted(c, s);
-	else
-		add_literal(c, s);
+	else {
+		announce(c, strlen(s));
+		add(c, s, strlen(s));
+	}
 }
 
 void command_init(struct command *c, const char *tag)
@@ -139,6 +142,8 @@ void command_finish(struct command *c)
 	if (c->secret && c->bytes)
 		explicit_bzero(c->bytes, c->size);
 	free(c->bytes);
+	if (c->has_file)
+		close(c->file);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -219,6 +224,112 @@ void command_uids(struct command *c, const uint32_t *uids, size_t n)
 			command_text(c, ":%u", uids[i]);
 		i++;
 	}
+}
+
+/* The run of numbers that begins at `i` ends at the number returned. */
+static size_t run_end(const uint32_t *uids, size_t n, size_t i)
+{
+	while (i + 1 < n && uids[i + 1] == uids[i] + 1)
+		i++;
+	return i;
+}
+
+static size_t digits(uint32_t v)
+{
+	size_t n = 1;
+
+	while (v >= 10) {
+		v /= 10;
+		n++;
+	}
+	return n;
+}
+
+size_t command_uids_fit(const uint32_t *uids, size_t n, size_t room)
+{
+	size_t used = 0;
+	size_t i = 0;
+
+	while (i < n) {
+		size_t last = run_end(uids, n, i);
+		size_t need = digits(uids[i]) + (i > 0);
+
+		if (last > i)
+			need += 1 + digits(uids[last]);
+		if (used + need > room)
+			break;
+		used += need;
+		i = last + 1;
+	}
+	return i;
+}
+
+/* --- flags --- */
+
+static const struct {
+	enum mail_flag flag;
+	const char *name;
+} flag_names[] = {
+	{MAIL_SEEN, "\\Seen"},       {MAIL_ANSWERED, "\\Answered"},
+	{MAIL_FLAGGED, "\\Flagged"}, {MAIL_DELETED, "\\Deleted"},
+	{MAIL_DRAFT, "\\Draft"},
+};
+
+void command_flags(struct command *c, unsigned flags, const char *keywords)
+{
+	bool has_keywords = keywords && *keywords;
+	bool first = true;
+
+	if (!keywords_are_valid(keywords)) {
+		fail(c, -EINVAL);
+		return;
+	}
+	add(c, "(", 1);
+	for (size_t i = 0; i < sizeof(flag_names) / sizeof(*flag_names); i++) {
+		if (!(flags & flag_names[i].flag))
+			continue;
+		command_text(c, first ? "%s" : " %s", flag_names[i].name);
+		first = false;
+	}
+	if (has_keywords && !first)
+		add(c, " ", 1);
+	if (has_keywords)
+		add(c, keywords, strlen(keywords));
+	add(c, ")", 1);
+}
+
+/* --- a file --- */
+
+void command_file(struct command *c, int fd, uint64_t offset, uint64_t size)
+{
+	announce(c, size);
+	if (c->error != 0)
+		return;
+	c->file = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (c->file < 0) {
+		fail(c, -ENOMEM);
+		return;
+	}
+	c->has_file = true;
+	c->file_at = c->n;
+	c->file_offset = offset;
+	c->file_left = size;
+}
+
+long command_file_read(struct command *c, char *buf, size_t room)
+{
+	ssize_t n;
+
+	if (room > c->file_left)
+		room = (size_t)c->file_left;
+	do
+		n = pread(c->file, buf, room, (off_t)c->file_offset);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return -EIO;
+	c->file_offset += (uint64_t)n;
+	c->file_left -= (uint64_t)n;
+	return n;
 }
 
 int command_end(struct command *c)

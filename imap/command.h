@@ -28,6 +28,13 @@ struct command {
 	bool literal_plus;  /* LITERAL+ (any size); set after init */
 	bool literal_minus; /* LITERAL- (up to 4096 bytes) */
 	bool secret; /* never to be logged; set before the secret is added */
+
+	/* Bytes of a file that come in at `file_at`: see command_file(). */
+	bool has_file;
+	int file; /* ours */
+	size_t file_at;
+	uint64_t file_offset;
+	uint64_t file_left; /* not read yet */
 };
 
 /* Begins with `tag` and a blank. */
@@ -63,6 +70,24 @@ void command_idle(struct command *c);
  * all, a 0, or not ascending.
  */
 void command_uids(struct command *c, const uint32_t *uids, size_t n);
+
+/* Of `n` ascending numbers, how many can be written in `room` bytes? */
+size_t command_uids_fit(const uint32_t *uids, size_t n, size_t room);
+
+/*
+ * A list of flags: system ones (enum mail_flag), then keywords, which are
+ * joined by one blank ("" or NULL: none). -EINVAL: one that is no atom.
+ */
+void command_flags(struct command *c, unsigned flags, const char *keywords);
+
+/*
+ * A literal of `size` bytes of a file, once in a command. The descriptor is
+ * duplicated; the bytes are read while they are sent, by command_file_read().
+ */
+void command_file(struct command *c, int fd, uint64_t offset, uint64_t size);
+
+/* The next of them, at most `room`. -EIO: the file ends, or is not readable. */
+MUST_CHECK long command_file_read(struct command *c, char *buf, size_t room);
 
 /* CRLF. 0, or the first error of any piece: -EINVAL, -ENOMEM. */
 MUST_CHECK int command_end(struct command *c);

@@ -69,11 +69,13 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 	unsigned n = 0;
 
 	c->n_background = 0;
+	c->uploading = session_leftover(s);
 	c->watching = false;
 	for (struct job *j = c->running.first; j; j = j->next) {
 		c->running_id[n] = j->id;
 		c->running_job[n++] = j;
 		c->n_background += job_is_background(j);
+		c->uploading += j->upload;
 		c->watching = c->watching || j->class->lasting;
 	}
 	c->n_running = n;
@@ -84,8 +86,15 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 	c->bytes_in = net_bytes_in(s->net);
 	c->bytes_out = net_bytes_out(s->net);
 	c->compressed = net_is_compressed(s->net);
-	if (c->state == CONN_READY)
+	if (c->state == CONN_READY) {
 		memcpy(im->server, s->server, sizeof(s->server));
+		im->caps = s->caps;
+		im->append_limit = s->append_limit;
+	}
+	if (c->outdated && n == 0 && c->in_flight == 0) {
+		select_forget(s);
+		c->outdated = false;
+	}
 	if ((s->mailbox == NULL) != (c->mailbox == NULL) ||
 	    (s->mailbox && strcmp(s->mailbox, c->mailbox) != 0)) {
 		free(c->mailbox);
@@ -203,6 +212,7 @@ static void reap_jobs(struct conn *c)
 	struct imap *im = c->im;
 	struct job *next;
 
+	route_note_sent(c);
 	for (struct job *j = c->running.first; j; j = next) {
 		next = j->next;
 		if (atomic_load(&j->cancelled))
@@ -290,6 +300,7 @@ static void drop_jobs(struct conn *c, int result)
 {
 	c->body_job = NULL;
 	c->reopen = false;
+	route_note_sent(c);
 	/* Without the lock: a body that was coming is ended here. */
 	for (struct job *j = c->running.first; j; j = j->next) {
 		if (atomic_load(&j->cancelled))

@@ -26,6 +26,8 @@
 #define KEEP_INTERVAL_S 15
 #define KEEP_COUNT 4
 
+#define UNSENT_MAX (128 * 1024) /* bytes that the kernel holds back */
+
 static bool is_loopback(const struct sockaddr *sa)
 {
 	if (sa->sa_family == AF_INET) {
@@ -64,6 +66,11 @@ static int open_socket(const struct addrinfo *ai, const struct dial *d)
 	set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT);
 	if (d->patience_ms > 0 && d->patience_ms <= INT_MAX)
 		set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)d->patience_ms);
+	/*
+	 * What waits in the kernel has not been sent: for time-outs, and for
+	 * commands behind it, little of that.
+	 */
+	set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
 	return fd;
 }
 

@@ -44,6 +44,10 @@ static const struct {
 	{"ENABLE", CAP_ENABLE},
 	{"X-GM-EXT-1", CAP_GMAIL},
 	{"COMPRESS=DEFLATE", CAP_COMPRESS},
+	{"MOVE", CAP_MOVE},
+	{"UIDPLUS", CAP_UIDPLUS},
+	{"QUOTA", CAP_QUOTA},
+	{"ACL", CAP_ACL},
 	{"IDLE", CAP_IDLE},
 	{"NOTIFY", CAP_NOTIFY},
 };
@@ -59,6 +63,18 @@ static unsigned capability_of(const char *word, size_t n)
 	return 0;
 }
 
+/* APPENDLIMIT=n; without a number it is each mailbox's own (RFC 7889). */
+static void take_append_limit(struct session *s, const char *word, size_t n)
+{
+	static const char name[] = "APPENDLIMIT=";
+	struct scan at = {.p = word + strlen(name), .end = word + n};
+	uint64_t limit;
+
+	if (n > strlen(name) && strncasecmp(word, name, strlen(name)) == 0 &&
+	    scan_number(&at, &limit))
+		s->append_limit = limit;
+}
+
 void session_take_capabilities(struct session *s, const char *words, size_t n)
 {
 	struct scan at = {.p = words, .end = words + n};
@@ -66,6 +82,7 @@ void session_take_capabilities(struct session *s, const char *words, size_t n)
 	size_t len;
 
 	s->caps = 0;
+	s->append_limit = 0;
 	s->caps_fresh = true;
 	quirks_apply(&s->quirks, words, n);
 	for (;;) {
@@ -73,6 +90,7 @@ void session_take_capabilities(struct session *s, const char *words, size_t n)
 		if (!scan_item(&at, &word, &len))
 			return;
 		s->caps |= capability_of(word, len);
+		take_append_limit(s, word, len);
 	}
 }
 
@@ -122,12 +140,24 @@ static void take_code(struct session *s, const struct status *st)
 	}
 }
 
-static void remove_slot(struct session *s, unsigned i)
+/*
+ * Take a command out that was answered. Is it in the middle of its line or its
+ * literal, the server still waits for the rest; only what stops where it needs
+ * the server's `+`, or a reason to end idling, is over.
+ */
+static void end_slot(struct session *s, unsigned i)
 {
-	command_finish(&s->slots[i].cmd);
-	s->n_slots--;
-	memmove(&s->slots[i], &s->slots[i + 1],
-		(s->n_slots - i) * sizeof(s->slots[0]));
+	struct slot *slot = &s->slots[i];
+	bool waits =
+		slot->idle || (slot->waits < slot->cmd.n_waits &&
+			       slot->queued == slot->cmd.wait_at[slot->waits]);
+
+	if (slot->queued == 0 || slot->queued == slot->cmd.n || waits) {
+		session_drop_slot(s, i);
+		return;
+	}
+	slot->answered = true;
+	slot->call = (struct call){0};
 }
 
 static void tagged(struct session *s, const struct status *st)
@@ -138,7 +168,7 @@ static void tagged(struct session *s, const struct status *st)
 		struct call call = s->slots[i].call;
 
 		(void)snprintf(tag, sizeof(tag), "A%u", s->slots[i].tag);
-		if (strcmp(tag, st->tag) != 0)
+		if (s->slots[i].answered || strcmp(tag, st->tag) != 0)
 			continue;
 		keep_answer(&s->answer, st);
 		s->secured_next = s->asks_tls && st->kind == STATUS_OK;
@@ -147,7 +177,7 @@ static void tagged(struct session *s, const struct status *st)
 			s->packed_next = st->kind == STATUS_OK;
 			s->compress = 0;
 		}
-		remove_slot(s, i);
+		end_slot(s, i);
 		if (call.job)
 			s->ops->answer(s->ctx, &call, st);
 		return;
@@ -179,6 +209,8 @@ static void status_line(struct session *s, const struct status *st)
 		copy_text(s->server, sizeof(s->server), st->text, st->n_text);
 		quirks_apply(&s->quirks, st->text, st->n_text);
 	}
+	if (st->kind == STATUS_OK && st->code == CODE_COPYUID)
+		s->ops->copied(s->ctx, st);
 	if (is_notify_lost(st))
 		s->notify_lost = true;
 	if (st->kind == STATUS_BYE) {
@@ -252,6 +284,10 @@ static void untagged(struct session *s, struct response *r)
 	case RESPONSE_STATUS:
 	case RESPONSE_SEARCH:
 	case RESPONSE_ESEARCH:
+	case RESPONSE_LSUB:
+	case RESPONSE_QUOTAROOT:
+	case RESPONSE_QUOTA:
+	case RESPONSE_MYRIGHTS:
 	case RESPONSE_EXISTS:
 	case RESPONSE_EXPUNGE:
 	case RESPONSE_VANISHED:
@@ -343,43 +379,3 @@ const struct frame_ops session_frame_ops = {
 	.body_data = on_body_data,
 	.body_end = on_body_end,
 };
-
-static const struct {
-	enum status_code code;
-	int error;
-} errors[] = {
-	{CODE_NONEXISTENT, -ENOENT},
-	{CODE_NOPERM, -EACCES},
-	{CODE_AUTHENTICATIONFAILED, -EACCES},
-	{CODE_AUTHORIZATIONFAILED, -EACCES},
-	{CODE_EXPIRED, -EACCES},
-	{CODE_PRIVACYREQUIRED, -EACCES},
-	{CODE_WEBALERT, -EACCES},
-	{CODE_OVERQUOTA, -EDQUOT},
-	{CODE_LIMIT, -EDQUOT},
-	{CODE_THROTTLED, -EDQUOT},
-};
-
-/* Servers without response codes say it in words. */
-static const char *const gone_signs[] = {
-	"doesn't exist",
-	"does not exist",
-	"Unknown Mailbox",
-	"No such mailbox",
-};
-
-int session_errno(const struct status *st)
-{
-	char text[256];
-
-	for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
-		if (errors[i].code == st->code)
-			return errors[i].error;
-	}
-	copy_text(text, sizeof(text), st->text, st->n_text);
-	for (size_t i = 0; i < sizeof(gone_signs) / sizeof(*gone_signs); i++) {
-		if (strcasestr(text, gone_signs[i]))
-			return -ENOENT;
-	}
-	return -EIO;
-}

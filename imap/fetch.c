@@ -157,12 +157,8 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	enum body_state then = DONE;
 
 	j->in_flight--;
-	if (refused && call->bodies == 1 && j->failed.code == 0) {
-		struct job told = *job;
-
-		job_refuse(&told, st);
-		j->failed = told.why;
-	}
+	if (refused && call->bodies == 1 && j->failed.code == 0)
+		job_explain(job, job->mailbox, st, &j->failed);
 	if (refused && session_errno(st) != -EIO) {
 		job_refuse(job, st);
 		return;

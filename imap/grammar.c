@@ -28,6 +28,10 @@ static const struct {
 	{"NAMESPACE", RESPONSE_NAMESPACE},
 	{"ID", RESPONSE_ID},
 	{"VANISHED", RESPONSE_VANISHED},
+	{"LSUB", RESPONSE_LSUB},
+	{"QUOTAROOT", RESPONSE_QUOTAROOT},
+	{"QUOTA", RESPONSE_QUOTA},
+	{"MYRIGHTS", RESPONSE_MYRIGHTS},
 };
 
 static const struct {
@@ -166,8 +170,7 @@ static bool list_attributes(struct scan *s, uint32_t *ret)
 	}
 }
 
-/* The name of a mailbox, as a C string; INBOX is INBOX in any case. */
-static int mailbox_name(struct scan *s, char **ret)
+int grammar_mailbox(struct scan *s, char **ret)
 {
 	struct scan_string str;
 	size_t n;
@@ -209,7 +212,7 @@ int grammar_list(const struct response *r, struct mail_folder *ret)
 		f.delimiter = text[0];
 
 	/* Extended data may follow the name (RFC 5258); it is not needed. */
-	err = mailbox_name(&s, &f.wire);
+	err = grammar_mailbox(&s, &f.wire);
 	if (err < 0)
 		return err;
 
@@ -254,7 +257,7 @@ int grammar_status(const struct response *r, struct mail_folder *ret)
 	unsigned got = 0;
 	int err;
 
-	err = mailbox_name(&s, &f.wire);
+	err = grammar_mailbox(&s, &f.wire);
 	if (err < 0)
 		return err;
 	(void)scan_blanks(&s);

@@ -30,6 +30,10 @@ enum response_kind {
 	RESPONSE_EXISTS,
 	RESPONSE_EXPUNGE,
 	RESPONSE_VANISHED,
+	RESPONSE_LSUB,
+	RESPONSE_QUOTAROOT,
+	RESPONSE_QUOTA,
+	RESPONSE_MYRIGHTS,
 	RESPONSE_FETCH,
 };
 
@@ -85,14 +89,29 @@ MUST_CHECK int grammar_body_head(const char *head, size_t n,
 				 struct body_head *ret);
 
 /*
- * LIST: `ret->wire` is the caller's to free. -EBADMSG: not understood, or a
- * name that cannot be one (NUL in it, empty, over MAIL_WIRE_NAME_MAX).
+ * The name of a mailbox, yours to free; INBOX is INBOX in any case. -EBADMSG:
+ * not understood, or it cannot be one (NUL in it, empty, over
+ * MAIL_WIRE_NAME_MAX). -ENOMEM.
  */
+MUST_CHECK int grammar_mailbox(struct scan *s, char **ret);
+
+/* LIST and LSUB: `ret->wire` is yours to free. Errors are those of the name. */
 MUST_CHECK int grammar_list(const struct response *r, struct mail_folder *ret);
 
 /* STATUS, likewise; has_status is set if all of the asked numbers are there. */
 MUST_CHECK int grammar_status(const struct response *r,
 			      struct mail_folder *ret);
+
+/* QUOTAROOT (RFC 9208): the mailbox it is about, as grammar_mailbox(). */
+MUST_CHECK int grammar_quotaroot(const struct response *r, char **ret);
+
+/* QUOTA: STORAGE of a root, in KiB. False: it says none. */
+MUST_CHECK bool grammar_quota(const struct response *r, uint64_t *ret_used,
+			      uint64_t *ret_limit);
+
+/* MYRIGHTS (RFC 4314): the mailbox, and enum imap_right. */
+MUST_CHECK int grammar_rights(const struct response *r, char **ret_wire,
+			      unsigned *ret);
 
 /*
  * ESEARCH (RFC 4731). False: it is not understood. Pointers are borrowed from

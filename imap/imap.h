@@ -10,7 +10,8 @@
  * tag. Lost connections are made again, with exponential backoff and jitter;
  * a job that has not handed out data yet and may be repeated is repeated on
  * the new connection, others end with -ENOTCONN. All jobs here only read
- * (EXAMINE, BODY.PEEK), so repeating is safe.
+ * (EXAMINE, BODY.PEEK), so repeating is safe; those of imap/change.h change
+ * something, and are never sent twice.
  *
  * Order of calls: imap_new(), imap_connect() once, then jobs from any thread,
  * imap_free() last: it cancels what is left, joins the threads and ends every

@@ -39,7 +39,7 @@ void item_add_word(char *words, size_t size, const char *w, size_t n)
 {
 	size_t at = strlen(words);
 
-	if (n == 0 || at + 1 + n >= size)
+	if (n == 0 || at + (at > 0) + n >= size)
 		return;
 	if (at > 0)
 		words[at++] = ' ';

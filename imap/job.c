@@ -9,24 +9,31 @@
 
 /*
  * What all jobs share: how they begin, and how they end. The kinds of jobs are
- * in listing.c, fetch.c and folder.c; who runs them, in conn.c.
+ * in list.c, sync.c, fetch.c, folder.c, change.c, append.c, admin.c, rename.c
+ * and ask.c; who runs them, in conn.c.
  */
+
+int job_copy_name(const char *wire, char **ret)
+{
+	char *name;
+
+	if (!*wire || strlen(wire) > MAIL_WIRE_NAME_MAX ||
+	    strpbrk(wire, "\r\n"))
+		return -EINVAL;
+
+	name = strdup(wire);
+	if (!name)
+		return -ENOMEM;
+	if (strcasecmp(name, "INBOX") == 0)
+		memcpy(name, "INBOX", 5);
+	*ret = name;
+	return 0;
+}
 
 int job_init(struct job *j, const struct job_class *class, const char *mailbox)
 {
 	*j = (struct job){.class = class};
-	if (!mailbox)
-		return 0;
-	if (!*mailbox || strlen(mailbox) > MAIL_WIRE_NAME_MAX ||
-	    strpbrk(mailbox, "\r\n"))
-		return -EINVAL;
-
-	j->mailbox = strdup(mailbox);
-	if (!j->mailbox)
-		return -ENOMEM;
-	if (strcasecmp(j->mailbox, "INBOX") == 0)
-		memcpy(j->mailbox, "INBOX", 5);
-	return 0;
+	return mailbox ? job_copy_name(mailbox, &j->mailbox) : 0;
 }
 
 void jobs_push(struct job_list *l, struct job *j)
@@ -86,24 +93,34 @@ void job_finish(struct job *j, int result, const struct imap_error *why)
 	j->why.code = result < 0 ? result : 0;
 }
 
-void job_refuse(struct job *j, const struct status *st)
+void job_explain(const struct job *j, const char *where,
+		 const struct status *st, struct imap_error *ret)
 {
 	struct imap_error why = {.fault = FAULT_NONE};
 	int n = st->n_text < 300 ? (int)st->n_text : 300;
-	int r = session_errno(st);
 
-	if (r == -EACCES)
+	why.code = j->class->changes ? session_change_errno(st)
+				     : session_errno(st);
+	if (why.code == -EACCES && !j->class->changes)
 		why.fault = FAULT_AUTH;
-	else if (r == -EDQUOT)
+	else if (why.code == -EDQUOT || why.code == -EAGAIN)
 		why.fault = FAULT_LIMIT;
-	else if (r == -EIO)
+	else if (why.code == -EIO)
 		why.fault = FAULT_PROTOCOL;
 	(void)snprintf(why.text, sizeof(why.text),
-		       "the server refuses%s%s: %.*s", j->mailbox ? " in " : "",
-		       j->mailbox ? j->mailbox : "", n, n > 0 ? st->text : "");
+		       "the server refuses%s%s: %.*s", where ? " in " : "",
+		       where ? where : "", n, n > 0 ? st->text : "");
 	for (char *p = why.text; *p; p++) {
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = ' ';
 	}
-	job_finish(j, r, &why);
+	*ret = why;
+}
+
+void job_refuse(struct job *j, const struct status *st)
+{
+	struct imap_error why;
+
+	job_explain(j, j->mailbox, st, &why);
+	job_finish(j, why.code, &why);
 }

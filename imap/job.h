@@ -34,6 +34,8 @@ struct job_class {
 	bool fresh;
 	/* SELECT in place of EXAMINE: the job changes the mailbox. */
 	bool writes;
+	/* It changes something: refusals are told apart as change.h does. */
+	bool changes;
 	/*
 	 * Its commands name UIDs only, and start() compares UIDVALIDITY. So
 	 * they go out right behind EXAMINE: pump() is called before start(),
@@ -59,6 +61,8 @@ struct job_class {
 	void (*fetch)(struct job *j, struct session *s, struct fetch *f);
 	void (*data)(struct job *j, struct session *s,
 		     const struct response *r);
+	/* Untagged COPYUID: was it for this job? */
+	bool (*copied)(struct job *j, const struct status *st);
 	/* Does this job want that body? */
 	bool (*wants)(struct job *j, struct session *s,
 		      const struct body_head *head);
@@ -84,7 +88,8 @@ struct job_class {
 
 struct job {
 	const struct job_class *class;
-	char *mailbox; /* NULL: needs none */
+	char *mailbox;   /* NULL: needs none */
+	uint64_t upload; /* bytes of a message that it will send; fixed */
 	imap_job id;
 
 	enum imap_priority prio; /* pool's lock */
@@ -95,6 +100,7 @@ struct job {
 	bool repeated;
 	int64_t taken_ms; /* it was given to this connection */
 	bool started;
+	bool sent;  /* a byte of a command may have reached the server */
 	bool yield; /* begin nothing new: see pause() */
 	bool finished;
 	int64_t not_before_ms; /* lasting: not to be begun again earlier */
@@ -117,8 +123,18 @@ struct job *jobs_pop(struct job_list *l);
 /* End a job: the first result counts. `why` may be NULL. */
 void job_finish(struct job *j, int result, const struct imap_error *why);
 
+/* What a NO or BAD means to it, in words; `where` may be NULL. */
+void job_explain(const struct job *j, const char *where,
+		 const struct status *st, struct imap_error *ret);
+
 /* End it because of a NO or BAD. */
 void job_refuse(struct job *j, const struct status *st);
+
+/*
+ * The mailboxes whose names begin so are not what they were: a connection that
+ * has one open will open it anew.
+ */
+void job_forget_mailboxes(struct session *s, const char *wire);
 
 /* Behind all of enum imap_priority: the one that lasts. */
 #define JOB_PRIO_LASTING N_IMAP_PRIO
@@ -135,6 +151,9 @@ MUST_CHECK int pool_submit(struct imap *im, struct job *j,
 
 /* The one that lasts; it is the pool's now. -EINVAL: there is one already. */
 MUST_CHECK int pool_watch(struct imap *im, struct job *j);
+
+/* A name of a mailbox, as we write it. -EINVAL: it cannot be one; -ENOMEM. */
+MUST_CHECK int job_copy_name(const char *wire, char **ret);
 
 /* mailbox copied (NULL: none). -EINVAL: no name for a mailbox; -ENOMEM. */
 MUST_CHECK int job_init(struct job *j, const struct job_class *class,

@@ -19,6 +19,12 @@
 static _Thread_local enum lock_rank held[HELD_MAX];
 static _Thread_local unsigned n_held;
 
+static void note_held(const struct lock *l)
+{
+	assert(n_held < HELD_MAX);
+	held[n_held++] = l->rank;
+}
+
 static void note_take(const struct lock *l)
 {
 	if (n_held > 0 && held[n_held - 1] >= l->rank) {
@@ -26,8 +32,7 @@ static void note_take(const struct lock *l)
 			l->rank, held[n_held - 1]);
 		abort();
 	}
-	assert(n_held < HELD_MAX);
-	held[n_held++] = l->rank;
+	note_held(l);
 }
 
 static void note_drop(const struct lock *l)
@@ -43,6 +48,11 @@ static void note_drop(const struct lock *l)
 	abort();
 }
 #else
+static void note_held(const struct lock *l)
+{
+	(void)l;
+}
+
 static void note_take(const struct lock *l)
 {
 	(void)l;
@@ -70,6 +80,17 @@ NO_LOCK_ANALYSIS void lock_take(struct lock *l)
 {
 	note_take(l);
 	pthread_mutex_lock(&l->mutex);
+}
+
+NO_LOCK_ANALYSIS void lock_take_both(struct lock *a, struct lock *b)
+{
+	struct lock *first = a < b ? a : b;
+	struct lock *second = a < b ? b : a;
+
+	assert(a != b && a->rank == b->rank);
+	lock_take(first);
+	note_held(second);
+	pthread_mutex_lock(&second->mutex);
 }
 
 NO_LOCK_ANALYSIS void lock_drop(struct lock *l)

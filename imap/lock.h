@@ -30,26 +30,32 @@
 
 /* The order: outermost first. */
 enum lock_rank {
-	RANK_TREE = 10,    /* fs: the tree of folders */
-	RANK_FOLDER = 20,  /* fs: what is going on in one folder */
-	RANK_AHEAD = 28,   /* fs: streams of readers, sets of bodies */
-	RANK_LOAD = 30,    /* fs: bodies on their way */
-	RANK_KEEP = 35,    /* fs: what is due to be asked */
-	RANK_OFFLINE = 36, /* fs: folders whose bodies are to be here */
-	RANK_PARK = 40,    /* fs: requests that wait */
-	RANK_REPLAY = 45,  /* fs: what the helper process is to do */
-	RANK_NOTIFY = 50,  /* fs: what the kernel is to be told */
-	RANK_STORE = 52,   /* fs: bodies for the kernel */
-	RANK_CONTROL = 55, /* fs: snapshots of .imapfs */
-	RANK_INDEX = 60,   /* cache: the packed index of one folder */
-	RANK_IDS = 65,     /* cache: the sequence of ids */
-	RANK_BLOB = 70,    /* cache: table of open bodies */
-	RANK_DB_READ = 75, /* cache: the reading connection to SQLite */
-	RANK_WRITER = 80,  /* cache: queue of the SQLite writer */
-	RANK_POOL = 85,    /* imap: jobs and connections */
-	RANK_SECRET = 90,  /* imap: the password in memory */
-	RANK_TLS = 95,     /* imap: TLS sessions to be resumed */
-	RANK_LOG = 100,    /* the log: may be taken below any other */
+	RANK_DRAFT = 5,      /* fs: one file that is being written */
+	RANK_TREE = 10,      /* fs: the tree of folders */
+	RANK_FOLDER = 20,    /* fs: what is going on in one folder */
+	RANK_FLUSH = 26,     /* fs: what goes to the server, and who waits */
+	RANK_AHEAD = 28,     /* fs: streams of readers, sets of bodies */
+	RANK_LOAD = 30,      /* fs: bodies on their way */
+	RANK_KEEP = 35,      /* fs: what is due to be asked */
+	RANK_OFFLINE = 36,   /* fs: folders whose bodies are to be here */
+	RANK_MAILBOXES = 37, /* fs: mailboxes that are made, removed, renamed */
+	RANK_QUOTA = 38,     /* fs: how much room there is */
+	RANK_DRAFTS = 39,    /* fs: all files that are being written */
+	RANK_PARK = 40,      /* fs: requests that wait */
+	RANK_REPLAY = 45,    /* fs: what the helper process is to do */
+	RANK_NOTIFY = 50,    /* fs: what the kernel is to be told */
+	RANK_STORE = 52,     /* fs: bodies for the kernel */
+	RANK_CONTROL = 55,   /* fs: snapshots of .imapfs */
+	RANK_JOURNAL = 58,   /* cache: changes that the server has not seen */
+	RANK_INDEX = 60,     /* cache: the packed index of one folder */
+	RANK_IDS = 65,       /* cache: the sequence of ids */
+	RANK_BLOB = 70,      /* cache: table of open bodies */
+	RANK_DB_READ = 75,   /* cache: the reading connection to SQLite */
+	RANK_WRITER = 80,    /* cache: queue of the SQLite writer */
+	RANK_POOL = 85,      /* imap: jobs and connections */
+	RANK_SECRET = 90,    /* imap: the password in memory */
+	RANK_TLS = 95,       /* imap: TLS sessions to be resumed */
+	RANK_LOG = 100,      /* the log: may be taken below any other */
 };
 
 struct CAPABILITY("mutex") lock {
@@ -66,6 +72,12 @@ void lock_init(struct lock *l, enum lock_rank rank);
 void lock_finish(struct lock *l);
 void lock_take(struct lock *l) ACQUIRES(*l);
 void lock_drop(struct lock *l) RELEASES(*l);
+
+/*
+ * Two locks of one rank: the only way to hold both. They are taken in the order
+ * of their addresses, so that no two threads wait for each other.
+ */
+void lock_take_both(struct lock *a, struct lock *b) ACQUIRES(*a, *b);
 
 /* Abort (debug builds) if this thread holds any lock. */
 void lock_assert_none(void);

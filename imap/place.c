@@ -12,6 +12,9 @@
  * it drains and can turn to it. Work in the background never occupies the last
  * connection: somebody who waits in read(2) finds one.
  *
+ * New messages go out over one connection, large ones alone, and while they do
+ * others are not put behind them if they can have another connection.
+ *
  * The watcher has a connection of its own where there may be several, else the
  * only one while nobody else needs it. To IDLE nothing can be added, so that
  * connection takes no job, until the watcher has made room: it is the first to
@@ -40,9 +43,40 @@ static bool background_allowed(struct imap *im, const struct conn *c)
 /* Is the mailbox of this job open there, in the way in which it needs it? */
 static bool has_open(const struct conn *c, const struct job *j)
 {
-	return j->mailbox && c->mailbox &&
+	return j->mailbox && c->mailbox && !c->outdated &&
 	       strcmp(c->mailbox, j->mailbox) == 0 &&
 	       (c->writable || !j->class->writes);
+}
+
+/*
+ * Messages go out over one connection, which fills the link; the others stay
+ * free for who reads.
+ */
+static bool somebody_uploads(struct imap *im, const struct conn *but)
+	REQUIRES(im->lock)
+{
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		if (&im->conn[i] != but && im->conn[i].uploading > 0)
+			return true;
+	}
+	return false;
+}
+
+/* Is it held back on purpose, though `c` (NULL: a new one) could run it? */
+static bool is_held_back(struct imap *im, const struct conn *c,
+			 const struct job *j) REQUIRES(im->lock)
+{
+	return (job_is_background(j) && !background_allowed(im, c)) ||
+	       (j->upload > 0 && somebody_uploads(im, c));
+}
+
+/* Is what `c` sends so much that this job should not wait for it? */
+static bool is_clogged(const struct conn *c, const struct job *j)
+{
+	if (j->upload > 0)
+		return c->uploading > 0 &&
+		       c->uploading + j->upload > POOL_UPLOAD_MAX;
+	return c->uploading > POOL_UPLOAD_BESIDE;
 }
 
 /* Can this connection run this job right now? */
@@ -54,7 +88,7 @@ static bool fits(struct imap *im, const struct conn *c, const struct job *j)
 	if (c->state != CONN_READY || c->n_running >= POOL_RUNNING_MAX ||
 	    c->watching || c->doubted)
 		return false;
-	if (job_is_background(j) && !background_allowed(im, c))
+	if (is_held_back(im, c, j) || is_clogged(c, j))
 		return false;
 	if (idle || !j->mailbox)
 		return true;
@@ -209,7 +243,7 @@ static void help(struct imap *im, const struct job *j) REQUIRES(im->lock)
 {
 	struct conn *c;
 
-	if (job_is_background(j) && !background_allowed(im, NULL))
+	if (is_held_back(im, NULL, j))
 		return;
 	c = spare(im);
 	if (c)
@@ -231,11 +265,12 @@ struct job *pool_take_locked(struct imap *im, struct conn *c)
 				im->n_queued--;
 				return j;
 			}
-			/* Held back on purpose: no reason to drain. */
-			if (job_is_background(j) && !background_allowed(im, c))
+			/* No reason to drain. */
+			if (is_held_back(im, c, j))
 				continue;
 			/* Nobody can: let this connection drain for it. */
-			if (!has_open(c, j) || j->class->fresh) {
+			if (!has_open(c, j) || j->class->fresh ||
+			    is_clogged(c, j)) {
 				help(im, j);
 				return NULL;
 			}
@@ -288,8 +323,7 @@ bool pool_yields_locked(struct imap *im, const struct conn *c)
 			if (best(im, j) || spare(im) ||
 			    (has_open(c, j) && !c->watching))
 				continue;
-			if (job_is_background(j) &&
-			    !background_allowed(im, NULL))
+			if (is_held_back(im, NULL, j))
 				continue;
 			found = who_yields(im, p);
 			if (found)
@@ -311,8 +345,7 @@ void pool_kick_locked(struct imap *im)
 				conn_wake_locked(c);
 				return;
 			}
-			if (job_is_background(j) && im->n_ready > 0 &&
-			    !background_allowed(im, NULL))
+			if (im->n_ready > 0 && is_held_back(im, NULL, j))
 				continue;
 			c = spare(im);
 			if (c) {

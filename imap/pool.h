@@ -28,6 +28,8 @@
 #define POOL_KEEPALIVE_MS 540000       /* NOOP, before a NAT forgets us */
 #define POOL_RUNNING_MAX SESSION_SLOTS /* jobs of one connection */
 #define POOL_EXPECTED_MAX (2u << 20)   /* body bytes; above, no more prefetch */
+#define POOL_UPLOAD_MAX (1u << 20)     /* small messages go out together */
+#define POOL_UPLOAD_BESIDE (64u << 10) /* other work waits behind so much */
 #define POOL_TICK_MS 5000              /* the keeper compares the clocks */
 #define POOL_QUIET_MS 1000             /* the watcher waits behind a job */
 #define POOL_STARVED_MS 30000 /* ... but not when it has waited for so long */
@@ -62,12 +64,14 @@ struct conn {
 	struct lock_cond wake; /* while not READY */
 	enum conn_state state;
 	bool wanted;
+	bool writable; /* by SELECT */
+	bool outdated; /* what `mailbox` names was renamed or deleted */
 	char *mailbox; /* open, or being opened; NULL: none */
-	bool writable; /* ... by SELECT */
 	unsigned n_running;
 	unsigned n_background;
 	unsigned in_flight; /* commands, also of jobs that were cancelled */
 	uint64_t expected;
+	uint64_t uploading;    /* bytes of messages that it sends */
 	int64_t not_before_ms; /* no new try until then */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
@@ -128,6 +132,8 @@ struct imap {
 	uint32_t jitter;
 	struct imap_error last_error;
 	char server[128];
+	unsigned caps; /* of the last login: enum capability */
+	uint64_t append_limit;
 
 	bool telling; /* some thread delivers events */
 	bool told_online;
@@ -200,6 +206,12 @@ void route_begin(struct conn *c, struct job *j);
 
 /* Open the mailbox once more if that is due and nothing is in flight. */
 void route_reopen(struct conn *c);
+
+/*
+ * Who has commands of which bytes went out? It can not be told any more when
+ * they are gone. A command that cannot be made to its end fails by itself.
+ */
+void route_note_sent(struct conn *c);
 
 /* Send what a job has to send, if it may by now. */
 void route_pump(struct conn *c, struct job *j);

@@ -67,6 +67,7 @@ static void on_answer(void *ctx, const struct call *call,
 	struct conn *c = ctx;
 
 	c->useful = c->useful || st->kind == STATUS_OK;
+	call->job->sent = true;
 	if (call->kind == CALL_EXAMINE)
 		opened(c, st);
 	else if (call->job != &c->opener)
@@ -92,6 +93,17 @@ static void on_fetch(void *ctx, struct fetch *f)
 
 		if (listens(c, j) && j->class->fetch)
 			j->class->fetch(j, &c->session, &copy);
+	}
+}
+
+static void on_copied(void *ctx, const struct status *st)
+{
+	struct conn *c = ctx;
+
+	for (struct job *j = c->running.first; j; j = j->next) {
+		if (j->started && !j->finished && j->class->copied &&
+		    j->class->copied(j, st))
+			return;
 	}
 }
 
@@ -150,6 +162,38 @@ static void on_body_end(void *ctx)
 	c->body_job = NULL;
 }
 
+void job_forget_mailboxes(struct session *s, const char *wire)
+{
+	struct imap *im = ((struct conn *)s->ctx)->im;
+	size_t n = strlen(wire);
+
+	lock_take(&im->lock);
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		struct conn *c = &im->conn[i];
+
+		if (!c->mailbox || strncmp(c->mailbox, wire, n) != 0)
+			continue;
+		c->outdated = true;
+		conn_wake_locked(c);
+	}
+	lock_drop(&im->lock);
+}
+
+void route_note_sent(struct conn *c)
+{
+	struct session *s = &c->session;
+
+	for (unsigned i = 0; i < s->n_slots; i++) {
+		struct job *j = s->slots[i].call.job;
+
+		if (!j)
+			continue;
+		j->sent = j->sent || s->slots[i].queued > 0;
+		if (s->slots[i].cmd.error < 0)
+			job_finish(j, s->slots[i].cmd.error, &s->why);
+	}
+}
+
 static bool on_stopped(void *ctx)
 {
 	struct conn *c = ctx;
@@ -160,6 +204,7 @@ static bool on_stopped(void *ctx)
 const struct session_ops route_ops = {
 	.answer = on_answer,
 	.fetch = on_fetch,
+	.copied = on_copied,
 	.data = on_data,
 	.body_begin = on_body_begin,
 	.body_data = on_body_data,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "imap/item.h"
+#include "imap/keywords.h"
 #include "imap/lock.h"
 #include "imap/log.h"
 #include "imap/set.h"
@@ -176,6 +177,7 @@ static void take_permanent_flags(struct session *s, const struct status *st)
 	s->box.has_permanent_flags = true;
 	s->box.permanent_flags = 0;
 	s->box.new_keywords = false;
+	s->keywords[0] = '\0';
 	(void)scan_char(&at, '(');
 	for (;;) {
 		(void)scan_blanks(&at);
@@ -185,7 +187,28 @@ static void take_permanent_flags(struct session *s, const struct status *st)
 			s->box.permanent_flags |= flag;
 		if (word.n == 2 && memcmp(word.p, "\\*", 2) == 0)
 			s->box.new_keywords = true;
+		if (word.p[0] != '\\')
+			item_add_word(s->keywords, sizeof(s->keywords), word.p,
+				      word.n);
 	}
+}
+
+static bool keeps_all(const struct session *s)
+{
+	return !s->box.has_permanent_flags ||
+	       (s->box.permanent_flags == 0 && !s->box.new_keywords &&
+		!s->keywords[0]);
+}
+
+unsigned select_kept_flags(const struct session *s, unsigned flags)
+{
+	return keeps_all(s) ? flags : flags & s->box.permanent_flags;
+}
+
+bool select_keeps_keyword(const struct session *s, const char *word, size_t n)
+{
+	return keeps_all(s) || s->box.new_keywords ||
+	       keywords_have(s->keywords, word, n);
 }
 
 static void take_number(uint32_t *to, const struct status *st)

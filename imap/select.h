@@ -42,6 +42,13 @@ void select_take_code(struct session *s, const struct status *st);
 void select_take(struct session *s, const struct response *r);
 
 /*
+ * What this mailbox keeps (PERMANENTFLAGS), of system flags, and of keywords. A
+ * list that is missing or empty is one that the server did not care to make.
+ */
+unsigned select_kept_flags(const struct session *s, unsigned flags);
+bool select_keeps_keyword(const struct session *s, const char *word, size_t n);
+
+/*
  * While the mailbox is being opened: all of its numbers have been said, so
  * what comes now is surely of it.
  */

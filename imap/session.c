@@ -19,15 +19,16 @@
  *
  * Out: each command waits in a slot; what may be sent is copied to `out`, up
  * to the place where a synchronising literal (or a SASL exchange) needs the
- * server's `+`; commands behind that place wait too. In: the framer cuts the
- * stream, dispatch.c sends each response where it belongs. Reading goes on
- * while writing cannot, so the two sides can never block each other.
+ * server's `+`; commands behind that place wait too (fill.c). In: the framer
+ * cuts the stream, dispatch.c sends each response where it belongs. Reading
+ * goes on while writing cannot, so the two sides can never block each other.
  *
  * One thread, no locks; nothing here calls back with a lock held, because no
  * lock is known here.
  */
 
 #define READ_CHUNK 65536
+#define WRITES_A_STEP 16
 
 int session_init(struct session *s)
 {
@@ -71,7 +72,9 @@ void session_close(struct session *s)
 		secret_wipe(s->out, SESSION_OUT_MAX);
 	s->out_n = 0;
 	s->out_sent = 0;
+	s->out_bulk = false;
 	s->caps = 0;
+	s->append_limit = 0;
 	s->greeted = false;
 	s->asks_tls = false;
 	s->secured_next = false;
@@ -131,6 +134,17 @@ uint64_t session_expected(const struct session *s)
 	return sum;
 }
 
+uint64_t session_leftover(const struct session *s)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < s->n_slots; i++) {
+		if (s->slots[i].answered || s->slots[i].call.forgotten)
+			sum += s->slots[i].cmd.file_left;
+	}
+	return sum;
+}
+
 uint64_t session_bodies(const struct session *s)
 {
 	uint64_t sum = 0;
@@ -186,49 +200,6 @@ int session_send(struct session *s, struct command *c, const struct call *call)
 	return 0;
 }
 
-/* Up to where may this command's bytes go? */
-static size_t sendable(const struct session *s, const struct slot *slot)
-{
-	if (slot->waits < slot->cmd.n_waits)
-		return slot->cmd.wait_at[slot->waits];
-	if (slot->idle && !s->idle_over)
-		return slot->cmd.wait_at[0];
-	return slot->cmd.n;
-}
-
-static void log_piece(const struct session *s, const struct slot *slot,
-		      size_t n)
-{
-	if (!slot->cmd.secret)
-		log_wire(s->name, '>', slot->cmd.bytes + slot->queued, n);
-	else if (slot->queued == 0)
-		log_wire(s->name, '>', "(login)", 7);
-}
-
-/* Move bytes of commands to `out`; stop at the first one that must wait. */
-static void fill_out(struct session *s)
-{
-	if (s->out_sent == s->out_n) {
-		s->out_sent = 0;
-		s->out_n = 0;
-	}
-	for (unsigned i = 0; i < s->n_slots; i++) {
-		struct slot *slot = &s->slots[i];
-		size_t n = sendable(s, slot) - slot->queued;
-		size_t room = SESSION_OUT_MAX - s->out_n;
-
-		if (n > room)
-			n = room;
-		if (n > 0)
-			log_piece(s, slot, n);
-		memcpy(s->out + s->out_n, slot->cmd.bytes + slot->queued, n);
-		s->out_n += n;
-		slot->queued += n;
-		if (slot->queued < slot->cmd.n)
-			return;
-	}
-}
-
 static int lost(struct session *s, int r)
 {
 	const char *host = s->cfg->host;
@@ -246,6 +217,11 @@ static int lost(struct session *s, int r)
 				    "the server '%s' does not keep to the "
 				    "protocol: %s",
 				    host, frame_why(s->frame));
+	if (r == -EIO)
+		return session_fail(s, -ENOTCONN, FAULT_NONE,
+				    "what is to be sent to '%s' cannot be "
+				    "read to its end",
+				    host);
 	if (s->ended)
 		return session_fail(s, -ENOTCONN,
 				    s->ended_code == CODE_LIMIT ? FAULT_LIMIT
@@ -256,13 +232,20 @@ static int lost(struct session *s, int r)
 			    "the connection to '%s' was cut", host);
 }
 
+/*
+ * Not for ever: the server may have something to say about what it is sent.
+ * Bytes of a message are progress; those of commands are none, or new work
+ * would keep a dead connection alive.
+ */
 static int write_out(struct session *s)
 {
-	for (;;) {
+	for (int i = 0;; i++) {
 		long n;
+		int r = session_fill(s);
 
-		fill_out(s);
-		if (s->out_sent == s->out_n)
+		if (r < 0)
+			return lost(s, r);
+		if (s->out_sent == s->out_n || i == WRITES_A_STEP)
 			return 0;
 		n = net_write(s->net, s->out + s->out_sent,
 			      s->out_n - s->out_sent);
@@ -271,6 +254,8 @@ static int write_out(struct session *s)
 		if (n == 0)
 			return 0;
 		s->out_sent += (size_t)n;
+		if (s->out_bulk)
+			alive_sent(s);
 	}
 }
 

@@ -52,6 +52,10 @@ enum capability {
 	CAP_QRESYNC = 1 << 19,
 	CAP_IDLE = 1 << 20,
 	CAP_NOTIFY = 1 << 21,
+	CAP_MOVE = 1 << 22,
+	CAP_UIDPLUS = 1 << 23,
+	CAP_QUOTA = 1 << 24,
+	CAP_ACL = 1 << 25,
 };
 
 /* What a mailbox is opened with, see imap/select.h. */
@@ -72,7 +76,12 @@ struct session_ops {
 	void (*answer)(void *ctx, const struct call *call,
 		       const struct status *st);
 	void (*fetch)(void *ctx, struct fetch *f);
-	/* LIST, STATUS, SEARCH, ESEARCH, EXISTS, EXPUNGE, VANISHED. */
+	/* Untagged COPYUID. */
+	void (*copied)(void *ctx, const struct status *st);
+	/*
+	 * LIST, LSUB, STATUS, SEARCH, ESEARCH, EXISTS, EXPUNGE, VANISHED,
+	 * QUOTAROOT, QUOTA, MYRIGHTS.
+	 */
 	void (*data)(void *ctx, const struct response *r);
 	/* A body comes; negative: the rest of it is skipped. */
 	int (*body_begin)(void *ctx, const struct body_head *head,
@@ -93,6 +102,7 @@ struct slot {
 	size_t queued; /* bytes of cmd that were moved to `out` */
 	int64_t sent_ms;
 	unsigned waits; /* continuations that came */
+	bool answered;  /* but the rest of a literal is still to be sent */
 	bool idle;      /* IDLE: what follows its `+` waits for more, alive.h */
 };
 
@@ -116,7 +126,8 @@ struct session {
 	struct frame *frame;
 	struct grammar *grammar;
 
-	unsigned caps; /* enum capability; 0: not known */
+	uint64_t append_limit; /* RFC 7889; 0: not known */
+	unsigned caps;         /* enum capability; 0: not known */
 	struct quirks quirks;
 	char server[128];
 
@@ -130,6 +141,7 @@ struct session {
 	bool exists_said; /* box.messages counts, though it may be 0 */
 	bool strays;      /* what came while opening may not be its changes */
 	struct imap_mailbox box;
+	char keywords[MAIL_KEYWORDS_MAX]; /* of PERMANENTFLAGS */
 	uint64_t settled_modseq; /* it was HIGHESTMODSEQ for long; 0: none */
 	uint64_t seen_modseq;    /* it is to become that; 0: none */
 	int64_t seen_modseq_ms;
@@ -147,9 +159,10 @@ struct session {
 	int64_t late_ms;     /* a wait that is so much too long was no wait */
 	int64_t probe_ms; /* so long may the next probe take; 0: none is due */
 	int64_t probe_at_ms; /* it is lost if no byte came by then */
+	int64_t used_ms;     /* the last command was sent */
+	bool out_bulk;       /* there are bytes of a file in `out` */
 	bool idle_over;      /* IDLE is to be ended */
 	bool notify_lost;    /* the server does not notify any more */
-	int64_t used_ms;     /* the last command was sent */
 	bool greeted;
 	bool caps_fresh;   /* they came since this was set to false */
 	bool asks_tls;     /* STARTTLS is in flight */
@@ -197,6 +210,9 @@ bool session_has_room(const struct session *s);
 /* Body bytes that the commands in flight may still bring. */
 uint64_t session_expected(const struct session *s);
 
+/* Bytes of messages that are still to be sent, though nobody waits for it. */
+uint64_t session_leftover(const struct session *s);
+
 /* Messages whose bodies the commands in flight ask for. */
 uint64_t session_bodies(const struct session *s);
 
@@ -226,7 +242,18 @@ int session_fail(struct session *s, int code, enum imap_fault fault,
 /* Remember these capabilities instead of earlier ones. */
 void session_take_capabilities(struct session *s, const char *words, size_t n);
 
-/* Which errno a NO or BAD comes to. */
+/*
+ * --- fill.c: for session.c and dispatch.c ---
+ *
+ * Move bytes of commands to `out`. -EIO: a file cannot be read to its end.
+ */
+MUST_CHECK int session_fill(struct session *s);
+
+/* A command is over, and all of it was sent. */
+void session_drop_slot(struct session *s, unsigned i);
+
+/* Which errno a NO or BAD comes to: when reading, and when changing. */
 int session_errno(const struct status *st);
+int session_change_errno(const struct status *st);
 
 #endif

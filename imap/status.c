@@ -224,6 +224,11 @@ bool status_parse(const char *line, size_t n, struct status *ret)
 	e = word_end(p, end);
 	while (kind < N_OF(kind_names) && !is_word(p, e, kind_names[kind]))
 		kind++;
+	/* Some servers leave the OK away: `* [COPYUID 1 2 3] done`. */
+	if (!st.tagged && p < end && *p == '[') {
+		kind = STATUS_OK;
+		e = p;
+	}
 	if (kind == N_OF(kind_names))
 		return false;
 	if (st.tagged && kind > STATUS_BAD)

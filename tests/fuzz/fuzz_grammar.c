@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/change.h"
 #include "imap/etpan.h"
 #include "imap/frame.h"
 #include "imap/grammar.h"
+#include "imap/pairs.h"
 #include "imap/set.h"
 #include "imap/status.h"
 
@@ -57,6 +59,14 @@ static void compare_readers(const struct response *r)
 	etpan_free(e);
 }
 
+static int compare_uids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a;
+	uint32_t y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 static void look_at_fetch(const struct response *r)
 {
 	struct fetch f;
@@ -76,6 +86,54 @@ static void look_at_fetch(const struct response *r)
 	if (text)
 		assert(scan_text(&f.body_text, text) <= f.body_text.n);
 	free(text);
+}
+
+/* COPYUID and APPENDUID: nothing but what was asked for may come out. */
+static void look_at_pairs(const struct status *st)
+{
+	static const uint32_t asked[] = {1, 4, 5, 6, 1000, 4294967295};
+	const size_t n_asked = sizeof(asked) / sizeof(asked[0]);
+	const struct imap_pair *pair;
+	struct pairs p;
+	size_t n;
+
+	assert(pairs_appended(st) == 0 || st->code == CODE_APPENDUID);
+	if (st->code != CODE_COPYUID || pairs_init(&p, asked, n_asked) < 0)
+		return;
+	pairs_take(&p, st);
+	n = pairs_list(&p, &pair);
+	assert(n <= n_asked);
+	assert(n == 0 || (p.uidvalidity > 0 && pairs_match(&p, st)));
+	for (size_t i = 0; i < n; i++) {
+		assert(pair[i].to > 0);
+		assert(i == 0 || pair[i].from > pair[i - 1].from);
+		assert(bsearch(&pair[i].from, asked, n_asked, sizeof(asked[0]),
+			       compare_uids));
+	}
+	pairs_finish(&p);
+}
+
+static void look_at_rights(const struct response *r)
+{
+	unsigned rights;
+	char *wire;
+
+	if (grammar_rights(r, &wire, &rights) < 0)
+		return;
+	assert(*wire && (rights & ~(unsigned)RIGHT_ALL) == 0);
+	free(wire);
+}
+
+static void look_at_quota(const struct response *r)
+{
+	uint64_t used;
+	uint64_t limit;
+	char *wire;
+
+	if (r->kind == RESPONSE_QUOTA)
+		(void)!grammar_quota(r, &used, &limit);
+	else if (grammar_quotaroot(r, &wire) == 0)
+		free(wire);
 }
 
 static void look_at_name(int result, struct mail_folder *f)
@@ -129,18 +187,24 @@ static int on_response(void *ctx, char *text, size_t n)
 	bool earlier;
 
 	(void)ctx;
-	if (status_parse(text, n, &st))
+	if (status_parse(text, n, &st)) {
+		look_at_pairs(&st);
 		return 0;
+	}
 	grammar_classify(text, n, &r);
 	if (r.kind == RESPONSE_FETCH) {
 		compare_readers(&r);
 		look_at_fetch(&r);
-	} else if (r.kind == RESPONSE_LIST)
+	} else if (r.kind == RESPONSE_LIST || r.kind == RESPONSE_LSUB)
 		look_at_name(grammar_list(&r, &f), &f);
 	else if (r.kind == RESPONSE_STATUS)
 		look_at_name(grammar_status(&r, &f), &f);
 	else if (r.kind == RESPONSE_SEARCH || r.kind == RESPONSE_ESEARCH)
 		look_at_search(&r);
+	else if (r.kind == RESPONSE_QUOTA || r.kind == RESPONSE_QUOTAROOT)
+		look_at_quota(&r);
+	else if (r.kind == RESPONSE_MYRIGHTS)
+		look_at_rights(&r);
 	else if (r.kind == RESPONSE_VANISHED)
 		look_at_set(grammar_vanished(&r, &earlier));
 	return 0;

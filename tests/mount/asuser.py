@@ -48,8 +48,8 @@ def test_mounts_lists_reads_unmounts(env):
 
 
 @ordinary_user
-def test_every_change_is_refused(env):
-    m = env.mount(filled(env))
+def test_every_change_is_refused_with_ro(env):
+    m = env.mount(filled(env), options=["ro"])
     inbox = m.path / "INBOX"
     path = inbox / m.messages()[0]
     for call in (lambda: os.unlink(path), lambda: os.mkdir(inbox / "x"),

@@ -37,13 +37,15 @@ CAPABILITIES = (b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE",
 
 
 class Msg:
-    """One message. `size` overrides RFC822.SIZE: how a server lies."""
+    """One message. `size` overrides RFC822.SIZE: how a server lies. `gm` is
+    its X-GM-MSGID."""
 
-    def __init__(self, uid, data, flags=(), date=1_700_000_000, size=None):
+    def __init__(self, uid, data, flags=(), date=1_700_000_000, size=None,
+                 gm=None):
         self.uid, self.data = uid, data
         self.flags = {f if isinstance(f, bytes) else f.encode()
                       for f in flags}
-        self.date, self.size = date, size
+        self.date, self.size, self.gm = date, size, gm
 
 
 class Box:

@@ -162,6 +162,11 @@ void scene_wipe_cache_dir(struct scene *s)
 	remove_tree(s->cache_dir);
 }
 
+void scene_wipe_state_dir(struct scene *s)
+{
+	remove_tree(s->state_dir);
+}
+
 /* --- bodies --- */
 
 void scene_fill(unsigned char *buf, uint64_t offset, size_t n, unsigned seed)

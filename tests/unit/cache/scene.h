@@ -55,6 +55,8 @@ void scene_blob_path(struct scene *s, char *ret, size_t n);
 size_t scene_count_files(struct scene *s);
 /* Remove cache_dir and all in it. */
 void scene_wipe_cache_dir(struct scene *s);
+/* The same with state_dir. */
+void scene_wipe_state_dir(struct scene *s);
 
 /* Write `n` bytes of a pattern that depends on `seed`, in pieces, and end. */
 int scene_put_body(struct scene *s, uint64_t id, size_t n, unsigned seed);

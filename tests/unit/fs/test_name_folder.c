@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/name.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,8 +35,11 @@ static void folder_names_stay_but_for_what_cannot_be(void **state)
 		{"..", 0, "%2E."},
 		{".text", 0, "%2Etext"},
 		{"a.b", 0, "a.b"},
-		{"100%", 0, "100%25"},
+		{"100%", 0, "100%"},
+		{"5%~x", 0, "5%25~x"},
+		{"%/", 0, "%%2F"},
 		{"%2F", 0, "%252F"},
+		{"%fa%g0", 0, "%25fa%g0"},
 		{"a\x01\x7f\nb", 0, "a%01%7F%0Ab"},
 		{"a\0b", 3, "a%00b"},
 		{"a&b", 0, "a%26b"},
@@ -84,10 +88,10 @@ static void long_folder_names_are_cut_and_stay_apart(void **state)
 	/* Escapes are not cut in two. */
 	for (size_t shift = 0; shift < 3; shift++) {
 		memset(wire, 'a', shift);
-		memset(wire + shift, '%', 300);
+		memset(wire + shift, '/', 300);
 		assert_int_equal(name_of_folder(wire, 300, one), 0);
 		assert_true(strlen(one) <= 200);
-		assert_memory_equal(strstr(one, "%~") - 3, "%25", 3);
+		assert_memory_equal(strstr(one, "%~") - 3, "%2F", 3);
 	}
 	/* Nor characters: U+4F60 from base64, 64 times. */
 	wire[0] = '&';
@@ -115,11 +119,57 @@ static void twins_differ_by_the_hash_of_their_wire_name(void **state)
 	assert_memory_equal(one, "%00%~", 5);
 }
 
+static void a_name_is_made_a_mailbox_if_it_would_be_shown_so(void **state)
+{
+	static const struct {
+		const char *name, *wire;
+		int error;
+	} cases[] = {
+		{"Work", "Work", 0},
+		{"R&D", "R&-D", 0},
+		{"Entw\xc3\xbcrfe", "Entw&APw-rfe", 0},
+		{"a b [c]", "a b [c]", 0},
+		{"a%2Fb", "a/b", 0},
+		{"100%", "100%", 0},
+		{"100%25", NULL, -EINVAL}, /* is shown as `100%` */
+		{"a%252F", "a%2F", 0},
+		{"a%2fb", NULL, -EINVAL}, /* is shown with an F */
+		{"a%00b", NULL, -EINVAL},
+		{"%41", NULL, -EINVAL},
+		{"a\nb", NULL, -EINVAL},
+		{"a%0Ab", "a&AAo-b", 0},
+		{".x", NULL, -EINVAL},
+		{"\xff", NULL, -EINVAL},
+		{"a%~abcdefgh", NULL, -EINVAL},
+		{"2026_a_b_abcdef.eml", NULL, -EINVAL},
+	};
+	char longest[NAME_MAX_BYTES + 2];
+	char *wire;
+
+	(void)state;
+	for (size_t i = 0; i < N(cases); i++) {
+		wire = NULL;
+		assert_int_equal(name_to_wire(cases[i].name, &wire),
+				 cases[i].error);
+		if (cases[i].wire)
+			assert_string_equal(wire, cases[i].wire);
+		free(wire);
+	}
+	memset(longest, 'a', sizeof(longest));
+	longest[NAME_MAX_BYTES + 1] = '\0';
+	assert_int_equal(name_to_wire(longest, &wire), -ENAMETOOLONG);
+	longest[NAME_MAX_BYTES] = '\0';
+	assert_int_equal(name_to_wire(longest, &wire), 0);
+	free(wire);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(folder_names_stay_but_for_what_cannot_be),
 		cmocka_unit_test(long_folder_names_are_cut_and_stay_apart),
+		cmocka_unit_test(
+			a_name_is_made_a_mailbox_if_it_would_be_shown_so),
 		cmocka_unit_test(twins_differ_by_the_hash_of_their_wire_name),
 	};
 

@@ -77,7 +77,7 @@ static void every_option_is_taken(void **state)
 		      "-opassfile=/a/b,tokencmd=t,cache=/c,cache_size=7m",
 		      "-fv", "-o", pin, "-o",
 		      "tls=starttls,cafile=/ca,names=uid,connections=15,"
-		      "timeout=3600,folders=A:B,exclude=C",
+		      "timeout=3600,folders=A:B,exclude=C,sync,delete=expunge",
 		      NULL),
 		0);
 	assert_true(o.read_only && o.allow_other && o.foreground && o.verbose);
@@ -94,6 +94,8 @@ static void every_option_is_taken(void **state)
 	assert_string_equal(o.cafile, "/ca");
 	assert_string_equal(o.pin_sha256, pin + strlen("pin-sha256="));
 	assert_int_equal(o.names, NAMES_UID);
+	assert_int_equal(o.deletes, DELETE_EXPUNGE);
+	assert_true(o.sync);
 	assert_int_equal(o.connections, 15);
 	assert_int_equal(o.timeout_s, 3600);
 	assert_string_equal(o.folders, "A:B");
@@ -107,8 +109,9 @@ static void refused_options_are_named(void **state)
 		const char *list, *word, *word2;
 	} cases[] = {
 		{"frobnicate", "'frobnicate'", "not known"},
-		{"sync", "'sync'", "not known"},
-		{"delete=trash", "'delete'", "not known"},
+		{"delete=now", "'delete'", "expunge"},
+		{"delete", "'delete'", "value"},
+		{"sync=1", "'sync'", "no value"},
 		{"daily_limit=1", "'daily_limit'", "not known"},
 		{"nonempty", "'nonempty'", "not known"},
 		{"RO", "'RO'", "not known"},
@@ -372,6 +375,7 @@ static void usage_tells_of_every_option(void **state)
 		"names=",      "folders=",    "exclude=",     "ro ",
 		"allow_other", "uid=",        "gid=",         "umask=",
 		"cache=",      "cache_size=", "-V",           "-h",
+		"delete=",     "sync ",
 	};
 
 	(void)state;

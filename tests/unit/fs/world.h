@@ -29,6 +29,8 @@ int world_teardown(void **state);
 /* As after a remount. */
 void world_open(struct world *w);
 void world_close(struct world *w);
+/* Its folder, when it is closed. */
+void world_remove(struct world *w);
 
 #define FOLDER(name)                                                           \
 	{                                                                      \

@@ -31,6 +31,7 @@ struct server {
 	int stop;
 	int go;     /* a semaphore: how many `W:` may go on */
 	int go_too; /* ... `V:` */
+	int mark;   /* likewise: how many `M:` were reached */
 	uint16_t port;
 	const script *scripts;
 	pthread_t thread;
@@ -86,12 +87,25 @@ static ssize_t receive(struct player *p, char *buf, size_t size)
 					       size);
 }
 
+/* More bytes of the client; false: it is gone, or we stop. */
+static bool read_more(struct player *p)
+{
+	ssize_t got;
+
+	if (p->n == sizeof(p->in) || !readable(p->server, p->fd))
+		return false;
+	got = receive(p, p->in + p->n, sizeof(p->in) - p->n);
+	if (got <= 0)
+		return false;
+	p->n += (size_t)got;
+	return true;
+}
+
 /* The next line, without CRLF; false: the client is gone, or we stop. */
 static bool read_line(struct player *p, char *line)
 {
 	for (;;) {
 		char *end = memchr(p->in, '\n', p->n);
-		ssize_t got;
 
 		if (end) {
 			size_t n = (size_t)(end - p->in);
@@ -102,22 +116,40 @@ static bool read_line(struct player *p, char *line)
 			memmove(p->in, end + 1, p->n);
 			return true;
 		}
-		if (p->n == sizeof(p->in) || !readable(p->server, p->fd))
+		if (!read_more(p))
 			return false;
-		got = receive(p, p->in + p->n, sizeof(p->in) - p->n);
-		if (got <= 0)
-			return false;
-		p->n += (size_t)got;
 	}
 }
 
-/* Wait as a slow link does, or until the test stops. */
-static void delay(const struct player *p)
+/* The next `n` bytes must be these; NULL: whatever they are. */
+static bool read_bytes(struct player *p, const char *text, size_t n)
+{
+	while (n > 0) {
+		size_t take;
+
+		if (p->n == 0 && !read_more(p)) {
+			note_failure(p->server, text ? text : "bytes",
+				     "(the end)");
+			return false;
+		}
+		take = p->n < n ? p->n : n;
+		if (text && memcmp(text, p->in, take) != 0)
+			note_failure(p->server, text, "other bytes");
+		text = text ? text + take : NULL;
+		n -= take;
+		p->n -= take;
+		memmove(p->in, p->in + take, p->n);
+	}
+	return true;
+}
+
+/* Wait as a slow server or link does, or until the test stops. */
+static void delay(const struct player *p, int ms)
 {
 	struct pollfd stop = {.fd = p->server->stop, .events = POLLIN};
 
-	if (p->delay_ms > 0)
-		(void)poll(&stop, 1, p->delay_ms);
+	if (ms > 0)
+		(void)poll(&stop, 1, ms);
 }
 
 /* What was held back first; packed, if that was agreed to. */
@@ -131,7 +163,7 @@ static void send_bytes(struct player *p, const char *bytes, size_t n, bool half)
 				sizeof(out) - p->held_n);
 	else
 		memcpy(out + p->held_n, bytes, n);
-	delay(p);
+	delay(p, p->delay_ms);
 	(void)!send(p->fd, out, p->held_n + (half ? n / 2 : n), MSG_NOSIGNAL);
 	p->held_n = 0;
 }
@@ -176,6 +208,9 @@ static bool play_link_step(struct player *p, const char *step)
 		return true;
 	case 'L':
 		p->delay_ms = (int)strtol(step + 3, NULL, 10);
+		return true;
+	case 'Y':
+		delay(p, (int)strtol(step + 3, NULL, 10));
 		return true;
 	case 'Z':
 		p->packed = packed_new();
@@ -222,6 +257,7 @@ static bool play_step(struct player *p, const char *step)
 	switch (step[0]) {
 	case 'P':
 	case 'L':
+	case 'Y':
 	case 'Z':
 	case 'B':
 	case 'K':
@@ -242,6 +278,10 @@ static bool play_step(struct player *p, const char *step)
 		if (!strstr(line, step + 3))
 			note_failure(p->server, step + 3, line);
 		return true;
+	case 'T':
+		return read_bytes(p, step + 3, strlen(step + 3));
+	case 'E':
+		return read_bytes(p, NULL, strtoul(step + 3, NULL, 10));
 	case 'X':
 		return false;
 	case 'D':
@@ -251,6 +291,8 @@ static bool play_step(struct player *p, const char *step)
 		return wait_for_go(p, p->server->go);
 	case 'V':
 		return wait_for_go(p, p->server->go_too);
+	case 'M':
+		return eventfd_write(p->server->mark, 1) == 0;
 	case 'N':
 		expect_nothing(p, line);
 		return false;
@@ -319,12 +361,18 @@ struct server *server_start(const script *scripts)
 	struct sockaddr_in at = {.sin_family = AF_INET,
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof(at);
+	int small = 65536;
 
 	assert_non_null(s);
 	s->scripts = scripts;
 	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* So that what is not read is not sent, either. */
+	assert_int_equal(setsockopt(s->listener, SOL_SOCKET, SO_RCVBUF, &small,
+				    sizeof(small)),
+			 0);
 	s->stop = eventfd(0, EFD_CLOEXEC);
 	s->go = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
+	s->mark = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	s->go_too = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	assert_int_equal(bind(s->listener, (struct sockaddr *)&at, n), 0);
 	assert_int_equal(listen(s->listener, 16), 0);
@@ -361,6 +409,15 @@ void server_go_too(struct server *s)
 	assert_int_equal(eventfd_write(s->go_too, 1), 0);
 }
 
+void server_wait(struct server *s)
+{
+	struct pollfd fd = {.fd = s->mark, .events = POLLIN};
+	eventfd_t one;
+
+	if (poll(&fd, 1, 20000) != 1 || eventfd_read(s->mark, &one) != 0)
+		fail_msg("the script does not get to its mark");
+}
+
 void server_stop(struct server *s)
 {
 	char failure[sizeof(s->failure)];
@@ -370,6 +427,7 @@ void server_stop(struct server *s)
 	close(s->listener);
 	close(s->stop);
 	close(s->go);
+	close(s->mark);
 	close(s->go_too);
 	pthread_mutex_destroy(&s->mutex);
 	memcpy(failure, s->failure, sizeof(failure));

@@ -8,6 +8,9 @@
  *   "S: text"   send text and CRLF; `$T` is the tag of the last command read
  *   "R: text"   send text without CRLF
  *   "C: words"  read a line; it must contain these words
+ *   "T: text"   read just these bytes, as a literal has them
+ *   "E: n"      read so many bytes, whatever they are
+ *   "Y: ms"     read nothing for so long
  *   "X:"        close, with nothing unread
  *   "P: text"   as S:, but it goes out together with the next S: or R:
  *   "L: ms"     a slow link: from here on, whatever is sent takes that long
@@ -19,6 +22,7 @@
  *   "W:"        wait until the test calls server_go()
  *   "V:"        wait until the test calls server_go_too()
  *   "N:"        nothing may come any more but LOGOUT, until the client goes
+ *   "M:"        a mark: one server_wait() of the test may go on
  * Behind the last step the server hangs (H:). Connections that come when no
  * script is left are closed at once.
  */
@@ -49,6 +53,9 @@ unsigned server_connections(struct server *s);
 /* Let one `W:`, or `V:`, go on, now or when it is reached. */
 void server_go(struct server *s);
 void server_go_too(struct server *s);
+
+/* Wait until an `M:` is reached, or fail the test; each counts once. */
+void server_wait(struct server *s);
 
 /* Stop; fails the test if a script was not followed. */
 void server_stop(struct server *s);

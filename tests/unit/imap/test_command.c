@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -208,6 +210,91 @@ static void sets_that_are_none_are_refused(void **state)
 	refused();
 }
 
+static void flags_are_a_list(void **state)
+{
+	(void)state;
+	begin();
+	command_flags(&c, 0, NULL);
+	command_flags(&c, MAIL_SEEN, "");
+	command_flags(&c, MAIL_DRAFT | MAIL_ANSWERED, "$x y");
+	command_flags(&c, 0, "NIL");
+	expect("a1 ()(\\Seen)(\\Answered \\Draft $x y)(NIL)\r\n");
+}
+
+static void a_keyword_that_is_no_atom_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		" a", "a ", "a  b", "a\r\nb",   "a(b",  "\\Seen", "a\"",
+		"a]", "a%", "a*",   "\303\244", "a{1}", "\177"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		begin();
+		command_flags(&c, 0, bad[i]);
+		refused();
+	}
+}
+
+static void as_many_uids_as_fit_are_counted(void **state)
+{
+	static const uint32_t uids[] = {1, 2, 3, 9, 10, 4294967294, 4294967295};
+
+	(void)state;
+	/* 1:3,9:10,4294967294:4294967295 */
+	assert_int_equal(command_uids_fit(uids, 7, 30), 7);
+	assert_int_equal(command_uids_fit(uids, 7, 29), 5);
+	assert_int_equal(command_uids_fit(uids, 7, 8), 5);
+	assert_int_equal(command_uids_fit(uids, 7, 7), 3);
+	assert_int_equal(command_uids_fit(uids, 7, 2), 0);
+	assert_int_equal(command_uids_fit(uids, 2, 3), 2);
+}
+
+static void a_file_is_read_while_it_is_sent(void **state)
+{
+	int fd = memfd_create("x", MFD_CLOEXEC);
+	char buf[8];
+
+	(void)state;
+	assert_int_equal(write(fd, "0123456789", 10), 10);
+	begin();
+	command_file(&c, fd, 2, 7);
+	close(fd);
+	assert_int_equal(command_end(&c), 0);
+	assert_memory_equal(c.bytes, "a1 {7}\r\n\r\n", c.n);
+	assert_int_equal(c.n, 10);
+	assert_int_equal(c.n_waits, 1);
+	assert_int_equal(c.wait_at[0], 8);
+	assert_int_equal(c.file_at, 8);
+	assert_int_equal(command_file_read(&c, buf, 4), 4);
+	assert_memory_equal(buf, "2345", 4);
+	assert_int_equal(command_file_read(&c, buf, sizeof(buf)), 3);
+	assert_memory_equal(buf, "678", 3);
+	assert_int_equal(c.file_left, 0);
+	command_finish(&c);
+}
+
+static void a_file_that_is_too_short_cannot_be_sent(void **state)
+{
+	int fd = memfd_create("x", MFD_CLOEXEC);
+	char buf[8];
+
+	(void)state;
+	assert_int_equal(write(fd, "01", 2), 2);
+	begin();
+	c.literal_minus = true;
+	command_file(&c, fd, 0, 3);
+	close(fd);
+	assert_int_equal(command_end(&c), 0);
+	assert_int_equal(c.n_waits, 0);
+	assert_int_equal(command_file_read(&c, buf, sizeof(buf)), 2);
+	assert_int_equal(command_file_read(&c, buf, sizeof(buf)), -EIO);
+	command_finish(&c);
+	begin();
+	command_file(&c, -1, 0, 3);
+	assert_int_equal(command_end(&c), -ENOMEM);
+	command_finish(&c);
+}
+
 static void done_waits_behind_idle(void **state)
 {
 	(void)state;
@@ -231,6 +318,11 @@ int main(void)
 		cmocka_unit_test(a_fifth_wait_is_refused),
 		cmocka_unit_test(uids_are_joined_into_ranges),
 		cmocka_unit_test(sets_that_are_none_are_refused),
+		cmocka_unit_test(flags_are_a_list),
+		cmocka_unit_test(a_keyword_that_is_no_atom_is_refused),
+		cmocka_unit_test(as_many_uids_as_fit_are_counted),
+		cmocka_unit_test(a_file_is_read_while_it_is_sent),
+		cmocka_unit_test(a_file_that_is_too_short_cannot_be_sent),
 		cmocka_unit_test(done_waits_behind_idle),
 	};
 

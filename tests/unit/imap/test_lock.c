@@ -19,6 +19,8 @@
 
 static struct lock low;
 static struct lock high;
+static struct lock low_twin;
+static struct lock twin; /* of `high` */
 static struct lock_cond cond;
 static bool flag;
 
@@ -62,6 +64,26 @@ NO_LOCK_ANALYSIS static void take_twice(void)
 	lock_take(&low);
 }
 
+NO_LOCK_ANALYSIS static void take_both(void)
+{
+	lock_take_both(&twin, &high);
+	lock_drop(&twin);
+	lock_drop(&high);
+	lock_assert_none();
+}
+
+NO_LOCK_ANALYSIS static void take_both_downwards(void)
+{
+	lock_take(&high);
+	lock_take_both(&low, &low_twin);
+}
+
+NO_LOCK_ANALYSIS static void take_twins_apart(void)
+{
+	lock_take(&high);
+	lock_take(&twin);
+}
+
 NO_LOCK_ANALYSIS static void enter_a_door_locked(void)
 {
 	lock_take(&low);
@@ -82,6 +104,37 @@ static void ranks_are_taken_upwards_only(void **state)
 	assert_true(aborts(take_twice));
 	assert_true(aborts(drop_what_is_not_held));
 #endif
+}
+
+/* One thread takes them one way round, one the other. */
+static void *take_both_often(void *arg)
+{
+	for (int i = 0; i < 2000; i++) {
+		if (arg)
+			lock_take_both(&high, &twin);
+		else
+			lock_take_both(&twin, &high);
+		flag = !flag;
+		lock_drop(&high);
+		lock_drop(&twin);
+	}
+	return NULL;
+}
+
+static void two_of_a_rank_are_taken_together_only(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	assert_false(aborts(take_both));
+#ifndef NDEBUG
+	assert_true(aborts(take_both_downwards));
+	assert_true(aborts(take_twins_apart));
+#endif
+	assert_int_equal(pthread_create(&thread, NULL, take_both_often, NULL),
+			 0);
+	(void)take_both_often(&flag);
+	pthread_join(thread, NULL);
 }
 
 static void a_door_is_not_entered_with_a_lock(void **state)
@@ -135,6 +188,8 @@ static int set_up(void **state)
 	(void)state;
 	lock_init(&low, RANK_TREE);
 	lock_init(&high, RANK_LOG);
+	lock_init(&twin, RANK_LOG);
+	lock_init(&low_twin, RANK_TREE);
 	lock_cond_init(&cond);
 	return 0;
 }
@@ -145,6 +200,8 @@ static int tear_down(void **state)
 	lock_cond_finish(&cond);
 	lock_finish(&low);
 	lock_finish(&high);
+	lock_finish(&twin);
+	lock_finish(&low_twin);
 	return 0;
 }
 
@@ -152,6 +209,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ranks_are_taken_upwards_only),
+		cmocka_unit_test(two_of_a_rank_are_taken_together_only),
 		cmocka_unit_test(a_door_is_not_entered_with_a_lock),
 		cmocka_unit_test(a_wait_ends_at_its_deadline),
 		cmocka_unit_test(a_waiter_is_woken),

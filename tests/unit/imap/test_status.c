@@ -69,6 +69,15 @@ static void other_lines_are_no_status(void **state)
 		assert_string_equal(show(lines[i]), "no");
 }
 
+static void a_code_may_stand_without_ok(void **state)
+{
+	(void)state;
+	expect("* [COPYUID 1 2 3] x\r\n", "*", STATUS_OK, CODE_COPYUID, 1,
+	       "<2 3> <x>");
+	expect("* [ALERT\r\n", "*", STATUS_OK, CODE_NONE, 0, "<> <[ALERT>");
+	assert_string_equal(show("a1 [COPYUID 1 2 3] x\r\n"), "no");
+}
+
 static void codes_carry_their_arguments(void **state)
 {
 	(void)state;
@@ -141,6 +150,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kinds_and_tags_are_told_apart),
 		cmocka_unit_test(other_lines_are_no_status),
+		cmocka_unit_test(a_code_may_stand_without_ok),
 		cmocka_unit_test(codes_carry_their_arguments),
 		cmocka_unit_test(brackets_inside_of_lists_do_not_end_a_code),
 		cmocka_unit_test(malformed_codes_are_text),

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cache/server.h"
+#include "cache/settle.h"
+
+/*
+ * What the server answered, put into records and rows.
+ *
+ *     done      the origin and the flags of the record are the server's now
+ *     AGAIN     the record is QUEUED with what is left
+ *     UNDO      what was sent is taken back, as far as it is still so
+ *     GONE      row and record go
+ *
+ * Then what is left of the difference decides whether the record stays. The
+ * boxes of all folders concerned are opened before the journal is locked
+ * (batch.c), for that may wait for the disk.
+ */
+
+/* What the command carried; of one that was not sent, what it would. */
+struct carried {
+	unsigned parts;
+	uint64_t to;
+	const struct delta *delta;
+};
+
+static struct carried what_was_carried(const struct change *c)
+{
+	if (c->phase == JOURNAL_SENT)
+		return (struct carried){c->sent, c->sent_to, &c->sent_delta};
+	return (struct carried){change_what(c), c->at, &c->delta};
+}
+
+/* The row as it is; if it cannot be found only the record is looked after. */
+static int load_row(struct batch *b, struct step *s)
+{
+	struct box *box = batch_box(b, s->next->at);
+	int r;
+
+	if (s->next->at != JOURNAL_LIMBO && !box)
+		return 0;
+	r = step_load_row(s, box);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* --- done --- */
+
+/* The message has another place on the server. */
+static int set_origin(struct batch *b, struct step *s,
+		      const struct journal_result *v, uint64_t to,
+		      unsigned done) REQUIRES(b->plan.c->journal.lock)
+{
+	struct journal_place from = s->next->origin;
+	struct journal_place now = {to, v->uidvalidity, v->uid};
+	int r = 0;
+
+	if (v->uid == 0 || v->uidvalidity == 0)
+		return -EINVAL;
+	s->next->origin = now;
+	if (done & JOURNAL_MOVE)
+		r = server_rebase_locked(&b->plan, &from, &now);
+	s->next->how = JOURNAL_MOVES;
+	free(s->next->name);
+	s->next->name = NULL;
+	if (r == 0)
+		r = batch_learn_uidvalidity(b, to, v->uidvalidity);
+	return r;
+}
+
+/* Its file is the server's now. */
+static void give_up_file(struct step *s, const struct journal_result *v)
+{
+	if (s->next->spool) {
+		s->fate = SPOOL_DELETED;
+		s->spool = s->next->spool;
+		s->next->spool = NULL;
+	}
+	if (v->size != 0 && v->size <= MAIL_SIZE_MAX)
+		s->row.size = v->size;
+}
+
+static int apply_done(struct batch *b, struct step *s,
+		      const struct journal_result *v,
+		      const struct carried *sent, unsigned done)
+	REQUIRES(b->plan.c->journal.lock)
+{
+	struct delta left;
+	int r = 0;
+
+	if (done & (JOURNAL_STORE | JOURNAL_APPEND)) {
+		r = delta_done(&s->next->delta, sent->delta, &left);
+		if (r != 0)
+			return r;
+		delta_finish(&s->next->delta);
+		s->next->delta = left;
+	}
+	if (done & (JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE)) {
+		r = set_origin(b, s, v, sent->to, done);
+		if (r == 0)
+			r = plan_release_locked(&b->plan, s->old);
+	}
+	if (done & JOURNAL_APPEND)
+		give_up_file(s, v);
+	return r;
+}
+
+/* --- undone --- */
+
+static int undo_flags(struct step *s, const struct delta *sent)
+{
+	struct change *c = s->next;
+	struct delta real, left;
+	int r = delta_undone(&c->delta, sent, &real, &left);
+
+	if (r != 0)
+		return r;
+	delta_finish(&c->delta);
+	c->delta = left;
+	delta_finish(&s->words);
+	s->words = real;
+	s->row.state =
+		(s->row.state | real.add.flags) & ~(uint64_t)real.remove.flags;
+	s->row.keywords += cache_keywords_hash(real.add.words) -
+			   cache_keywords_hash(real.remove.words);
+	s->row.changed_at = (uint32_t)time(NULL);
+	return 0;
+}
+
+/* Back to where the server has it, under the name that it had there. */
+static int bring_back(struct batch *b, struct step *s)
+{
+	struct change *c = s->next;
+	struct box *box = batch_box(b, c->origin.folder);
+
+	/* No such folder: nothing can be where nothing is. */
+	if (!box)
+		return step_drop(s, NULL);
+	if (c->name && index_name_is_valid(c->name, strlen(c->name)))
+		memcpy(s->name, c->name, strlen(c->name) + 1);
+	s->is_twin = true;
+	s->hide = true;
+	step_row_to(s, ROW_BOX, box);
+	return 0;
+}
+
+/* What is in its file is kept. -EAGAIN: there is no name for it there yet. */
+static int drop_kept(struct batch *b, struct step *s)
+{
+	const char *rejected = batch_rejected(b, s->id);
+
+	return rejected ? step_drop(s, rejected) : -EAGAIN;
+}
+
+/*
+ * If the user has moved it on meanwhile, what is left is another difference,
+ * which nobody has refused.
+ */
+static int undo(struct batch *b, struct step *s, const struct carried *sent,
+		unsigned parts)
+{
+	bool is_there = s->next->at == sent->to;
+	bool is_limbo = s->next->at == JOURNAL_LIMBO;
+	int r = 0;
+
+	if (s->was == ROW_SAME)
+		return 0;
+	if (parts & JOURNAL_STORE)
+		r = undo_flags(s, sent->delta);
+	if (r != 0)
+		return r;
+	if ((parts & JOURNAL_APPEND) && is_limbo)
+		return step_drop(s, NULL);
+	if ((parts & JOURNAL_APPEND) && is_there)
+		return drop_kept(b, s);
+	if ((parts & JOURNAL_COPY) && (is_there || is_limbo))
+		return step_drop(s, NULL);
+	if ((parts & (JOURNAL_MOVE | JOURNAL_REMOVE)) && is_there)
+		return bring_back(b, s);
+	return 0;
+}
+
+/* --- one answer --- */
+
+static int go(struct batch *b, struct step *s, const struct journal_result *v)
+{
+	bool was_wanted = s->next->at == JOURNAL_LIMBO;
+	bool is_text = s->next->spool && s->next->phase != JOURNAL_SCRATCH;
+	int r = 0;
+
+	if (s->was == ROW_SAME) {
+		/* No row: the record alone. */
+		change_free(s->next);
+		s->next = NULL;
+	} else if (is_text && !was_wanted) {
+		r = drop_kept(b, s);
+	} else {
+		r = step_drop(s, NULL);
+	}
+	return r == 0 && v->why && !was_wanted ? step_fail(s, v->why) : r;
+}
+
+int settle_drop_uid_locked(struct plan *p, struct box *b, uint32_t uid,
+			   uint64_t id)
+{
+	static const struct journal_failure why = {
+		.what = "to change a message",
+		.why = "it was another one's second row, which has gone"};
+	struct change *change;
+	uint64_t other = 0;
+	struct step *s;
+	size_t pos;
+	int r;
+
+	lock_take(&b->lock);
+	pos = index_find_uid(&b->index, uid);
+	if (pos != INDEX_NONE)
+		other = index_at(&b->index, pos)->id;
+	lock_drop(&b->lock);
+	if (other == 0 || other == id)
+		return 0;
+	change = journal_find_locked(&p->c->journal, other);
+	r = plan_step_locked(p, other, change, &s);
+	if (r == 0)
+		r = step_load_row(s, b);
+	if (r != 0)
+		return r == -ENOENT ? 0 : r;
+	step_row_to(s, ROW_NONE, NULL);
+	change_free(s->next);
+	s->next = NULL;
+	return change ? step_fail(s, &why) : 0;
+}
+
+/* What is left of the difference; `is_new`: nothing of it was sent. */
+static int finish(struct batch *b, struct step *s, bool is_new)
+	REQUIRES(b->plan.c->journal.lock)
+{
+	struct change *c = s->next;
+	struct box *box = batch_box(b, c->at);
+
+	if (is_new) {
+		c->seq = b->plan.c->journal.next_seq++;
+		c->queued_at = time(NULL);
+		c->tries = 0;
+	}
+	/* What the user has removed meanwhile, and the server never got. */
+	if (c->at == JOURNAL_LIMBO && change_what(c) == 0)
+		return step_drop(s, NULL);
+	if (!box || s->was == ROW_SAME)
+		return 0;
+	step_drop_if_done(s, box_uidvalidity(box));
+	if (s->row.uid == 0)
+		return 0;
+	/* A sync may have made a second row for the UID that is ours now. */
+	return settle_drop_uid_locked(&b->plan, s->to, s->row.uid, s->id);
+}
+
+static void clear_sent(struct change *c)
+{
+	if (c->phase == JOURNAL_SENT)
+		c->phase = JOURNAL_QUEUED;
+	c->sent = 0;
+	c->sent_to = 0;
+	c->sent_uidvalidity = c->sent_uidnext = 0;
+	delta_finish(&c->sent_delta);
+}
+
+/* The parts that were not done. */
+static int apply_rest(struct batch *b, struct step *s,
+		      const struct journal_result *v,
+		      const struct carried *sent, unsigned rest)
+	REQUIRES(b->plan.c->journal.lock)
+{
+	int r;
+
+	if (v->rest != JOURNAL_UNDO) {
+		s->next->tries++;
+		return 0;
+	}
+	r = undo(b, s, sent, rest);
+	if (r == 0)
+		r = batch_undo_waiters(b, s->old);
+	return r == 0 && v->why ? step_fail(s, v->why) : r;
+}
+
+/* A file that is no message yet: it can only go. */
+static bool is_draft(const struct change *c)
+{
+	return c->phase == JOURNAL_SCRATCH || c->phase == JOURNAL_WRITING;
+}
+
+int settle_one_locked(struct batch *b, const struct journal_result *v)
+{
+	struct change *old = journal_find_locked(&b->plan.c->journal, v->id);
+	struct delta sent_delta = {0};
+	struct carried sent;
+	struct step *s;
+	unsigned done;
+	int r = old ? plan_step_locked(&b->plan, v->id, old, &s) : -ENOENT;
+
+	if (r == 0)
+		r = load_row(b, s);
+	if (r != 0)
+		return r == -ENOENT ? 0 : r; /* it is settled, or goes */
+	if (v->rest == JOURNAL_GONE ||
+	    (v->rest == JOURNAL_UNDO && is_draft(s->next)))
+		return go(b, s, v);
+
+	sent = what_was_carried(s->next);
+	r = delta_copy(sent.delta, &sent_delta);
+	if (r != 0)
+		return r;
+	sent.delta = &sent_delta;
+	done = v->done & sent.parts;
+	clear_sent(s->next);
+	if (done & JOURNAL_REMOVE)
+		r = step_drop(s, NULL);
+	else
+		r = apply_done(b, s, v, &sent, done);
+	if (r == 0 && s->next && (sent.parts & ~done) != 0)
+		r = apply_rest(b, s, v, &sent, sent.parts & ~done);
+	if (r == 0 && s->next)
+		r = finish(b, s, done != 0 && done == sent.parts);
+	delta_finish(&sent_delta);
+	return r;
+}

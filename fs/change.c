@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/change_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/journal.h"
+#include "fs/attr.h"
+#include "fs/draft.h"
+#include "fs/flush.h"
+#include "fs/folder.h"
+#include "fs/notify.h"
+#include "fs/offline.h"
+#include "fs/replay.h"
+#include "imap/log.h"
+
+/*
+ * What the user does, as calls of the journal. The boxes of the folders that a
+ * change concerns are kept open while it is made; no lock is held over more
+ * than one call, for each call of the journal is a transaction of its own. What
+ * a server's answer may change between two of them (a row that is gone) is
+ * found out again by the journal.
+ *
+ * Who names a message has seen it: that its row is not announced (a change of
+ * it was undone, and the replay is on its way) does not matter here.
+ */
+
+/* --- what they share --- */
+
+/* Gone on the server, and its replay has not come: as if it had. */
+static int finish_doomed(struct box *box, const struct cache_msg *m)
+{
+	return box_remove(box, &m->id, 1);
+}
+
+int change_wait_for_uids(struct fs *fs, struct folder *f,
+			 struct change_end *end)
+{
+	int r = folder_need_uids(fs, f);
+
+	end->waits = f;
+	return r == 0 ? -ENOENT : r;
+}
+
+bool change_is_only_here(struct fs *fs, const struct cache_msg *m)
+{
+	struct journal_list *list;
+	bool only;
+
+	if (m->uid != 0 || journal_get(fs->cache, m->id, &list) != 0)
+		return false;
+	only = list->v[0].origin.folder == 0 ||
+	       list->v[0].how == JOURNAL_COPIES;
+	free(list);
+	return only;
+}
+
+uint64_t change_id_to_wait_for(struct fs *fs, uint64_t id)
+{
+	struct journal_list *list;
+	enum journal_phase phase;
+
+	if (id == 0 || journal_get(fs->cache, id, &list) != 0)
+		return id;
+	phase = list->v[0].phase;
+	free(list);
+	return phase == JOURNAL_QUEUED || phase == JOURNAL_SENT ? id : 0;
+}
+
+/* A message has come to the Trash, where nobody has named it. */
+static void tell_arrival(struct fs *fs, struct folder *trash, uint64_t id)
+{
+	struct cache_msg m;
+	struct box *box;
+
+	if (folder_get(fs, trash, &box) != 0)
+		return;
+	if (box_find_id(box, id, &m) == 0)
+		folder_change(fs, trash, REPLAY_CREATE, &m, true);
+	folder_put(fs, trash);
+}
+
+/* --- moving --- */
+
+struct moving {
+	struct fs *fs;
+	const struct change_move *how;
+	struct box *from, *to;
+	struct cache_msg m;
+	struct cache_msg other; /* that has the name */
+	bool has_other;
+	struct folder *trash; /* where that goes; NULL: for good */
+};
+
+static int look(struct moving *v)
+{
+	const struct change_move *how = v->how;
+	struct tree *tree = v->fs->tree;
+	int r = box_find_name(v->from, how->name, &v->m);
+
+	if (r == 0 && v->m.doomed)
+		r = -ENOENT;
+	if (r != 0)
+		return r;
+	if (tree_child(tree, how->to, how->to_name) ||
+	    tree_is_coming(tree, how->to, how->to_name))
+		return how->no_replace ? -EEXIST : -EISDIR;
+	r = box_find_name(v->to, how->to_name, &v->other);
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0 && v->other.doomed)
+		return finish_doomed(v->to, &v->other);
+	if (r == 0 && how->no_replace)
+		return -EEXIST;
+	v->has_other = r == 0 && v->other.id != v->m.id;
+	return r;
+}
+
+static uint64_t gm_msgid(struct box *box, uint64_t id)
+{
+	struct cache_details *d;
+	uint64_t msgid;
+
+	if (box_details(box, id, &d) != 0)
+		return 0;
+	msgid = d->gm_msgid;
+	free(d);
+	return msgid;
+}
+
+/* Are they one message, under two labels? */
+static bool is_same(struct moving *v)
+{
+	uint64_t msgid;
+
+	if (!v->has_other || v->from == v->to)
+		return false;
+	msgid = gm_msgid(v->from, v->m.id);
+	return msgid != 0 && msgid == gm_msgid(v->to, v->other.id);
+}
+
+/*
+ * It is there already: only its label here goes. The kernel believes that the
+ * name stands for the one that was renamed, until it is told to look again.
+ */
+static int drop_label(struct moving *v)
+{
+	int r = change_may_leave(v->fs, v->how->from);
+
+	if (r != 0)
+		return r;
+	folder_keep_body(v->fs, v->how->from, &v->m);
+	r = journal_remove(v->from, v->m.id);
+	if (r == 0)
+		notify_added(v->fs->notify, tree_ino(v->fs->tree, v->how->to),
+			     v->how->to_name);
+	else
+		folder_drop_ghost(v->how->from, v->m.id);
+	return r;
+}
+
+static int may_move(struct moving *v)
+{
+	int r = 0;
+
+	if (v->from != v->to && !change_is_only_here(v->fs, &v->m))
+		r = change_may_leave(v->fs, v->how->from);
+	return r == 0 && v->from != v->to ? change_may_arrive(v->fs, v->how->to)
+					  : r;
+}
+
+/* May it be moved, and where does the one go that has the name? */
+static int prepare(struct moving *v)
+{
+	int r = may_move(v);
+
+	if (r == 0 && v->has_other && !change_is_only_here(v->fs, &v->other))
+		r = trash_of(v->fs, v->how->to, &v->trash);
+	if (r == 0 && v->has_other && !v->trash)
+		folder_keep_body(v->fs, v->how->to, &v->other);
+	return r;
+}
+
+/*
+ * A program that saves a draft by writing another file and renaming it goes on
+ * with a draft.
+ */
+static void pass_on_draft(struct moving *v)
+{
+	const struct journal_flags flags = {.id = v->m.id, .add = MAIL_DRAFT};
+
+	if (!v->has_other || !(v->other.flags & MAIL_DRAFT) ||
+	    !change_is_only_here(v->fs, &v->m))
+		return;
+	if (journal_change_flags(v->to, &flags, 1) != 0)
+		log_debug("change: '%s' is no draft any more", v->how->to_name);
+}
+
+static int move_row(struct moving *v, struct journal_moved *ret)
+{
+	struct journal_move how = {
+		.to = v->to,
+		.name = v->how->to_name,
+		.onto = v->how->no_replace ? JOURNAL_EXACT : JOURNAL_REPLACE,
+		.make_message = !draft_is_scratch(v->how->to_name),
+	};
+	int r = prepare(v);
+
+	if (r == 0 && v->trash)
+		r = folder_get(v->fs, v->trash, &how.trash);
+	if (r != 0)
+		return r;
+	if (v->has_other)
+		draft_removing(v->fs, v->other.id);
+	r = journal_move(v->from, v->m.id, &how, ret);
+	if (v->has_other)
+		draft_removed(v->fs, v->other.id, r == 0);
+	if (r == 0) {
+		pass_on_draft(v);
+		draft_moved(v->fs, v->m.id, v->how->to);
+	}
+	if (v->trash)
+		folder_put(v->fs, v->trash);
+	if (r != 0 && v->has_other)
+		folder_drop_ghost(v->how->to, v->other.id);
+	return r;
+}
+
+static void tell_moved(struct moving *v, const struct journal_moved *moved)
+{
+	struct fs *fs = v->fs;
+	struct folder *trash;
+
+	if (moved->replaced_to) {
+		trash = tree_find(fs->tree, moved->replaced_to);
+		if (trash)
+			tell_arrival(fs, trash, moved->replaced);
+		notify_relinked(fs->notify, tree_ino(fs->tree, v->how->to),
+				moved->replaced);
+	}
+	if (v->how->from != v->how->to)
+		offline_note(fs, v->how->to);
+}
+
+static int move_it(struct moving *v, struct change_end *end)
+{
+	struct journal_moved moved = {0};
+	int r = look(v);
+
+	if (r != 0 ||
+	    (v->from == v->to && strcmp(v->m.name, v->how->to_name) == 0))
+		return r;
+	if (draft_is_reserved(v->how->to_name))
+		return -EPERM;
+	/* A scratch file that becomes a message must be one. */
+	if (!draft_is_scratch(v->how->to_name))
+		r = draft_may_be_sent(v->fs, v->m.id);
+	if (r != 0)
+		return r;
+	if (is_same(v)) {
+		r = drop_label(v);
+	} else {
+		r = move_row(v, &moved);
+		if (r == 0)
+			tell_moved(v, &moved);
+	}
+	if (r == -EBUSY)
+		return change_wait_for_uids(v->fs,
+					    v->m.unmoored || !v->has_other
+						    ? v->how->from
+						    : v->how->to,
+					    end);
+	if (r == 0) {
+		end->ids[0] = change_id_to_wait_for(v->fs, v->m.id);
+		end->ids[1] = change_id_to_wait_for(v->fs, moved.replaced);
+	}
+	return r;
+}
+
+int change_move(struct fs *fs, const struct change_move *how,
+		struct change_end *end)
+{
+	struct moving v = {.fs = fs, .how = how};
+	int r;
+
+	*end = (struct change_end){0};
+	r = folder_get(fs, how->from, &v.from);
+	if (r != 0)
+		return r == -ENODATA ? -ENOENT : r;
+	r = folder_get(fs, how->to, &v.to);
+	if (r == 0) {
+		r = move_it(&v, end);
+		folder_put(fs, how->to);
+	} else if (r == -ENODATA) {
+		r = -EPERM; /* no mailbox: it can have no messages */
+	}
+	folder_put(fs, how->from);
+	if (r == 0)
+		flush_wake(fs);
+	return r;
+}
+
+/* --- removing --- */
+
+static int move_to_trash(struct fs *fs, struct folder *f, struct box *box,
+			 const struct cache_msg *m, struct folder *trash)
+{
+	struct journal_move how = {
+		.name = m->name, .onto = JOURNAL_TWIN, .hide = true};
+	int r = folder_get(fs, trash, &how.to);
+
+	if (r != 0)
+		return r;
+	r = journal_move(box, m->id, &how, NULL);
+	if (r == 0)
+		tell_arrival(fs, trash, m->id);
+	folder_put(fs, trash);
+	if (r == 0)
+		notify_relinked(fs->notify, tree_ino(fs->tree, f), m->id);
+	return r;
+}
+
+static int remove_for_good(struct fs *fs, struct folder *f, struct box *box,
+			   const struct cache_msg *m)
+{
+	int r;
+
+	folder_keep_body(fs, f, m);
+	r = journal_remove(box, m->id);
+	if (r != 0)
+		folder_drop_ghost(f, m->id);
+	return r;
+}
+
+static int remove_it(struct fs *fs, struct folder *f, struct box *box,
+		     const struct cache_msg *m)
+{
+	struct folder *trash = NULL;
+	int r = 0;
+
+	if (!change_is_only_here(fs, m))
+		r = trash_of(fs, f, &trash);
+	if (r != 0)
+		return r;
+	draft_removing(fs, m->id);
+	r = trash ? move_to_trash(fs, f, box, m, trash)
+		  : remove_for_good(fs, f, box, m);
+	draft_removed(fs, m->id, r == 0);
+	return r;
+}
+
+int change_remove(struct fs *fs, struct folder *f, const char *name,
+		  struct change_end *end)
+{
+	struct cache_msg m;
+	struct box *box;
+	int r;
+
+	*end = (struct change_end){0};
+	r = folder_get(fs, f, &box);
+	if (r != 0)
+		return r == -ENODATA ? -ENOENT : r;
+	r = box_find_name(box, name, &m);
+	if (r == 0 && m.doomed) {
+		r = finish_doomed(box, &m);
+	} else if (r == 0) {
+		r = remove_it(fs, f, box, &m);
+		end->ids[0] = change_id_to_wait_for(fs, m.id);
+	}
+	folder_put(fs, f);
+	if (r == -EBUSY)
+		r = change_wait_for_uids(fs, f, end);
+	if (r == 0)
+		flush_wake(fs);
+	return r;
+}

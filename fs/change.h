@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * change: what the user does to messages: moving, renaming, removing, marking.
+ *
+ * Each is one call of the journal: it is durable and shown when it returns, and
+ * flush.c sends it. What the kernel cannot know by itself is told it here: the
+ * kernel moves and removes the names that were asked for; what arrives in the
+ * Trash, or has its name taken, is told as a change made elsewhere is.
+ *
+ * Which errors come: -EACCES, -EEXIST, -EINVAL (a name), -EISDIR, -ENOENT,
+ * -EPERM, -EROFS, -ENOSPC, -EIO, -EBADMSG, -ENOMEM; and -EAGAIN: it is not
+ * known at the moment which message of the server one of them is: wait until
+ * `waits` has moved, then call again.
+ *
+ * Threads: any, no lock held. Two changes of one name at a time, or of one
+ * folder by its name, are kept apart by the kernel, which has the directories
+ * locked.
+ */
+#ifndef IMAPFS_FS_CHANGE_H
+#define IMAPFS_FS_CHANGE_H
+
+#include "fs/marks.h"
+#include "fs/tree.h"
+
+struct change_end {
+	uint64_t ids[2];      /* of those that flush.c sends now; 0: none */
+	struct folder *waits; /* with -EAGAIN */
+};
+
+struct change_move {
+	struct folder *from;
+	const char *name;
+	struct folder *to; /* may be the same */
+	const char *to_name;
+	bool no_replace; /* -EEXIST if the name is taken */
+};
+
+/*
+ * rename(2). A message that has the name goes where change_remove() would take
+ * it; but if it is the same message (a label of it, X-GM-MSGID), it stays, and
+ * only the one that was to be renamed goes.
+ */
+MUST_CHECK int change_move(struct fs *fs, const struct change_move *how,
+			   struct change_end *end);
+
+/*
+ * unlink(2): to the Trash; for good if it is in Trash or Junk, if the server
+ * never saw it, or with delete=expunge. -EPERM: there is no Trash.
+ */
+MUST_CHECK int change_remove(struct fs *fs, struct folder *f, const char *name,
+			     struct change_end *end);
+
+/* The flags in `mask` become as they are in `flags`. */
+MUST_CHECK int change_flags(struct fs *fs, uint64_t id, uint32_t mask,
+			    uint32_t flags, struct change_end *end);
+
+/* All that a message has; marks_finish() it. -ENOENT, -ENOMEM. */
+MUST_CHECK int change_read_marks(struct fs *fs, uint64_t id, struct marks *ret);
+/* -EINVAL: more keywords than a message can have. */
+MUST_CHECK int change_marks(struct fs *fs, uint64_t id,
+			    const struct marks_delta *d,
+			    struct change_end *end);
+
+#endif

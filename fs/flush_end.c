@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/flush_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/effects.h"
+#include "fs/folder.h"
+#include "fs/load.h"
+#include "fs/notify.h"
+#include "imap/log.h"
+
+/*
+ * The end of a batch: every message has a verdict, which goes into the journal
+ * in one transaction; what that has undone is told to the kernel, what was
+ * done is known to it. Then the folders are free again.
+ */
+
+/* --- what is said of a refusal --- */
+
+/* Texts of one message; what they point to is in it. */
+struct story {
+	struct journal_failure f;
+	char *what, *file;
+};
+
+static const char *verb(enum journal_part part)
+{
+	switch (part) {
+	case JOURNAL_APPEND:
+		return "to store it";
+	case JOURNAL_COPY:
+		return "to copy it";
+	case JOURNAL_STORE:
+		return "to change its flags";
+	case JOURNAL_MOVE:
+		return "to move it";
+	default:
+		return "to remove it";
+	}
+}
+
+static const char *reason(const struct batch *b, const struct item *it)
+{
+	if (it->verdict == VERDICT_GONE)
+		return "it is nowhere any more";
+	if (it->why)
+		return it->why;
+	if (b->why && it->error == b->result)
+		return b->why;
+	return strerrordesc_np(-it->error);
+}
+
+/* Where it was, for people: the name is that of the row. */
+static char *file_of(struct batch *b, const struct item *it)
+{
+	struct folder *at =
+		it->at ? tree_find(b->flush->fs->tree, it->at) : NULL;
+	struct folder *f = b->from ? b->from : b->to;
+	struct cache_msg m = {0};
+	struct box *box;
+	char *file;
+
+	if (at && folder_get(b->flush->fs, at, &box) == 0) {
+		if (box_find_id(box, it->id, &m) != 0)
+			m.name[0] = '\0';
+		folder_put(b->flush->fs, at);
+	}
+	if (m.name[0] && asprintf(&file, "%s/%s", f->path, m.name) >= 0)
+		return file;
+	if (asprintf(&file, "%s, UID %u", f->path, it->uid) >= 0)
+		return file;
+	return NULL;
+}
+
+static void tell_story(struct batch *b, const struct item *it, struct story *s)
+{
+	if (!b->to)
+		s->what = strdup(verb(b->part));
+	else if (asprintf(&s->what, "%s %s '%s'", verb(b->part),
+			  b->part == JOURNAL_APPEND ? "in" : "to",
+			  b->to->path) < 0)
+		s->what = NULL;
+	s->file = file_of(b, it);
+	s->f = (struct journal_failure){s->what, reason(b, it), s->file};
+	log_warn("flush: refused %s '%s': %s", s->what ? s->what : "",
+		 s->file ? s->file : "", s->f.why);
+}
+
+static void free_stories(struct story *s, size_t n)
+{
+	for (size_t i = 0; s && i < n; i++) {
+		free(s[i].what);
+		free(s[i].file);
+	}
+	free(s);
+}
+
+/* --- settling --- */
+
+static struct journal_result result_of(const struct batch *b,
+				       const struct item *it)
+{
+	struct journal_result v = {.id = it->id};
+
+	switch (it->verdict) {
+	case VERDICT_DONE:
+		v.done = b->part;
+		v.uid = it->to;
+		v.uidvalidity = b->heard_uidvalidity ? b->heard_uidvalidity
+						     : b->to_uidvalidity;
+		v.size = it->size_there;
+		break;
+	case VERDICT_UNDO:
+		v.rest = JOURNAL_UNDO;
+		break;
+	case VERDICT_GONE:
+		v.rest = JOURNAL_GONE;
+		break;
+	default:
+		v.rest = JOURNAL_AGAIN;
+	}
+	return v;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/*
+ * What was done is here as the kernel knows it: only a new message may have
+ * become another one (its size) on the server.
+ */
+static void tell_effects(struct batch *b, struct journal_effects *effects)
+{
+	uint64_t *done = malloc((b->n + 1) * sizeof(*done));
+	size_t n = 0;
+
+	for (size_t i = 0; done && i < b->n; i++)
+		if (b->v[i].verdict == VERDICT_DONE ||
+		    b->v[i].verdict == VERDICT_AGAIN)
+			done[n++] = b->v[i].id;
+	if (done)
+		qsort(done, n, sizeof(*done), compare_ids);
+	for (size_t i = 0; done && i < effects->n; i++) {
+		struct journal_effect *e = &effects->v[i];
+
+		if (e->from == e->to && strcmp(e->from_name, e->to_name) == 0 &&
+		    bsearch(&e->id, done, n, sizeof(*done), compare_ids))
+			e->id = 0;
+	}
+	free(done);
+	effects_tell(b->flush->fs, effects);
+}
+
+/* Before it is settled: who asks then finds no record, but this. */
+static void remember_all(struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		const struct item *it = &b->v[i];
+
+		if (it->verdict == VERDICT_DONE)
+			flush_remember(b->flush, it->id, 0);
+		else if (it->verdict == VERDICT_UNDO)
+			flush_remember(b->flush, it->id, it->error);
+		else if (it->verdict == VERDICT_GONE)
+			flush_remember(b->flush, it->id, -ENOENT);
+	}
+}
+
+/*
+ * Who waits for a body knows from now on where it is; and a new message of
+ * which the server has made another one is what is read from now on.
+ */
+static void wake_readers(struct batch *b)
+{
+	struct fs *fs = b->flush->fs;
+
+	for (size_t i = 0; b->part != JOURNAL_STORE && i < b->n; i++) {
+		const struct item *it = &b->v[i];
+
+		if (it->verdict == VERDICT_DONE && it->size_there != 0 &&
+		    it->size_there != it->size)
+			notify_size(fs->notify, it->id);
+		load_wake(fs, it->id);
+	}
+}
+
+static int settle(struct batch *b)
+{
+	struct journal_result *v = calloc(b->n + 1, sizeof(*v));
+	struct story *stories = calloc(b->n + 1, sizeof(*stories));
+	struct journal_effects *effects = NULL;
+	int r = v && stories ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < b->n; i++) {
+		const struct item *it = &b->v[i];
+
+		v[i] = result_of(b, it);
+		if (it->verdict != VERDICT_UNDO && it->verdict != VERDICT_GONE)
+			continue;
+		tell_story(b, it, &stories[i]);
+		v[i].why = &stories[i].f;
+	}
+	if (r == 0 && b->n > 0)
+		r = journal_settle(b->flush->fs->cache, v, b->n, &effects);
+	if (r == 0 && effects)
+		tell_effects(b, effects);
+	free(effects);
+	free_stories(stories, b->n);
+	free(v);
+	return r;
+}
+
+/* --- flags that a mailbox does not keep --- */
+
+/* They are as the server has them, from now on. */
+static int flags_left(struct batch *b, struct box *box)
+{
+	struct cache_flags *v = calloc(b->n + 1, sizeof(*v));
+	struct cache_msg m;
+	size_t n = 0;
+	int r = v ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < b->n; i++) {
+		uint32_t on = b->left_flags & b->remove;
+		uint32_t off = b->left_flags & b->add;
+
+		if (b->v[i].verdict != VERDICT_DONE ||
+		    box_find_id(box, b->v[i].id, &m) != 0)
+			continue;
+		v[n++] =
+			(struct cache_flags){m.id, (m.flags & ~off) | on, NULL};
+	}
+	if (r == 0)
+		r = box_set_flags(box, v, n);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (box_find_id(box, v[i].id, &m) == 0)
+			notify_attr(b->flush->fs->notify, m.id);
+	free(v);
+	return r;
+}
+
+static bool left_all(const struct batch *b)
+{
+	size_t asked = strlen(b->add_keywords) + strlen(b->remove_keywords);
+	size_t left = b->left_keywords ? strlen(b->left_keywords) : 0;
+
+	if (((b->add | b->remove) & ~b->left_flags) != 0)
+		return false;
+	return left >= asked && (b->left_flags || left);
+}
+
+/* A change of which the mailbox keeps nothing is one that it refuses. */
+static void refuse_left(struct batch *b)
+{
+	if (b->part != JOURNAL_STORE || b->result != 0 || !left_all(b))
+		return;
+	free(b->why);
+	b->why = strdup("the mailbox does not keep such a flag");
+	b->result = -EPERM;
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->v[i].verdict != VERDICT_DONE)
+			continue;
+		b->v[i].verdict = VERDICT_UNDO;
+		b->v[i].error = -EPERM;
+	}
+}
+
+static void correct_left(struct batch *b)
+{
+	struct box *box;
+	int r;
+
+	if (b->part != JOURNAL_STORE || b->result != 0 || !b->left_flags)
+		return;
+	r = folder_get(b->flush->fs, b->from, &box);
+	if (r == 0) {
+		r = flags_left(b, box);
+		folder_put(b->flush->fs, b->from);
+	}
+	if (r != 0)
+		log_warn("flush: flags that '%s' does not keep are still shown",
+			 b->from->path);
+}
+
+/* --- the end --- */
+
+static void teach_lane(struct batch *b)
+{
+	struct lane *l = flush_lane(b->flush, b->part, b->from, b->to);
+	bool done = false, again = b->n == 0 && b->result != 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		done |= b->v[i].verdict == VERDICT_DONE;
+		again |= b->v[i].verdict == VERDICT_AGAIN;
+	}
+	if (!l)
+		return;
+	if (done) {
+		l->pause_ms = l->retry_ms = 0;
+		l->limit *= 2;
+		if (l->limit >= IMAP_CHANGE_UIDS_MAX) {
+			l->limit = IMAP_CHANGE_UIDS_MAX;
+			l->refusals = 0;
+		}
+	}
+	if (again && !b->is_split && !(done && b->result == 0))
+		flush_pause_lane(b->flush, l);
+	/* Which of its messages are which, now? */
+	if (b->result == -ESTALE && b->from)
+		folder_resync(b->flush->fs, b->from);
+}
+
+static void unlink_batch(struct batch *b)
+{
+	struct flush *fl = b->flush;
+
+	for (struct batch **at = &fl->batches; *at; at = &(*at)->next) {
+		if (*at == b) {
+			*at = b->next;
+			fl->n_batches--;
+			break;
+		}
+	}
+}
+
+static void give_back(struct batch *b)
+{
+	struct fs *fs = b->flush->fs;
+
+	if (b->from)
+		folder_flush_end(fs, b->from);
+	if (b->to && b->to != b->from)
+		folder_flush_end(fs, b->to);
+}
+
+void flush_end(struct batch *b)
+{
+	struct flush *fl = b->flush;
+	int r;
+
+	refuse_left(b);
+	remember_all(b);
+	r = settle(b);
+	if (r != 0) {
+		log_warn("flush: cannot note what the server answered: %s",
+			 strerrordesc_np(-r));
+		b->is_settling = true;
+		b->state = BATCH_PAUSED;
+		b->resume_ms = clock_now_ms() + FLUSH_RETRY_MS;
+		return;
+	}
+	correct_left(b);
+	wake_readers(b);
+	unlink_batch(b);
+	give_back(b);
+	teach_lane(b);
+	batch_free(b);
+	flush_folder_idle(fl->fs); /* its place is free for another one */
+	flush_tell(fl);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the files of the flusher share: flush.c (the thread), flush_plan.c
+ * (from the journal to batches), flush_send.c (commands), flush_look.c (what
+ * became of a command whose answer was lost) and flush_end.c (settling).
+ *
+ * The life of a batch; all of it on the flusher's thread, but for the jobs'
+ * callbacks, which fill in what was heard and say that it has come:
+ *
+ *   plan -> ASKING ----> SENDING -------> (MEASURING) -------> settled
+ *             UIDNEXT of    |  no answer,   new messages         ^
+ *             `to`          v  or no UIDs in it                  |
+ *   found SENT ----> LOOKING_TO -> LOOKING_FROM -> REMOVING -----+
+ *   at start            ^   |                      what is in both
+ *                       |   v nowhere: once more, a while later
+ *                      PAUSED
+ */
+#ifndef IMAPFS_FS_FLUSH_PRIVATE_H
+#define IMAPFS_FS_FLUSH_PRIVATE_H
+
+#include "cache/journal.h"
+#include "fs/flush.h"
+#include "fs/ranges.h"
+#include "imap/change.h"
+
+/* Batches at a time. */
+#define FLUSH_BATCHES 4
+/* New messages of a batch, and their bytes, beyond the first. */
+#define FLUSH_APPENDS 64
+#define FLUSH_APPEND_BYTES (8u << 20)
+/* What is queued is gathered until nothing came for so long, at most ... */
+#define FLUSH_QUIET_MS 25
+/* ... so long. */
+#define FLUSH_GATHER_MS 400
+/* After a refusal that may pass: the first pause, and the longest. */
+#define FLUSH_RETRY_MS 1000
+#define FLUSH_RETRY_MAX_MS 300000
+/* Before it is believed that a message is nowhere. */
+#define FLUSH_LOOK_AGAIN_MS 1000
+#define FLUSH_LOOKS 2
+/* A command that succeeds so often and moves nothing is refused. */
+#define FLUSH_TRIES 5
+
+enum verdict {
+	VERDICT_OPEN,
+	VERDICT_DONE,
+	VERDICT_AGAIN,
+	VERDICT_UNDO,
+	VERDICT_GONE,
+};
+
+/* A message of a batch. */
+struct item {
+	struct batch *batch;
+	uint64_t id, gen, at;
+	unsigned tries;
+	uint32_t uid;        /* in `from`; 0: it is new */
+	uint32_t to;         /* in `to`; 0: not known (yet) */
+	uint64_t size;       /* of a new one ... */
+	uint64_t size_there; /* ... and as the server has it; 0: unknown */
+	bool is_gone;        /* from `from` */
+	enum verdict verdict;
+	int error;    /* of VERDICT_UNDO */
+	int result;   /* of imap_append() ... */
+	bool unknown; /* ... and whether it may have been done */
+	char *why;    /* ... with the server's words, or NULL */
+};
+
+/* A message that was found in the destination. */
+struct found {
+	struct cache_key key; /* `of` is its UID */
+	bool has_key;
+	bool is_taken;
+	uint64_t size;
+	char *text; /* that it is known by without a key */
+};
+
+/* What was heard while looking. */
+struct look {
+	struct found *found;
+	size_t n, room;
+	uint32_t uidvalidity; /* of the mailbox that was opened */
+	uint32_t uidnext;     /* messages below are older than the command */
+	struct ranges present, vanished;
+	bool by_absence;
+	bool enough; /* what follows is older */
+	int result;
+};
+
+enum batch_state {
+	BATCH_ASKING,
+	BATCH_SENDING,
+	BATCH_LOOKING_TO,
+	BATCH_LOOKING_FROM,
+	BATCH_MEASURING,
+	BATCH_REMOVING,
+	BATCH_PAUSED,
+};
+
+struct batch {
+	struct batch *next;
+	struct flush *flush;
+	enum journal_part part;
+	struct folder *from, *to; /* NULL: none */
+	uint32_t from_uidvalidity;
+	uint32_t to_uidvalidity, to_uidnext; /* before the command */
+	/* Of JOURNAL_STORE. */
+	uint32_t add, remove;
+	char *add_keywords, *remove_keywords;
+
+	struct item *v; /* ascending by `uid`, except new ones */
+	size_t n, room;
+	uint64_t bytes; /* of new messages */
+
+	enum batch_state state;
+	unsigned pending; /* jobs; flush->lock */
+	unsigned looks;
+	unsigned retries;
+	int64_t resume_ms; /* BATCH_PAUSED; CLOCK_NEVER: until online */
+	bool has_copied;   /* a move, by COPY: the source is to be removed */
+	bool is_removing;  /* it pauses before that */
+	bool is_settling;  /* it pauses since that failed */
+	bool is_split;     /* it was refused as a whole: next time a part */
+	struct look look;
+
+	/* What the command's `done` said. */
+	int result;
+	bool unknown;
+	bool only_flagged;
+	uint32_t heard_uidvalidity; /* of `to`, with the new UIDs */
+	unsigned left_flags;
+	char *left_keywords;
+	char *why; /* or NULL */
+};
+
+/* What is remembered of batches of one kind between one pair of folders. */
+struct lane {
+	struct lane *next;
+	enum journal_part part;
+	struct folder *from, *to;
+	size_t limit; /* messages at a time */
+	/* Of `to`, as it was once: its UIDNEXT only grows. 0: not known. */
+	uint32_t to_uidvalidity, to_uidnext;
+	unsigned refusals;
+	int64_t retry_ms; /* not before then; 0: at once */
+	int64_t pause_ms; /* the last one */
+};
+
+struct refusal {
+	uint64_t id;
+	int error;
+};
+
+struct flush {
+	struct fs *fs;
+	pthread_t thread;
+
+	/* The thread's. */
+	struct batch *batches;
+	unsigned n_batches;
+	struct lane *lanes;
+	struct folder **waiting; /* folders that are wanted and busy */
+	size_t n_waiting, waiting_room;
+	int64_t replan_ms; /* a lane's pause is over; or CLOCK_NEVER */
+
+	struct lock lock; /* RANK_FLUSH, guards what follows */
+	struct lock_cond cond;
+	bool arrived;     /* an answer, or an idle folder */
+	bool came_online; /* no pause counts any more */
+	bool hurry;       /* somebody waits */
+	bool stopping;    /* and `deadline_ms` */
+	bool has_ended;   /* the thread, or it never began */
+	int64_t first_ms; /* when what is gathered began to come; 0: nothing */
+	int64_t last_ms;
+	int64_t deadline_ms;
+	uint64_t gen;
+	struct refusal refusal[FLUSH_REFUSALS];
+	size_t next_refusal;
+};
+
+/* --- flush.c --- */
+
+/* From a job's callback: what was asked has come. */
+void flush_arrived(struct batch *b);
+/* ... or is on its way: one more job, or (it was not begun) one less. */
+void flush_expect(struct batch *b, int n);
+void flush_remember(struct flush *fl, uint64_t id, int error);
+/* Something was settled: who waits looks again. */
+void flush_tell(struct flush *fl);
+
+/* --- flush_plan.c --- */
+
+/* Begin what may begin. */
+void flush_plan(struct flush *fl);
+/* The batches of what was sent before the start. -ENOMEM, cache errors. */
+MUST_CHECK int flush_find_sent(struct flush *fl);
+/* NULL: no memory. */
+struct lane *flush_lane(struct flush *fl, enum journal_part part,
+			struct folder *from, struct folder *to);
+/* Not before a while from now, which is longer each time. */
+void flush_pause_lane(struct flush *fl, struct lane *l);
+void flush_forget_pauses(struct flush *fl);
+void flush_free_lanes(struct flush *fl);
+void batch_free(struct batch *b);
+/* The message is not in the batch any more. */
+void batch_drop(struct batch *b, size_t i);
+
+/* --- flush_send.c --- */
+
+/* A batch whose folders are held. */
+void flush_begin(struct batch *b);
+/* Its command again, or what comes after a pause. */
+void flush_go_on(struct batch *b);
+/* What was asked has come. */
+void flush_step(struct batch *b);
+/* What is in both places leaves the source; or the batch ends. */
+void flush_remove_rest(struct batch *b);
+/* Copy the server's words; NULL is fine. */
+char *flush_words(const struct imap_error *why);
+
+/* --- flush_look.c --- */
+
+void flush_look(struct batch *b);
+/* New messages have UIDs: are they there as they were sent? */
+void flush_measure(struct batch *b);
+/* What was looked for is known. */
+void flush_looked(struct batch *b);
+void look_clear(struct look *l);
+
+/* --- flush_end.c --- */
+
+/* Every message has a verdict: settle them, give the folders back, free. */
+void flush_end(struct batch *b);
+
+#endif

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/flush_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/folder.h"
+#include "fs/rights.h"
+#include "imap/log.h"
+
+/*
+ * Commands, and what their answers say of each message. Callbacks run on
+ * connections' threads, and write into the batch, which the flusher's thread
+ * does not touch until all of them have come.
+ */
+
+char *flush_words(const struct imap_error *why)
+{
+	return why && why->text[0] ? strdup(why->text) : NULL;
+}
+
+/* --- answers --- */
+
+/* Both in ascending order of the UID in the source. */
+static void take_pairs(struct batch *b, const struct imap_outcome *end)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < end->n_pairs; i++) {
+		while (at < b->n && b->v[at].uid < end->pairs[i].from)
+			at++;
+		if (at < b->n && b->v[at].uid == end->pairs[i].from)
+			b->v[at].to = end->pairs[i].to;
+	}
+	if (end->n_pairs > 0)
+		b->heard_uidvalidity = end->uidvalidity;
+}
+
+static void command_done(void *ctx, const struct imap_outcome *end)
+{
+	struct batch *b = ctx;
+
+	b->result = end->result;
+	b->unknown = end->unknown;
+	b->only_flagged = end->only_flagged;
+	b->left_flags = end->left_flags;
+	free(b->left_keywords);
+	b->left_keywords = end->left_keywords && end->left_keywords[0]
+				   ? strdup(end->left_keywords)
+				   : NULL;
+	free(b->why);
+	b->why = flush_words(&end->why);
+	take_pairs(b, end);
+	flush_arrived(b);
+}
+
+/* Several run side by side: each writes into its own message only. */
+static void append_done(void *ctx, const struct imap_outcome *end)
+{
+	struct item *it = ctx;
+	struct batch *b = it->batch;
+
+	it->result = end->result;
+	it->unknown = end->unknown;
+	free(it->why);
+	it->why = flush_words(&end->why);
+	if (end->n_pairs == 1) {
+		it->to = end->pairs[0].to;
+		lock_take(&b->flush->lock);
+		b->heard_uidvalidity = end->uidvalidity;
+		lock_drop(&b->flush->lock);
+	}
+	flush_arrived(b);
+}
+
+static void uidnext_done(void *ctx, int result, const struct imap_mailbox *box,
+			 const struct imap_error *why)
+{
+	struct batch *b = ctx;
+
+	b->result = result;
+	free(b->why);
+	b->why = flush_words(why);
+	if (result == 0) {
+		b->to_uidvalidity = box->uidvalidity;
+		b->to_uidnext = box->uidnext;
+	}
+	flush_arrived(b);
+}
+
+/* --- commands --- */
+
+/* The UIDs of those that wait for a verdict; free(). NULL: no memory. */
+static uint32_t *open_uids(const struct batch *b, size_t *ret_n)
+{
+	uint32_t *uids = malloc((b->n + 1) * sizeof(*uids));
+	size_t n = 0;
+
+	for (size_t i = 0; uids && i < b->n; i++)
+		if (b->v[i].verdict == VERDICT_OPEN)
+			uids[n++] = b->v[i].uid;
+	*ret_n = n;
+	return uids;
+}
+
+static int start(struct batch *b, enum journal_part part,
+		 const struct imap_messages *which)
+{
+	struct imap *im = b->flush->fs->imap;
+	const struct imap_flag_delta delta = {
+		b->add, b->remove, b->add_keywords, b->remove_keywords};
+	imap_job job;
+
+	switch (part) {
+	case JOURNAL_COPY:
+		return imap_copy(im, which, b->to->wire, command_done, b, &job);
+	case JOURNAL_STORE:
+		return imap_store(im, which, &delta, command_done, b, &job);
+	case JOURNAL_MOVE:
+		/* Without MOVE it is copied, and removed when that is known. */
+		return b->has_copied ? imap_copy(im, which, b->to->wire,
+						 command_done, b, &job)
+				     : imap_move(im, which, b->to->wire,
+						 command_done, b, &job);
+	default:
+		return imap_remove(im, which, command_done, b, &job);
+	}
+}
+
+/* A command that could not be begun was not sent. */
+static void run(struct batch *b, enum journal_part part)
+{
+	struct imap_messages which = {.wire = b->from->wire,
+				      .uidvalidity = b->from_uidvalidity};
+	uint32_t *uids = open_uids(b, &which.n_uids);
+	int r = uids ? 0 : -ENOMEM;
+
+	which.uids = uids;
+	b->has_copied =
+		part == JOURNAL_MOVE && !imap_has_move(b->flush->fs->imap);
+	flush_expect(b, 1);
+	if (r == 0)
+		r = start(b, part, &which);
+	free(uids);
+	if (r == 0)
+		return;
+	b->result = r;
+	b->unknown = false;
+	flush_arrived(b);
+}
+
+/* What the row and the details say of a message that is to be appended. */
+static int append_one(struct batch *b, struct item *it)
+{
+	struct fs *fs = b->flush->fs;
+	struct imap_append_request req = {.wire = b->to->wire};
+	struct cache_details *d = NULL;
+	struct cache_msg m;
+	struct box *box;
+	imap_job job;
+	int r, fd = -1;
+
+	r = folder_get(fs, b->to, &box);
+	if (r != 0)
+		return r;
+	r = box_find_id(box, it->id, &m);
+	if (r == 0)
+		r = box_details(box, it->id, &d);
+	folder_put(fs, b->to);
+	if (r == 0)
+		r = spool_open(fs->cache, it->id, false, &fd);
+	if (r == 0)
+		r = spool_size(fd, &it->size);
+	if (r == 0) {
+		req.flags = m.flags;
+		req.keywords = d->keywords;
+		req.internaldate = m.internaldate;
+		req.fd = fd;
+		req.size = it->size;
+		flush_expect(b, 1);
+		r = imap_append(fs->imap, &req, append_done, it, &job);
+		if (r != 0)
+			flush_expect(b, -1);
+	}
+	if (fd >= 0)
+		close(fd);
+	free(d);
+	return r;
+}
+
+static void append_all(struct batch *b)
+{
+	flush_expect(b, 1);
+	for (size_t i = 0; i < b->n; i++) {
+		struct item *it = &b->v[i];
+		int r = append_one(b, it);
+
+		if (r == 0)
+			continue;
+		it->result = r == -ENOENT ? -ECANCELED : r;
+		it->unknown = false;
+	}
+	flush_arrived(b);
+}
+
+/* --- before the command --- */
+
+/* F1. Those that have changed since they were read are left out. */
+static int mark(struct batch *b)
+{
+	struct journal_mark *m = calloc(b->n, sizeof(*m));
+	int r = m ? 0 : -ENOMEM;
+
+	for (size_t i = 0; m && i < b->n; i++)
+		m[i] = (struct journal_mark){.id = b->v[i].id,
+					     .gen = b->v[i].gen,
+					     .parts = b->part,
+					     .uidvalidity = b->to_uidvalidity,
+					     .uidnext = b->to_uidnext};
+	if (r == 0)
+		r = journal_mark_sent(b->flush->fs->cache, m, b->n);
+	for (size_t i = b->n; r == 0 && i-- > 0;)
+		if (!m[i].marked)
+			batch_drop(b, i);
+	free(m);
+	return r;
+}
+
+/* Nothing is marked, so nothing is to be settled. */
+static void give_up(struct batch *b, int error)
+{
+	while (b->n > 0)
+		batch_drop(b, b->n - 1);
+	b->result = error;
+	flush_end(b);
+}
+
+static void send(struct batch *b)
+{
+	int r = mark(b);
+
+	if (r != 0 || b->n == 0) {
+		give_up(b, r);
+		return;
+	}
+	b->state = BATCH_SENDING;
+	if (b->part == JOURNAL_APPEND)
+		append_all(b);
+	else
+		run(b, b->part);
+}
+
+/*
+ * A lower bound of the destination's UIDNEXT: what is new from there on may be
+ * ours. One that is known already will do, since it only grows.
+ */
+static bool knows_uidnext(struct batch *b)
+{
+	const struct lane *l = flush_lane(b->flush, b->part, b->from, b->to);
+	struct cache_state s;
+
+	folder_state(b->to, &s);
+	if (s.uidvalidity != 0 && s.uidnext != 0) {
+		b->to_uidvalidity = s.uidvalidity;
+		b->to_uidnext = s.uidnext;
+	} else if (l) {
+		b->to_uidvalidity = l->to_uidvalidity;
+		b->to_uidnext = l->to_uidnext;
+	}
+	return b->to_uidnext != 0;
+}
+
+static void learn_uidnext(struct batch *b)
+{
+	struct lane *l = flush_lane(b->flush, b->part, b->from, b->to);
+
+	if (!l)
+		return;
+	l->to_uidvalidity = b->to_uidvalidity;
+	l->to_uidnext = b->to_uidnext;
+}
+
+void flush_begin(struct batch *b)
+{
+	imap_job job;
+	int r;
+
+	if (!b->to || knows_uidnext(b)) {
+		send(b);
+		return;
+	}
+	b->state = BATCH_ASKING;
+	flush_expect(b, 1);
+	r = imap_uidnext(b->flush->fs->imap, b->to->wire, uidnext_done, b,
+			 &job);
+	if (r == 0)
+		return;
+	b->result = r;
+	flush_arrived(b);
+}
+
+static void asked(struct batch *b)
+{
+	if (b->result == 0)
+		learn_uidnext(b);
+	/* What cannot be asked is refused by the command, in its words. */
+	if (b->result == 0 || !imap_is_for_now(b->result)) {
+		send(b);
+		return;
+	}
+	give_up(b, b->result);
+}
+
+/* --- verdicts --- */
+
+static void judge_all(struct batch *b, enum verdict verdict, int error)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->v[i].verdict != VERDICT_OPEN)
+			continue;
+		b->v[i].verdict = verdict;
+		b->v[i].error = error;
+	}
+}
+
+/* Does this refusal mean the folders, or only one of the messages? */
+static bool is_about_one(int error)
+{
+	return error == -EDQUOT || error == -EFBIG || error == -EIO ||
+	       error == -EPERM || error == -EINVAL;
+}
+
+/* F4: many are refused: in halves from now on, as long as that makes sense. */
+#define SPLITS_MAX 64
+
+static void refuse(struct batch *b)
+{
+	struct lane *l = flush_lane(b->flush, b->part, b->from, b->to);
+	size_t n = 0;
+
+	/* A copy is not refused because of where it is made from. */
+	if (b->result == -EROFS && b->from && b->part != JOURNAL_COPY)
+		rights_note_read_only(b->from);
+	for (size_t i = 0; i < b->n; i++)
+		n += b->v[i].verdict == VERDICT_OPEN;
+	if (n > 1 && l && is_about_one(b->result) && l->refusals < SPLITS_MAX) {
+		l->refusals++;
+		l->limit = n / 2;
+		b->is_split = true;
+		judge_all(b, VERDICT_AGAIN, 0);
+		return;
+	}
+	judge_all(b, VERDICT_UNDO, b->result);
+}
+
+/* The answer of the command to those that it has not told a new UID of. */
+static void judge(struct batch *b)
+{
+	bool has_to = b->to != NULL;
+
+	if (b->result == 0 && !has_to)
+		judge_all(b, VERDICT_DONE, 0);
+	else if (b->unknown && !has_to)
+		judge_all(b, VERDICT_AGAIN, 0);
+	else if (b->result != 0 && !b->unknown && imap_is_for_now(b->result))
+		judge_all(b, VERDICT_AGAIN, 0);
+	else if (b->result == -ESTALE && !b->unknown)
+		judge_all(b, VERDICT_AGAIN, 0);
+	else if (b->result != 0 && !b->unknown)
+		refuse(b);
+}
+
+static bool has_open(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->v[i].verdict == VERDICT_OPEN)
+			return true;
+	return false;
+}
+
+static bool has_done(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->v[i].verdict == VERDICT_DONE)
+			return true;
+	return false;
+}
+
+static void copied(struct batch *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		n += b->v[i].to == 0;
+	if (n > 0 && (b->result == 0 || b->unknown)) {
+		flush_look(b);
+		return;
+	}
+	/* Those that were copied, though it was refused, are moved. */
+	if (n < b->n) {
+		for (size_t i = 0; i < b->n; i++)
+			if (b->v[i].to == 0)
+				b->v[i].verdict = VERDICT_AGAIN;
+		flush_remove_rest(b);
+		return;
+	}
+	judge(b);
+	flush_end(b);
+}
+
+static void answered(struct batch *b)
+{
+	/* A copy that stands for a move is one half of it. */
+	for (size_t i = 0; i < b->n; i++)
+		if (b->v[i].to != 0 && !b->has_copied)
+			b->v[i].verdict = VERDICT_DONE;
+	if (b->has_copied) {
+		copied(b);
+		return;
+	}
+	judge(b);
+	if (has_open(b))
+		flush_look(b);
+	else
+		flush_end(b);
+}
+
+static void appended(struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct item *it = &b->v[i];
+
+		if (it->to != 0)
+			it->verdict = VERDICT_DONE;
+		else if (it->unknown || it->result == 0)
+			it->verdict = VERDICT_OPEN;
+		else if (imap_is_for_now(it->result))
+			it->verdict = VERDICT_AGAIN;
+		else
+			it->verdict = VERDICT_UNDO;
+		it->error = it->result;
+		if (it->verdict == VERDICT_AGAIN)
+			b->result = it->result;
+	}
+	if (has_open(b))
+		flush_look(b);
+	else if (has_done(b))
+		flush_measure(b);
+	else
+		flush_end(b);
+}
+
+/* --- the second half of a move --- */
+
+/* Messages that are in both places: those of the source go. */
+void flush_remove_rest(struct batch *b)
+{
+	if (!has_open(b)) {
+		flush_end(b);
+		return;
+	}
+	b->state = BATCH_REMOVING;
+	run(b, JOURNAL_REMOVE);
+}
+
+static void removed(struct batch *b)
+{
+	bool again =
+		b->unknown || (b->result != 0 && imap_is_for_now(b->result));
+
+	/* Removing is asked for again until there is an answer. */
+	if (again) {
+		b->state = BATCH_PAUSED;
+		b->is_removing = true;
+		b->resume_ms =
+			clock_now_ms() +
+			(FLUSH_RETRY_MS << (b->retries < 8 ? b->retries : 8));
+		b->retries++;
+		return;
+	}
+	if (b->result != 0)
+		log_warn("flush: messages of '%s' were copied to '%s', and "
+			 "cannot be removed: %s",
+			 b->from->path, b->to->path,
+			 b->why ? b->why : strerrordesc_np(-b->result));
+	judge_all(b, VERDICT_DONE, 0);
+	flush_end(b);
+}
+
+void flush_go_on(struct batch *b)
+{
+	if (b->is_settling)
+		flush_end(b);
+	else if (b->is_removing)
+		flush_remove_rest(b);
+	else
+		flush_look(b);
+}
+
+void flush_step(struct batch *b)
+{
+	switch (b->state) {
+	case BATCH_ASKING:
+		asked(b);
+		break;
+	case BATCH_SENDING:
+		if (b->part == JOURNAL_APPEND)
+			appended(b);
+		else
+			answered(b);
+		break;
+	case BATCH_LOOKING_TO:
+	case BATCH_LOOKING_FROM:
+	case BATCH_MEASURING:
+		flush_looked(b);
+		break;
+	case BATCH_REMOVING:
+		removed(b);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moving and renaming messages: mv does on the server what it does here."""
+
+import errno
+import os
+import re
+
+from imapfstest import *
+from imapfstest.changed import (DATE, changing, errno_of, numbers, on_server,
+                                sent)
+from imapfstest.letters import letter, numbered
+
+MOVES = rb"UID (MOVE|COPY|STORE|EXPUNGE) "
+
+
+def test_mv_to_another_folder_moves_on_the_server(env):
+    server, m = changing(env, flags=["\\Flagged", "$Work"])
+    path = numbered(m)[3]
+    ino = os.stat(path).st_ino
+    m.run(["mv", str(path), str(m.path / "Work")])
+    moved = m.path / "Work" / path.name
+    assert os.stat(moved).st_ino == ino and not path.exists()
+    sent(m)
+    there = on_server(server, "Work")[3]
+    assert there.flags == {"\\Flagged", "$Work"}
+    assert there.date == DATE + 180
+    assert numbers(server, "INBOX") == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    assert os.getxattr(moved, "user.imap.uid") == str(there.uid).encode()
+    assert os.stat(moved).st_ino == ino
+    assert moved.read_bytes() == letter(3)
+
+
+def test_moved_message_is_the_same_file_after_a_remount(env):
+    _, m = changing(env)
+    path = numbered(m)[3]
+    ino = os.stat(path).st_ino
+    os.rename(path, m.path / "Work" / "contract")
+    sent(m)
+    m.unmount()
+    m.start()
+    assert m.messages("Work") == ["contract"]
+    assert os.stat(m.path / "Work" / "contract").st_ino == ino
+    assert (m.path / "Work" / "contract").read_bytes() == letter(3)
+
+
+def test_mv_n_onto_a_name_changes_nothing(env):
+    server, m = changing(env)
+    paths = numbered(m)
+    m.run(["mv", "-n", str(paths[1]), str(paths[2])], check=False)
+    assert numbered(m) == paths
+    assert paths[2].read_bytes() == letter(2)
+    sent(m)
+    assert numbers(server, "INBOX", "Trash") == [list(range(10)), []]
+
+
+def test_mv_onto_a_message_sends_that_one_to_the_trash(env):
+    server, m = changing(env)
+    paths = numbered(m)
+    os.rename(paths[1], m.path / "Work" / "x.eml")
+    os.listdir(m.path / "Trash")
+    watch = env.watch(m.path / "Trash")
+    old = os.stat(m.path / "Work" / "x.eml").st_ino
+    m.run(["mv", str(paths[2]), "Work/x.eml"])
+    assert watch.wait("CREATE") == "x.eml"
+    assert (m.path / "Work" / "x.eml").read_bytes() == letter(2)
+    gone = os.stat(m.path / "Trash" / "x.eml")
+    assert (gone.st_ino, gone.st_nlink) == (old, 1)
+    sent(m)
+    assert numbers(server, "INBOX", "Work", "Trash") == \
+        [[0, 3, 4, 5, 6, 7, 8, 9], [2], [1]]
+    assert watch.count() == 1, watch.found
+
+
+def test_rename_within_a_folder_is_kept_here_and_sends_nothing(env):
+    server, m = changing(env)
+    paths = numbered(m)
+    server.forget_commands()
+    os.rename(paths[4], m.path / "INBOX" / "contract.eml")
+    assert not paths[4].exists()
+    sent(m)
+    with Client(server) as c:
+        c.store("INBOX", on_server(server, "INBOX")[4].uid, "+FLAGS",
+                "\\Seen")
+    name = m.path / "INBOX" / "contract.eml"
+    env.wait_for(lambda: os.stat(name).st_mode & 0o044, 30)
+    assert name.read_bytes() == letter(4)
+    assert server.count(rb"UID (MOVE|COPY|EXPUNGE)") == 0
+    m.unmount()
+    m.start()
+    assert "contract.eml" in m.messages()
+    assert len(m.messages()) == 10
+
+
+def test_a_change_taken_back_in_time_is_never_sent(env):
+    server, m = changing(env)
+    m.messages("Work")
+    path = numbered(m)[4]
+    server.stop()
+    m.wait_offline()
+    os.rename(path, m.path / "Work" / path.name)
+    os.rename(m.path / "Work" / path.name, path)
+    assert m.status()["queue"]["queued"] == 0
+    server.start()
+    m.wait_online(40)
+    sent(m)
+    assert numbers(server, "INBOX", "Work") == [list(range(10)), []]
+    assert server.count(MOVES) == 0
+
+
+def test_mv_of_one_message_by_two_processes_succeeds_once(env):
+    server, m = changing(env, count=20, boxes=("A", "B"))
+    m.messages("A"), m.messages("B")
+    script = ('cd INBOX && for f in *; do mv "$f" ../%s/ 2>&1 && echo won; '
+              'done; exit 0')
+    both = [popen(script % box, cwd=str(m.path), stdout=-1, user=m.user)
+            for box in ("A", "B")]
+    texts = [p.communicate(timeout=60 * slowdown())[0].decode()
+             for p in both]
+    assert sum(t.count("won\n") for t in texts) == 20, texts
+    for text in texts:
+        lost = [s for s in text.splitlines() if s != "won"]
+        assert all("No such file" in s for s in lost), lost
+    sent(m)
+    a, b = numbers(server, "A", "B")
+    assert sorted(a + b) == list(range(20))
+    assert numbers(server, "INBOX") == []
+    assert len(m.messages("A")) == len(a) and len(m.messages("B")) == len(b)
+
+
+def test_watchers_see_a_move_once(env):
+    server, m = changing(env)
+    m.messages("Work")
+    paths = numbered(m)
+    inbox, work = env.watch(m.path / "INBOX"), env.watch(m.path / "Work")
+    os.rename(paths[0], m.path / "Work" / paths[0].name)
+    sent(m)
+    # All that the server has to say of it was said before this one.
+    with Client(server) as c:
+        c.append("INBOX", letter(100))
+        c.append("Work", letter(101))
+    m.run(["touch", "Work", "INBOX"])
+    inbox.wait("CREATE", "_Letter-100_")
+    work.wait("CREATE", "_Letter-101_")
+    assert [sorted(e.kinds) for e in inbox.events(pattern="_Letter-0_")] == \
+        [["MOVED_FROM"]]
+    assert [sorted(e.kinds) for e in work.events(pattern="_Letter-0_")] == \
+        [["MOVED_TO"]]
+
+
+def test_moved_message_is_read_before_the_server_knows(env):
+    """Its bytes come from where it still is, or already is."""
+    _, m = changing(env)
+    m.messages("Work")
+    for n, path in numbered(m).items():
+        os.rename(path, m.path / "Work" / path.name)
+        assert (m.path / "Work" / path.name).read_bytes() == letter(n)
+
+
+def test_open_file_is_read_on_after_mv_and_rm(env):
+    server, m = changing(env)
+    paths = numbered(m)
+    files = {n: open(paths[n], "rb") for n in range(4)}
+    os.rename(paths[0], m.path / "Work" / paths[0].name)
+    os.rename(paths[1], paths[2])
+    os.unlink(paths[3])
+    sent(m)
+    for n, file in files.items():
+        with file:
+            assert file.read() == letter(n)
+
+
+def test_thousand_messages_go_in_a_few_commands(env):
+    server = env.dovecot()
+    with Client(server) as c:
+        c.append_many("INBOX", map(letter, range(1000)))
+        c.create("Work")
+    link = env.proxy(server, rtt=50)
+    m = env.mount(server.url(port=link.port))
+    assert len(m.messages()) == 1000
+    m.messages("Work")
+    m.run("mv INBOX/* Work/", timeout=60 * slowdown())
+    sent(m, 60)
+    assert len(m.messages("Work")) == 1000 and m.messages() == []
+    moves = server.count(rb"^\S+ UID MOVE ")
+    assert 1 <= moves <= 6, moves
+    assert numbers(server, "Work") == list(range(1000))
+
+
+def test_message_that_somebody_else_removed_is_not_there(env):
+    server, m = changing(env)
+    path = numbered(m)[5]
+    watch = env.watch(m.path / "INBOX")
+    with Client(server) as c:
+        c.expunge("INBOX", on_server(server, "INBOX")[5].uid)
+    watch.wait("DELETE", "_Letter-5_")
+    assert errno_of(lambda: os.rename(path, m.path / "Work" / "x")) == \
+        errno.ENOENT
+
+
+def test_moves_that_make_no_sense_are_refused(env):
+    _, m = changing(env, boxes=("Work", "Work/Sub"))
+    path = numbered(m)[1]
+    assert errno_of(lambda: os.rename(path, m.path / "x.eml")) == errno.EPERM
+    assert errno_of(lambda: os.rename(path, m.path / ".imapfs" / "x")) in \
+        (errno.EPERM, errno.EACCES)
+    assert errno_of(lambda: os.rename(path, m.path / "Work" / "Sub")) == \
+        errno.EISDIR
+    assert errno_of(lambda: os.rename(path, m.path / "Work" / ("x" * 256))) \
+        == errno.ENAMETOOLONG
+    assert errno_of(lambda: os.link(path, m.path / "Work" / "x.eml")) == \
+        errno.EPERM
+    assert numbered(m)[1] == path
+
+
+def test_mv_onto_the_same_message_takes_a_label_off(env):
+    """Of Gmail: two names of one message; nothing goes to the Trash."""
+    boxes = {b"INBOX": Box([Msg(1, letter(1), gm=77)]),
+             b"Work": Box([Msg(5, letter(1), gm=77),
+                           Msg(6, letter(2), gm=78)]),
+             b"Trash": Box(attrs=[b"\\Trash"])}
+    server = env.script(boxes)
+    server.capabilities.append(b"X-GM-EXT-1")
+    m = env.mount(server)
+    path = numbered(m)[1]
+    other = numbered(m, "Work")[1]
+    ino = os.stat(other).st_ino
+    os.rename(path, other)
+    assert not path.exists() and os.stat(other).st_ino == ino
+    assert other.read_bytes() == letter(1)
+    sent(m)
+    with server.lock:
+        assert [b.uid for b in boxes[b"INBOX"].messages] == []
+        assert [b.uid for b in boxes[b"Work"].messages] == [5, 6]
+        assert boxes[b"Trash"].messages == []
+    assert server.count(rb"UID (MOVE|COPY)") == 0
+
+
+@ordinary_user
+def test_an_ordinary_user_is_asked_nothing(env):
+    server, m = changing(env)
+    os.listdir(m.path / "Work"), os.listdir(m.path / "Trash")
+    paths = numbered(m)
+    for words in (["mv", paths[0], m.path / "Work"],
+                  ["mv", paths[1], paths[2]],
+                  ["rm", paths[3], paths[4]],
+                  ["chmod", "644", paths[5]]):
+        t = env.terminal(list(map(str, words)))
+        assert t.wait(20) == 0 and not t.output, (words, t.output)
+    sent(m)
+    assert numbers(server, "INBOX", "Work", "Trash") == \
+        [[1, 5, 6, 7, 8, 9], [0], [2, 3, 4]]
+    assert not re.search("error", m.log())

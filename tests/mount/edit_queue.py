@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What waits and what was refused: `.imapfs/queue`, `failed`, the option
+sync, and no network."""
+
+import errno
+import os
+import re
+
+from imapfstest import *
+from imapfstest.changed import changing, errno_of, numbers, on_server, sent
+from imapfstest.letters import letter, numbered
+
+
+def scripted(env, **options):
+    boxes = {b"INBOX": Box([Msg(n, letter(n)) for n in range(1, 6)]),
+             b"Work": Box([Msg(9, letter(9))]),
+             b"Trash": Box(attrs=[b"\\Trash"])}
+    server = env.script(boxes)
+    return server, boxes, env.mount(server, **options)
+
+
+def failed(m):
+    return m.control("failed").splitlines()
+
+
+def test_offline_changes_wait_and_go_out(env):
+    server, m = changing(env)
+    m.messages("Work"), m.messages("Trash")
+    paths = numbered(m)
+    for path in paths.values():
+        path.read_bytes()
+    server.stop()
+    m.wait_offline()
+    os.rename(paths[1], m.path / "Work" / paths[1].name)
+    os.unlink(paths[2])
+    os.chmod(paths[3], 0o744)
+    os.rename(paths[4], paths[5])
+    queue = m.control("queue")
+    assert len(queue.splitlines()) == 4, queue
+    assert re.search(r"waiting +move +INBOX/\S*Letter-1_\S* .* to Work", queue)
+    assert re.search(r"waiting +flags .*Letter-3_.*\+\(\\Seen \\Flagged\)",
+                     queue)
+    assert m.status()["queue"]["queued"] == 4
+    assert re.search(r"^queue: +4 waiting", m.control("status"), re.M)
+    assert m.run(["sync", ".imapfs/queue"], check=False).code != 0
+    # Of a file it succeeds: it is queued, which is all there can be.
+    fd = os.open(m.path / "Work" / paths[1].name, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+    for _ in range(2):
+        m.unmount()
+        m.start()
+        assert sorted(numbered(m)) == [0, 3, 4, 6, 7, 8, 9] or \
+            len(m.messages()) == 7
+        assert paths[5].read_bytes() == letter(4)
+        assert os.stat(paths[3]).st_mode & 0o144 == 0o144
+        assert sorted(numbered(m, "Work")) == [1]
+        assert m.status()["queue"]["queued"] == 4
+    server.start()
+    m.wait_online(40)
+    sent(m)
+    assert m.control("queue") == ""
+    assert numbers(server, "INBOX", "Work") == [[0, 3, 4, 6, 7, 8, 9], [1]]
+    assert numbers(server, "Trash") == [2, 5]
+    assert on_server(server, "INBOX")[3].flags == {"\\Seen", "\\Flagged"}
+
+
+def test_a_refused_move_is_undone_and_listed(env):
+    server, boxes, m = scripted(env)
+    server.on(rb"UID (MOVE|COPY) ", b"%TAG% NO [OVERQUOTA] It is full.\r\n")
+    m.messages("Work")
+    path = numbered(m)[2]
+    inbox, work = env.watch(m.path / "INBOX"), env.watch(m.path / "Work")
+    os.rename(path, m.path / "Work" / path.name)
+    inbox.wait("CREATE", "_Letter-2_")
+    work.wait("DELETE", "_Letter-2_")
+    assert sorted(numbered(m)) == [1, 2, 3, 4, 5]
+    assert sorted(numbered(m, "Work")) == [9]
+    assert path.read_bytes() == letter(2)
+    line, = env.wait_for(lambda: failed(m), 10)
+    assert "It is full." in line and "Letter-2_" in line, line
+    sent(m)
+    with server.lock:
+        assert len(boxes[b"INBOX"].messages) == 5
+
+
+def test_refused_flags_go_back(env):
+    server, _, m = scripted(env)
+    server.on(rb"UID STORE ", b"%TAG% NO [NOPERM] You may not.\r\n")
+    path = numbered(m)[2]
+    os.chmod(path, 0o644)
+    env.wait_for(lambda: not os.stat(path).st_mode & 0o044, 20)
+    line, = env.wait_for(lambda: failed(m), 10)
+    assert "You may not." in line
+
+
+def test_with_sync_the_refusal_is_the_error(env):
+    refusals = {b"[OVERQUOTA] full": errno.EDQUOT,
+                b"[NOPERM] no": errno.EACCES,
+                b"[CANNOT] never": errno.EPERM}
+    server, boxes, m = scripted(env, options=["sync"])
+    m.messages("Work")
+    for text, expected in refusals.items():
+        server.clear()
+        server.on(rb"UID (MOVE|COPY|STORE) ", b"%TAG% NO " + text + b"\r\n")
+        path = numbered(m)[2]
+        for call in (lambda: os.rename(path, m.path / "Work" / "x.eml"),
+                     lambda: os.unlink(path),
+                     lambda: os.chmod(path, 0o744),
+                     lambda: os.setxattr(path, "user.xdg.tags", b"x")):
+            assert errno_of(call) == expected, text
+        env.wait_for(lambda: sorted(numbered(m)) == [1, 2, 3, 4, 5], 20)
+        assert "x.eml" not in m.messages("Work")
+        assert os.stat(path).st_mode & 0o777 == 0o600
+    server.clear()
+    path = numbered(m)[2]
+    os.rename(path, m.path / "Work" / path.name)
+    with server.lock:
+        assert [x.uid for x in boxes[b"INBOX"].messages] == [1, 3, 4, 5]
+    os.chmod(numbered(m)[3], 0o644)
+    with server.lock:
+        assert b"\\Seen" in boxes[b"INBOX"].messages[1].flags
+
+
+def test_mailbox_that_is_only_read_refuses(env):
+    server, boxes, m = scripted(env, options=["sync"])
+    with server.lock:
+        boxes[b"INBOX"].readonly = True
+    path = numbered(m)[2]
+    for call in (lambda: os.chmod(path, 0o644),
+                 lambda: os.rename(path, m.path / "Work" / "x.eml"),
+                 lambda: os.unlink(path)):
+        assert errno_of(call) == errno.EROFS
+    assert sorted(numbered(m)) == [1, 2, 3, 4, 5]
+    assert sorted(numbered(m, "Work")) == [9]
+
+
+def test_mailbox_that_turned_out_to_be_read_only_refuses_at_once(env):
+    server, boxes, m = scripted(env)
+    with server.lock:
+        boxes[b"INBOX"].readonly = True
+    path = numbered(m)[2]
+    os.chmod(path, 0o644)
+    env.wait_for(lambda: failed(m), 20)
+    for call in (lambda: os.chmod(path, 0o644),
+                 lambda: os.rename(path, m.path / "Work" / "x.eml"),
+                 lambda: os.unlink(path)):
+        assert errno_of(call) == errno.EROFS
+    # A name is only here, and a copy of another folder is not concerned.
+    os.rename(path, m.path / "INBOX" / "y.eml")
+    os.chmod(numbered(m, "Work")[9], 0o644)
+    sent(m)
+    assert len(failed(m)) == 1
+
+
+def test_what_the_rights_do_not_allow_is_refused_at_once(env):
+    boxes = {b"INBOX": Box([Msg(n, letter(n)) for n in range(1, 6)]),
+             b"Theirs": Box([Msg(9, letter(9))]),
+             b"Trash": Box(attrs=[b"\\Trash"])}
+    server = env.script(boxes)
+    server.capabilities.append(b"ACL")
+    server.on(rb"MYRIGHTS", lambda session, tag, command:
+              b"* " + command + (b" lrs\r\n" if b"Theirs" in command else
+                                 b" lrswipkxtea\r\n") + tag +
+              b" OK done\r\n")
+    m = env.mount(server)
+    theirs, mine = numbered(m, "Theirs")[9], numbered(m)[2]
+    server.wait_for_command(rb"MYRIGHTS", times=2)
+    m.wait_status(lambda s: not any(s["jobs"].values()))
+    for call in (lambda: os.rename(theirs, m.path / "INBOX" / "x.eml"),
+                 lambda: os.rename(mine, m.path / "Theirs" / "x.eml"),
+                 lambda: os.unlink(theirs),
+                 lambda: os.chmod(theirs, 0o744),
+                 lambda: os.setxattr(theirs, "user.xdg.tags", b"x")):
+        assert errno_of(call) == errno.EACCES
+    os.chmod(theirs, 0o644)
+    sent(m)
+    with server.lock:
+        assert boxes[b"Theirs"].messages[0].flags == {b"\\Seen"}
+    assert not failed(m)
+
+
+def test_sync_says_that_there_is_no_network(env):
+    server, m = changing(env, options=["sync"])
+    m.messages("Work")
+    path = numbered(m)[2]
+    server.stop()
+    m.wait_offline()
+    moved = m.path / "Work" / path.name
+    assert errno_of(lambda: os.chmod(path, 0o644)) == errno.ENOTCONN
+    server.start()
+    m.wait_online(40)
+    os.rename(path, moved)
+    assert numbers(server, "Work") == [2]
+
+
+def test_what_was_rejected_is_read_and_removed(env):
+    _, m = changing(env)
+    place, = m.cache.rglob("rejected")
+    (place / "letter.eml").write_bytes(b"no message at all\n")
+    (place / "link").symlink_to("/etc/passwd")
+    folder = m.path / ".imapfs" / "rejected"
+    assert os.listdir(folder) == ["letter.eml"]
+    assert (folder / "letter.eml").read_bytes() == b"no message at all\n"
+    assert errno_of(lambda: open(folder / "link").read()) == errno.ENOENT
+    for call in (lambda: open(folder / "new", "x"),
+                 lambda: os.rename(folder / "letter.eml",
+                                   m.path / "INBOX" / "x.eml"),
+                 lambda: os.chmod(folder / "letter.eml", 0o777)):
+        assert errno_of(call) in (errno.EROFS, errno.EPERM)
+    m.run(["rm", ".imapfs/rejected/letter.eml"])
+    assert os.listdir(folder) == [] and not (place / "letter.eml").exists()
+    assert "rejected" in os.listdir(m.path / ".imapfs")
+    assert errno_of(lambda: os.unlink(folder / "letter.eml")) == errno.ENOENT

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "changed.h"
+
+/* What the user changes: its effect here, and the difference that is left. */
+
+/* --- flags --- */
+
+static void a_changed_flag_is_a_difference(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct journal_entry e;
+
+	change_flags(t->a, id, MAIL_FLAGGED, MAIL_SEEN);
+	assert_int_equal(row_of(t->a, id).flags, MAIL_FLAGGED);
+	changed_reopen(t);
+	assert_int_equal(row_of(t->a, id).flags, MAIL_FLAGGED);
+	assert_int_equal(row_of(t->a, id).uid, 5);
+	assert_true(changed_get(t, id, &e));
+	assert_int_equal(e.what, JOURNAL_STORE);
+	assert_int_equal(e.add, MAIL_FLAGGED);
+	assert_int_equal(e.remove, MAIL_SEEN);
+	assert_int_equal(e.origin.folder, t->in_a);
+	assert_int_equal(e.origin.uidvalidity, VALID_A);
+	assert_int_equal(e.origin.uid, 5);
+	assert_int_equal(e.phase, JOURNAL_QUEUED);
+}
+
+static void flags_that_are_changed_back_leave_nothing(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+
+	change_flags(t->a, id, MAIL_FLAGGED, 0);
+	change_flags(t->a, id, 0, MAIL_FLAGGED);
+	changed_expect_none(t, id);
+	change_flags(t->a, id, MAIL_SEEN, MAIL_FLAGGED); /* as it is */
+	changed_expect_none(t, id);
+	changed_reopen(t);
+	changed_expect_none(t, id);
+	assert_int_equal(row_of(t->a, id).flags, MAIL_SEEN);
+}
+
+static void keywords_are_deltas_too(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct journal_list *list;
+
+	change_words(t->a, id, "red green", "blue");
+	expect_words(t->a, id, "red green");
+	change_words(t->a, id, "blue", "green black");
+	expect_words(t->a, id, "blue red");
+	changed_reopen(t);
+	expect_words(t->a, id, "red blue");
+	assert_int_equal(journal_get(t->s->c, id, &list), 0);
+	assert_string_equal(list->v[0].add_keywords, "red");
+	assert_string_equal(list->v[0].remove_keywords, "");
+	free(list);
+	change_words(t->a, id, NULL, "red");
+	changed_expect_none(t, id);
+}
+
+static void too_many_keywords_are_refused(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	char words[MAIL_KEYWORDS_MAX + 1];
+	struct journal_flags v[2] = {{.id = id, .add_keywords = words},
+				     {.id = id, .add = MAIL_DRAFT}};
+
+	memset(words, 'k', sizeof(words) - 1);
+	words[sizeof(words) - 1] = '\0';
+	assert_int_equal(journal_change_flags(t->a, v, 1), -EOVERFLOW);
+	v[0].add_keywords = "ok";
+	assert_int_equal(journal_change_flags(t->a, v, 2), -EINVAL);
+	changed_expect_none(t, id);
+	expect_words(t->a, id, "blue");
+}
+
+/* --- moving --- */
+
+static void a_moved_message_keeps_its_id_and_body(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct journal_entry e;
+
+	assert_int_equal(scene_put_body(t->s, id, 5000, 3), 0);
+	change_move(t->a, id, t->b, "m.eml");
+	for (int i = 0; i < 2; i++) {
+		assert_false(has_row(t->a, id));
+		assert_int_equal(row_of(t->b, id).uid, 0);
+		assert_string_equal(row_of(t->b, id).name, "m.eml");
+		assert_int_equal(cache_folder_of(t->s->c, id), t->in_b);
+		assert_int_equal(box_count(t->a), 0);
+		assert_int_equal(box_count(t->b), 1);
+		assert_int_equal(scene_check_body(t->s, id, 5000, 3), 0);
+		expect_words(t->b, id, "blue");
+		assert_true(changed_get(t, id, &e));
+		assert_int_equal(e.what, JOURNAL_MOVE);
+		assert_int_equal(e.origin.folder, t->in_a);
+		assert_int_equal(e.at, t->in_b);
+		changed_reopen(t);
+	}
+}
+
+static void a_message_that_comes_back_leaves_nothing(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+
+	change_move(t->a, id, t->b, "m.eml");
+	change_move(t->b, id, t->trash, "other.eml");
+	changed_expect(t, id, JOURNAL_MOVE);
+	change_move(t->trash, id, t->a, "m.eml");
+	changed_expect_none(t, id);
+	assert_int_equal(row_of(t->a, id).uid, 5);
+	changed_reopen(t);
+	assert_int_equal(row_of(t->a, id).uid, 5);
+	assert_int_equal(sql_number(t, "SELECT count(*) FROM changes"), 0);
+}
+
+static void changes_on_the_way_are_one_difference(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+
+	change_flags(t->a, id, MAIL_FLAGGED, 0);
+	change_move(t->a, id, t->b, "m.eml");
+	change_words(t->b, id, "red", NULL);
+	change_move(t->b, id, t->trash, "m.eml");
+	changed_expect(t, id, JOURNAL_STORE | JOURNAL_MOVE);
+	change_move(t->trash, id, t->a, "m.eml");
+	changed_expect(t, id, JOURNAL_STORE);
+	assert_int_equal(row_of(t->a, id).uid, 5);
+	assert_int_equal(sql_number(t, "SELECT count(*) FROM changes"), 1);
+}
+
+static void a_rename_in_its_folder_is_nobodys_business(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+
+	change_move(t->a, id, t->a, "contract.eml");
+	changed_expect_none(t, id);
+	assert_int_equal(row_named(t->a, "contract.eml").id, id);
+	changed_reopen(t);
+	assert_int_equal(row_named(t->a, "contract.eml").uid, 5);
+	/* And the name goes along. */
+	change_move(t->a, id, t->b, "contract.eml");
+	changed_done(t, id, JOURNAL_MOVE, VALID_B, 7);
+	changed_reopen(t);
+	assert_int_equal(row_named(t->b, "contract.eml").uid, 7);
+}
+
+static void names_become_twins_or_are_refused(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct journal_move how = {.to = t->b, .name = "m.eml"};
+	struct journal_moved moved;
+
+	(void)changed_add(t->b, 6, "m.eml");
+	how.onto = JOURNAL_EXACT;
+	assert_int_equal(journal_move(t->a, id, &how, NULL), -EEXIST);
+	how.name = "a/b";
+	assert_int_equal(journal_move(t->a, id, &how, NULL), -EINVAL);
+	assert_true(has_row(t->a, id));
+	changed_expect_none(t, id);
+	how.name = "m.eml";
+	how.onto = JOURNAL_TWIN;
+	assert_int_equal(journal_move(t->a, id, &how, &moved), 0);
+	assert_string_equal(moved.name, "m.2.eml");
+	assert_int_equal(moved.replaced, 0);
+	assert_int_equal(journal_move(t->a, id, &how, NULL), -ENOENT);
+	assert_string_equal(row_of(t->b, id).name, "m.2.eml");
+}
+
+static void what_the_kernel_holds_goes_along(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct cache_msg m;
+
+	assert_int_equal(box_hold(t->a, id), 0);
+	assert_int_equal(box_hold(t->a, id), 0);
+	change_move(t->a, id, t->b, "m.eml");
+	assert_int_equal(box_held(t->a), 0);
+	assert_int_equal(box_held(t->b), 2);
+	assert_int_equal(box_find_id(t->a, id, &m), -ENOENT);
+	assert_int_equal(box_hold(t->a, id), -ENOENT);
+	assert_false(box_release(t->a, id, 1));
+	assert_true(box_release(t->b, id, 1));
+	assert_int_equal(box_held(t->b), 1);
+	assert_true(box_release(t->b, id, 1));
+}
+
+static void what_arrives_hidden_waits_to_be_announced(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct journal_move how = {.to = t->a,
+				   .name = "n.eml",
+				   .onto = JOURNAL_EXACT,
+				   .hide = true};
+
+	/* A name in the same folder is one that is known. */
+	assert_int_equal(journal_move(t->a, id, &how, NULL), 0);
+	assert_true(row_of(t->a, id).announced);
+	how.to = t->trash;
+	assert_int_equal(journal_move(t->a, id, &how, NULL), 0);
+	assert_false(row_of(t->trash, id).announced);
+	box_announce(t->trash, id);
+	assert_true(row_of(t->trash, id).announced);
+}
+
+static void a_box_that_nobody_listed_can_be_moved_into(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct cache_state none = {0}, s;
+
+	assert_int_equal(box_set_state(t->b, &none), 0);
+	change_move(t->a, id, t->b, "m.eml");
+	changed_send(t, id, JOURNAL_MOVE);
+	changed_done(t, id, JOURNAL_MOVE, 77, 3);
+	changed_expect_none(t, id);
+	changed_reopen(t);
+	assert_int_equal(row_of(t->b, id).uid, 3);
+	box_state(t->b, &s);
+	assert_int_equal(s.uidvalidity, 77);
+	assert_int_equal(s.low_uid, 0); /* still to be listed */
+}
+
+static void the_mtime_of_both_folders_moves(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct cache_state a, b, trash;
+
+	change_move(t->a, id, t->b, "m.eml");
+	changed_reopen(t);
+	box_state(t->a, &a);
+	box_state(t->b, &b);
+	box_state(t->trash, &trash);
+	assert_true(a.changed_at_ns > 0 && b.changed_at_ns > 0);
+	assert_int_equal(trash.changed_at_ns, 0);
+	assert_int_equal(a.uidvalidity, VALID_A);
+}
+
+/* --- replacing --- */
+
+static void a_replaced_message_waits_for_the_new_one(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = changed_add(t->b, 6, "m.eml");
+	uint64_t new = changed_add(t->a, 5, "m.eml");
+	struct journal_move how = {.to = t->b,
+				   .name = "m.eml",
+				   .onto = JOURNAL_REPLACE,
+				   .trash = t->trash};
+	struct journal_moved moved;
+	struct journal_entry e;
+
+	(void)changed_add(t->trash, 9, "m.eml");
+	assert_int_equal(journal_move(t->a, new, &how, &moved), 0);
+	assert_string_equal(moved.name, "m.eml");
+	assert_int_equal(moved.replaced, old);
+	assert_int_equal(moved.replaced_to, t->in_trash);
+	assert_string_equal(moved.replaced_name, "m.2.eml");
+	assert_int_equal(row_named(t->b, "m.eml").id, new);
+	/* The kernel knows the new name by itself, but not that in the Trash.
+	 */
+	assert_true(row_of(t->b, new).announced);
+	assert_false(row_of(t->trash, old).announced);
+	for (int i = 0; i < 2; i++) {
+		assert_true(changed_get(t, old, &e));
+		assert_int_equal(e.waits_for, new);
+		assert_int_equal(e.what, JOURNAL_MOVE);
+		changed_reopen(t);
+	}
+	changed_send(t, new, JOURNAL_MOVE);
+	changed_done(t, new, JOURNAL_MOVE, VALID_B, 20);
+	assert_true(changed_get(t, old, &e));
+	assert_int_equal(e.waits_for, 0);
+	changed_reopen(t);
+	assert_true(changed_get(t, old, &e));
+	assert_int_equal(e.waits_for, 0);
+	changed_send(t, old, JOURNAL_MOVE);
+}
+
+static void one_that_waits_is_not_marked(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = changed_add(t->b, 6, "m.eml");
+	uint64_t new = changed_add(t->a, 5, "m.eml");
+	struct journal_mark m = {.id = old, .parts = JOURNAL_REMOVE};
+	struct journal_entry e;
+
+	change_replace(t->a, new, t->b, "m.eml", NULL);
+	assert_true(changed_get(t, old, &e));
+	m.gen = e.gen;
+	assert_int_equal(journal_mark_sent(t->s->c, &m, 1), 0);
+	assert_false(m.marked);
+	/* Nothing comes any more: what waited may go. */
+	change_move(t->b, new, t->a, "m.eml");
+	changed_expect_none(t, new);
+	changed_send(t, old, JOURNAL_REMOVE);
+}
+
+static void replacing_in_a_folder_needs_nobody_to_wait(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = changed_add(t->a, 6, "m.eml");
+	uint64_t new = changed_add(t->a, 5, "n.eml");
+	struct journal_entry e;
+
+	change_replace(t->a, new, t->a, "m.eml", t->trash);
+	assert_int_equal(row_named(t->a, "m.eml").id, new);
+	changed_expect_none(t, new);
+	assert_true(changed_get(t, old, &e));
+	assert_int_equal(e.waits_for, 0);
+}
+
+static void a_replaced_draft_goes_with_its_file(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = change_create(t->a, "m.eml", "X: 1\r\n");
+	uint64_t new = changed_add(t->a, 5, "n.eml");
+	struct cache_msg m;
+
+	change_replace(t->a, new, t->a, "m.eml", t->trash);
+	changed_expect_none(t, old);
+	assert_int_equal(box_find_id(t->trash, old, &m), -ENOENT);
+	assert_int_equal(cache_sync(t->s->c), 0);
+	assert_int_equal(count_state_files(t, "spool"), 0);
+	assert_int_equal(count_state_files(t, "rejected"), 0);
+}
+
+/* --- removing --- */
+
+static void a_removed_message_is_kept_out_of_sight(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	uint64_t twin = changed_add(t->b, 5, "m.eml");
+	struct journal_entry e;
+
+	assert_int_equal(journal_remove(t->a, id), 0);
+	assert_int_equal(journal_remove(t->b, twin), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(box_count(t->a), 0);
+		assert_int_equal(cache_folder_of(t->s->c, id), 0);
+		assert_true(changed_get(t, id, &e));
+		assert_int_equal(e.what, JOURNAL_REMOVE);
+		assert_int_equal(e.at, JOURNAL_LIMBO);
+		changed_reopen(t);
+	}
+	changed_send(t, id, JOURNAL_REMOVE);
+	changed_settle(
+		t, (struct journal_result){.id = id, .done = JOURNAL_REMOVE});
+	changed_expect_none(t, id);
+	changed_expect(t, twin, JOURNAL_REMOVE);
+	assert_int_equal(cache_sync(t->s->c), 0);
+	assert_int_equal(sql_number(t, "SELECT count(*) FROM details"), 1);
+}
+
+static void a_removed_message_can_be_read_while_it_is_open(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct cache_msg m;
+
+	assert_int_equal(scene_put_body(t->s, id, 5000, 3), 0);
+	assert_int_equal(box_hold(t->a, id), 0);
+	assert_int_equal(journal_remove(t->a, id), 0);
+	assert_int_equal(box_find_id(t->a, id, &m), 0);
+	assert_true(m.dead);
+	assert_int_equal(cache_folder_of(t->s->c, id), t->in_a);
+	assert_int_equal(scene_check_body(t->s, id, 5000, 3), 0);
+	assert_int_equal(journal_remove(t->a, id), -ENOENT);
+	assert_true(box_release(t->a, id, 1));
+	assert_int_equal(box_find_id(t->a, id, &m), -ENOENT);
+}
+
+#define T(name)                                                                \
+	cmocka_unit_test_setup_teardown(name, changed_setup, changed_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_changed_flag_is_a_difference),
+		T(flags_that_are_changed_back_leave_nothing),
+		T(keywords_are_deltas_too),
+		T(too_many_keywords_are_refused),
+		T(a_moved_message_keeps_its_id_and_body),
+		T(a_message_that_comes_back_leaves_nothing),
+		T(changes_on_the_way_are_one_difference),
+		T(a_rename_in_its_folder_is_nobodys_business),
+		T(names_become_twins_or_are_refused),
+		T(what_the_kernel_holds_goes_along),
+		T(what_arrives_hidden_waits_to_be_announced),
+		T(a_box_that_nobody_listed_can_be_moved_into),
+		T(the_mtime_of_both_folders_moves),
+		T(a_replaced_message_waits_for_the_new_one),
+		T(one_that_waits_is_not_marked),
+		T(replacing_in_a_folder_needs_nobody_to_wait),
+		T(a_replaced_draft_goes_with_its_file),
+		T(a_removed_message_is_kept_out_of_sight),
+		T(a_removed_message_can_be_read_while_it_is_open),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What tests of the flusher need: an account with the mailboxes A and B over a
+ * real cache, on a server that plays a script; without a mount.
+ */
+#ifndef IMAPFS_TESTS_FS_FLUSHING_H
+#define IMAPFS_TESTS_FS_FLUSHING_H
+
+#include "world.h"
+
+#include "../imap/script.h"
+#include "cache/journal.h"
+#include "fs/flush.h"
+
+#define VALID_A 7
+#define VALID_B 11
+
+#define SCRIPTS(...)                                                           \
+	(const script[])                                                       \
+	{                                                                      \
+		__VA_ARGS__, NULL                                              \
+	}
+
+/* A mailbox that may be changed. */
+#define SELECT_A                                                               \
+	"C: SELECT \"A\"", "S: * 3 EXISTS", "S: * OK [UIDVALIDITY 7] ok",      \
+		"S: * OK [PERMANENTFLAGS (\\Seen \\Flagged \\Deleted \\*)] x", \
+		"S: $T OK [READ-WRITE] done"
+
+#define LOGIN_MOVE LOGIN_WITH("MOVE UIDPLUS")
+
+/* Mailbox B as it is listed: so many messages, none or the answer. */
+#define EXAMINE_B(exists)                                                      \
+	"C: EXAMINE \"B\"", "S: * " exists " EXISTS",                          \
+		"S: * OK [UIDVALIDITY 11] ok", "S: * OK [UIDNEXT 30] ok",      \
+		"S: $T OK [READ-ONLY] done"
+
+/* Message number `n` of mailbox A, under another number and UID. */
+#define ROW_OF(seq, uid, n)                                                    \
+	"S: * " seq " FETCH (UID " uid " FLAGS (\\Seen) RFC822.SIZE 100" n     \
+	" INTERNALDATE \"14-Nov-2023 22:13:2" n " +0000\" "                    \
+	"BODY[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)] "            \
+	"\"Message-ID: <" n "@example.com>\")"
+
+/* Of mailbox A: UIDs 1 and up are still there, as these answers say. */
+#define SYNC_A(...)                                                            \
+	"C: EXAMINE \"A\"", "S: * 1 EXISTS", "S: * OK [UIDVALIDITY 7] ok",     \
+		"S: $T OK [READ-ONLY] done", "C: UID FETCH 1:99", __VA_ARGS__, \
+		"S: $T OK done", "C: UID FETCH 100:*", "S: $T OK done"
+
+struct flushing {
+	struct world w;
+	struct fs *fs;
+	struct server *server;
+	struct folder *a, *b;
+	uint64_t id[8]; /* of messages 0 to 7 of A, UIDs 1 to 8 */
+};
+
+/* Setup and teardown of cmocka: the cache, with messages in A. */
+int flushing_setup(void **state);
+int flushing_teardown(void **state);
+
+/* As after a remount. */
+void flushing_reopen(struct flushing *t);
+
+/* The server, the account and the flusher. */
+void flushing_begin(struct flushing *t, const script *scripts);
+/* Wait until nothing is unsent, or fail. */
+void flushing_wait(struct flushing *t);
+/* They end, and the server must have been content. */
+void flushing_end(struct flushing *t);
+
+/* The user moves message `i` to B. */
+void move_to_b(struct flushing *t, unsigned i);
+
+/* -ENOENT: not there. */
+int find(struct flushing *t, struct folder *f, uint64_t id,
+	 struct cache_msg *ret);
+void expect_uid(struct flushing *t, struct folder *f, unsigned i, uint32_t uid);
+void expect_failed(struct flushing *t, const char *words);
+
+#endif

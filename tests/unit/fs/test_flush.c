@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "flushing.h"
+
+#include <errno.h>
+
+/*
+ * What the flusher sends, and what it makes of the answers, against scripted
+ * servers.
+ */
+
+static void moves_are_one_command(void **state)
+{
+	struct flushing *t = *state;
+
+	for (unsigned i = 0; i < 3; i++)
+		move_to_b(t, i);
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1:3 \"B\"",
+				 "S: * OK [COPYUID 11 1:3 21:23] x",
+				 "S: $T OK done", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	for (unsigned i = 0; i < 3; i++)
+		expect_uid(t, t->b, i, 21 + i);
+	expect_failed(t, "");
+}
+
+static void a_refused_move_is_undone(void **state)
+{
+	struct flushing *t = *state;
+	struct cache_msg m;
+
+	move_to_b(t, 1);
+	flushing_begin(t,
+		       SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 2",
+				     "S: $T NO [CANNOT] not this one", "N:")));
+	flushing_wait(t);
+	assert_int_equal(flush_state(t->fs, t->id[1]), -EPERM);
+	assert_int_equal(flush_state(t->fs, t->id[2]), 0);
+	flushing_end(t);
+	expect_uid(t, t->a, 1, 2);
+	assert_int_equal(find(t, t->b, t->id[1], &m), -ENOENT);
+	expect_failed(t, "not this one");
+	expect_failed(t, "A/m1.eml");
+}
+
+static void one_that_is_refused_does_not_stop_the_others(void **state)
+{
+	struct flushing *t = *state;
+
+	for (unsigned i = 0; i < 4; i++)
+		move_to_b(t, i);
+	flushing_begin(
+		t, SCRIPTS(STEPS(
+			   LOGIN_MOVE, SELECT_A, "C: UID MOVE 1:4 ",
+			   "S: $T NO [CANNOT] one of them", "C: UID MOVE 1:2 ",
+			   "S: $T NO [CANNOT] one of them", "C: UID MOVE 1 ",
+			   "S: $T NO [CANNOT] this one", "C: UID MOVE 2 ",
+			   "S: $T OK [COPYUID 11 2 22] x", "C: UID MOVE 3:4 ",
+			   "S: $T OK [COPYUID 11 3:4 23:24] x", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->a, 0, 1);
+	for (unsigned i = 1; i < 4; i++)
+		expect_uid(t, t->b, i, 21 + i);
+}
+
+static void without_move_it_is_copied_and_removed(void **state)
+{
+	struct flushing *t = *state;
+
+	move_to_b(t, 0);
+	move_to_b(t, 1);
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_WITH("UIDPLUS"), "C: EXAMINE \"A\"",
+				 "S: * OK [UIDVALIDITY 7] ok",
+				 "S: $T OK [READ-ONLY] done",
+				 "C: UID COPY 1:2 \"B\"",
+				 "S: $T OK [COPYUID 11 1:2 21:22] x", SELECT_A,
+				 "C: UID STORE 1:2 +FLAGS.SILENT (\\Deleted)",
+				 "S: $T OK x", "C: UID EXPUNGE 1:2",
+				 "S: $T OK x", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 21);
+	expect_uid(t, t->b, 1, 22);
+}
+
+/* --- answers that are lost --- */
+
+static void what_arrived_without_an_answer_is_not_sent_again(void **state)
+{
+	struct flushing *t = *state;
+
+	move_to_b(t, 0);
+	move_to_b(t, 1);
+	flushing_begin(
+		t,
+		SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1:2 ", "X:"),
+			STEPS(LOGIN_MOVE, EXAMINE_B("3"), "C: FETCH",
+			      ROW_OF("1", "5", "0"), ROW_OF("2", "21", "1"),
+			      ROW_OF("3", "22", "0"), "S: $T OK done",
+			      SYNC_A("S: * 1 FETCH (UID 3 FLAGS ())"), "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 22);
+	expect_uid(t, t->b, 1, 21);
+}
+
+static void what_did_not_arrive_is_sent_again(void **state)
+{
+	struct flushing *t = *state;
+	static const char all[] = "S: * 1 FETCH (UID 1 FLAGS (\\Seen))";
+
+	move_to_b(t, 0);
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
+			   STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
+				 SYNC_A(all), SELECT_A, "C: UID MOVE 1 ",
+				 "S: $T OK [COPYUID 11 1 21] x", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 21);
+}
+
+static void what_is_in_both_places_leaves_the_source(void **state)
+{
+	struct flushing *t = *state;
+	static const char all[] = "S: * 1 FETCH (UID 1 FLAGS (\\Seen))";
+
+	move_to_b(t, 0);
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
+			   STEPS(LOGIN_MOVE, EXAMINE_B("1"), "C: FETCH",
+				 ROW_OF("1", "21", "0"), "S: $T OK done",
+				 SYNC_A(all), SELECT_A,
+				 "C: UID STORE 1 +FLAGS.SILENT (\\Deleted)",
+				 "S: $T OK x", "C: UID EXPUNGE 1", "S: $T OK x",
+				 "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 21);
+}
+
+static void what_is_nowhere_is_listed(void **state)
+{
+	struct flushing *t = *state;
+	struct cache_msg m;
+
+	move_to_b(t, 0);
+	flushing_begin(
+		t,
+		SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
+			STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
+			      SYNC_A("S: * 1 FETCH (UID 3 FLAGS ())"), "N:")));
+	flushing_wait(t);
+	assert_int_equal(flush_state(t->fs, t->id[0]), -ENOENT);
+	flushing_end(t);
+	assert_int_equal(find(t, t->a, t->id[0], &m), -ENOENT);
+	assert_int_equal(find(t, t->b, t->id[0], &m), -ENOENT);
+	expect_failed(t, "nowhere");
+}
+
+#define T(f)                                                                   \
+	cmocka_unit_test_setup_teardown(f, flushing_setup, flushing_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(moves_are_one_command),
+		T(a_refused_move_is_undone),
+		T(one_that_is_refused_does_not_stop_the_others),
+		T(without_move_it_is_copied_and_removed),
+		T(what_arrived_without_an_answer_is_not_sent_again),
+		T(what_did_not_arrive_is_sent_again),
+		T(what_is_in_both_places_leaves_the_source),
+		T(what_is_nowhere_is_listed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
