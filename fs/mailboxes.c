@@ -137,8 +137,9 @@ static void apply(struct mailbox_op *o, bool tell, struct folder **ret)
 
 	if (o->result != 0)
 		return;
+	/* One that is replaced goes by the other's coming. */
 	if (o->victim)
-		tree_removed(t, o->victim, tell);
+		tree_removed(t, o->victim, tell && !o->f);
 	if (o->f)
 		o->result = tree_renamed(t, o->f, o->parent, o->wire, tell);
 	/* The LIST that follows a failure finds it, and tells of it. */
