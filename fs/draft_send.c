@@ -354,10 +354,9 @@ static int leave_empty(struct sending *s)
 	return 0;
 }
 
-static int send(struct sending *s)
+/* `r`: what draft_check_locked() says of it. */
+static int send(struct sending *s, int r)
 {
-	int r = draft_check_locked(s->fs, s->d, s->fd);
-
 	if (r == -ENODATA)
 		return leave_empty(s);
 	if (r == -EINVAL || r == -EFBIG)
@@ -379,7 +378,7 @@ int draft_complete(struct fs *fs, struct draft *d)
 	int r = open_sending(&s);
 
 	if (r == 0)
-		r = send(&s);
+		r = send(&s, draft_check_locked(fs, d, s.fd));
 	close_sending(&s);
 	if (r == 0)
 		flush_wake(fs);
