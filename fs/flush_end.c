@@ -354,6 +354,10 @@ static void give_back(struct batch *b)
 {
 	struct fs *fs = b->flush->fs;
 
+	if (b->to)
+		b->to->touched_ms = clock_now_ms();
+	if (b->part == JOURNAL_STORE)
+		b->from->touched_ms = clock_now_ms();
 	if (b->from)
 		folder_flush_end(fs, b->from);
 	if (b->to && b->to != b->from)

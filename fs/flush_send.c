@@ -132,7 +132,8 @@ static int start(struct batch *b, enum journal_part part,
 static void run(struct batch *b, enum journal_part part)
 {
 	struct imap_messages which = {.wire = b->from->wire,
-				      .uidvalidity = b->from_uidvalidity};
+				      .uidvalidity = b->from_uidvalidity,
+				      .since_ms = b->from->touched_ms};
 	uint32_t *uids = open_uids(b, &which.n_uids);
 	int r = uids ? 0 : -ENOMEM;
 
