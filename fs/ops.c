@@ -198,11 +198,6 @@ bool ops_refuse_ro(fuse_req_t req)
 	return true;
 }
 
-static void refuse(fuse_req_t req)
-{
-	ops_refuse(req, -EROFS);
-}
-
 static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
 			const char *name)
 {
@@ -211,38 +206,6 @@ static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
 	(void)name;
 	if (!ops_refuse_ro(req))
 		ops_refuse(req, -EPERM);
-}
-
-static void ops_create(fuse_req_t req, fuse_ino_t dir, const char *name,
-		       mode_t mode, struct fuse_file_info *fi)
-{
-	(void)dir;
-	(void)name;
-	(void)mode;
-	(void)fi;
-	refuse(req);
-}
-
-static void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
-		      size_t size, off_t off, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)buf;
-	(void)size;
-	(void)off;
-	(void)fi;
-	refuse(req);
-}
-
-static void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode,
-			  off_t offset, off_t length, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)mode;
-	(void)offset;
-	(void)length;
-	(void)fi;
-	refuse(req);
 }
 
 void ops_fill(struct fuse_lowlevel_ops *ops)
@@ -276,6 +239,7 @@ void ops_fill(struct fuse_lowlevel_ops *ops)
 		.rename = ops_rename,
 		.create = ops_create,
 		.write = ops_write,
+		.copy_file_range = ops_copy_file_range,
 		.setxattr = ops_setxattr,
 		.removexattr = ops_removexattr,
 		.fallocate = ops_fallocate,

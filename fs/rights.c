@@ -18,9 +18,9 @@ static void on_rights(void *ctx, int result, unsigned rights,
 	struct folder *f = ctx;
 
 	(void)why;
+	/* What was read-only is tried again. */
 	if (result == 0)
-		f->rights =
-			RIGHTS_KNOWN | rights | (f->rights & RIGHTS_READ_ONLY);
+		f->rights = RIGHTS_KNOWN | rights;
 }
 
 void rights_ask(struct fs *fs, struct folder *f)

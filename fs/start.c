@@ -12,6 +12,7 @@
 
 #include "fs/ahead.h"
 #include "fs/control.h"
+#include "fs/draft.h"
 #include "fs/flush.h"
 #include "fs/helper.h"
 #include "fs/keep.h"
@@ -259,6 +260,8 @@ static int build_engine(struct start *s)
 	if (r == 0)
 		r = offline_new(fs, &fs->offline);
 	if (r == 0)
+		r = drafts_new(fs, &fs->drafts);
+	if (r == 0)
 		r = replay_new(fs, s->helper_fd, &fs->replay);
 	if (r == 0)
 		r = keep_new(fs, &fs->keep);
@@ -329,12 +332,25 @@ static int mount_it(struct start *s)
 	return r;
 }
 
+static int start_drafts(struct start *s)
+{
+	int r;
+
+	block_signals(true);
+	r = drafts_start(&s->fs);
+	block_signals(false);
+	if (r != 0)
+		complain(strerrordesc_np(-r));
+	return r;
+}
+
 static void take_down(struct start *s)
 {
 	struct fs *fs = &s->fs;
 
 	fs->stopping = true;
 	mountpoint_refuse(s->mountpoint);
+	drafts_stop(fs);
 	if (fs->keep)
 		keep_stop(fs->keep);
 	if (fs->flush) {
@@ -355,6 +371,7 @@ static void take_down(struct start *s)
 	load_free(fs->load);
 	ahead_free(fs->ahead);
 	offline_free(fs->offline);
+	drafts_free(fs->drafts);
 	keep_free(fs->keep);
 	mailboxes_free(fs->mailboxes);
 	quota_free(fs->quota);
@@ -402,7 +419,7 @@ int start_and_serve(const struct options *opt, const struct account *account,
 		return EXIT_SYSTEM;
 	}
 	if (build(&s) != 0 || bring_up_account(&s, secret) != 0 ||
-	    choose_root(&s) != 0 || mount_it(&s) != 0)
+	    choose_root(&s) != 0 || mount_it(&s) != 0 || start_drafts(&s) != 0)
 		goto out;
 
 	begin_serving(&s);

@@ -135,6 +135,51 @@ def test_mailbox_that_is_only_read_refuses(env):
     assert sorted(numbered(m, "Work")) == [9]
 
 
+def test_mailbox_that_turned_out_to_be_read_only_refuses_at_once(env):
+    server, boxes, m = scripted(env)
+    with server.lock:
+        boxes[b"INBOX"].readonly = True
+    path = numbered(m)[2]
+    os.chmod(path, 0o644)
+    env.wait_for(lambda: failed(m), 20)
+    for call in (lambda: os.chmod(path, 0o644),
+                 lambda: os.rename(path, m.path / "Work" / "x.eml"),
+                 lambda: os.unlink(path)):
+        assert errno_of(call) == errno.EROFS
+    # A name is only here, and a copy of another folder is not concerned.
+    os.rename(path, m.path / "INBOX" / "y.eml")
+    os.chmod(numbered(m, "Work")[9], 0o644)
+    sent(m)
+    assert len(failed(m)) == 1
+
+
+def test_what_the_rights_do_not_allow_is_refused_at_once(env):
+    boxes = {b"INBOX": Box([Msg(n, letter(n)) for n in range(1, 6)]),
+             b"Theirs": Box([Msg(9, letter(9))]),
+             b"Trash": Box(attrs=[b"\\Trash"])}
+    server = env.script(boxes)
+    server.capabilities.append(b"ACL")
+    server.on(rb"MYRIGHTS", lambda session, tag, command:
+              b"* " + command + (b" lrs\r\n" if b"Theirs" in command else
+                                 b" lrswipkxtea\r\n") + tag +
+              b" OK done\r\n")
+    m = env.mount(server)
+    theirs, mine = numbered(m, "Theirs")[9], numbered(m)[2]
+    server.wait_for_command(rb"MYRIGHTS", times=2)
+    m.wait_status(lambda s: not any(s["jobs"].values()))
+    for call in (lambda: os.rename(theirs, m.path / "INBOX" / "x.eml"),
+                 lambda: os.rename(mine, m.path / "Theirs" / "x.eml"),
+                 lambda: os.unlink(theirs),
+                 lambda: os.chmod(theirs, 0o744),
+                 lambda: os.setxattr(theirs, "user.xdg.tags", b"x")):
+        assert errno_of(call) == errno.EACCES
+    os.chmod(theirs, 0o644)
+    sent(m)
+    with server.lock:
+        assert boxes[b"Theirs"].messages[0].flags == {b"\\Seen"}
+    assert not failed(m)
+
+
 def test_sync_says_that_there_is_no_network(env):
     server, m = changing(env, options=["sync"])
     m.messages("Work")
