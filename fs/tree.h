@@ -47,6 +47,8 @@ struct folder {
 	/* What may be done in it (rights.c): RIGHTS_KNOWN and the rest. */
 	_Atomic uint32_t rights;
 	_Atomic int64_t rights_asked_ms;
+	/* When a message came or changed that connections may not know of. */
+	_Atomic int64_t touched_ms;
 	/* Its bodies stay here (offline.c). */
 	_Atomic bool kept;
 
