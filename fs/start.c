@@ -411,8 +411,7 @@ int start_and_serve(const struct options *opt, const struct account *account,
 		return EXIT_SYSTEM;
 	}
 	if (build(&s) != 0 || bring_up_account(&s, secret) != 0 ||
-	    choose_root(&s) != 0 || mount_it(&s) != 0 ||
-	    start_drafts(&s) != 0)
+	    choose_root(&s) != 0 || mount_it(&s) != 0 || start_drafts(&s) != 0)
 		goto out;
 
 	begin_serving(&s);
