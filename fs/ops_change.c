@@ -66,6 +66,9 @@ static int make(struct request *r)
 
 	if (error == -EAGAIN)
 		r->edit.waits = tree_ino(r->fs->tree, end.waits);
+	/* What is acknowledged outlives the program. */
+	if (error == 0)
+		error = cache_commit(r->fs->cache);
 	if (error != 0)
 		return error;
 	r->edit.made = true;
