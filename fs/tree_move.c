@@ -248,6 +248,20 @@ static int rename_wire_locked(struct tree *t, struct folder *f,
 	return 0;
 }
 
+int tree_go_locked(struct tree *t, struct folder *f, struct place *p, bool tell,
+		   bool *ret_replay)
+{
+	f->place = p;
+	t->n_moving++;
+	*ret_replay = tell && tree_replays(t, f) && p->parent->announced &&
+		      folder_is_held(p->parent) &&
+		      (p->parent != f->parent || strcmp(p->name, f->name) != 0);
+	if (*ret_replay)
+		return 0;
+	return tell ? tree_settle_locked(t, f)
+		    : tree_settle_quietly_locked(t, f);
+}
+
 int tree_move_locked(struct tree *t, struct folder *f,
 		     const struct mail_folder *m, bool *ret_replay)
 {
@@ -272,13 +286,6 @@ int tree_move_locked(struct tree *t, struct folder *f,
 		place_free(p);
 		return r;
 	}
-	f->place = p;
-	t->n_moving++;
-	r = tree_save(t, f);
-	*ret_replay = r == 0 && tree_replays(t, f) && parent->announced &&
-		      folder_is_held(parent) &&
-		      (parent != f->parent || strcmp(p->name, f->name) != 0);
-	if (!*ret_replay && r == 0)
-		r = tree_settle_locked(t, f);
-	return r;
+	r = tree_go_locked(t, f, p, true, ret_replay);
+	return r == 0 ? tree_save(t, f) : r;
 }

@@ -7,8 +7,7 @@
 #include <strings.h>
 
 #include "fs/folder.h"
-#include "fs/notify.h"
-#include "imap/log.h"
+#include "fs/replay.h"
 
 /*
  * What this mount itself did to mailboxes becomes the tree at once, by what is
@@ -148,22 +147,29 @@ int tree_made(struct tree *t, struct folder *parent, const char *wire,
 
 /* --- removed --- */
 
+/* As if a LIST had said so. */
+static void replay(struct tree *t, struct folder *f, enum replay_op op)
+{
+	if (!replay_push_folder(t->fs->replay, f, op))
+		tree_replayed(t, f, op, -ENOTCONN);
+}
+
 void tree_removed(struct tree *t, struct folder *f, bool tell)
 {
-	struct folder *parent = f->parent;
-	bool gone;
+	bool gone, replays;
 
 	lock_take(&t->lock);
 	gone = f->gone;
-	if (!gone)
+	replays = !gone && tell && f->announced && tree_replays(t, f);
+	if (replays)
+		f->doomed = true;
+	else if (!gone)
 		tree_remove_locked(t, f);
 	lock_drop(&t->lock);
-	if (gone)
-		return;
-	if (tell)
-		notify_removed(t->fs->notify, tree_ino(t, parent), f->id,
-			       f->name);
-	folder_drop(t->fs, f);
+	if (replays)
+		replay(t, f, REPLAY_RMDIR);
+	else if (!gone)
+		folder_drop(t->fs, f);
 }
 
 /* --- renamed --- */
@@ -236,7 +242,7 @@ static int rename_all_locked(struct tree *t, struct batch *b) REQUIRES(t->lock)
 }
 
 static int place_locked(struct tree *t, struct folder *f, struct folder *parent,
-			bool tell) REQUIRES(t->lock)
+			bool tell, bool *ret_replay) REQUIRES(t->lock)
 {
 	struct place *p = calloc(1, sizeof(*p));
 	int r;
@@ -248,16 +254,14 @@ static int place_locked(struct tree *t, struct folder *f, struct folder *parent,
 		free(p);
 		return r;
 	}
-	f->place = p;
-	t->n_moving++;
-	return tell ? tree_settle_locked(t, f)
-		    : tree_settle_quietly_locked(t, f);
+	return tree_go_locked(t, f, p, tell, ret_replay);
 }
 
 int tree_renamed(struct tree *t, struct folder *f, struct folder *parent,
 		 const char *wire, bool tell)
 {
 	struct batch b = {0};
+	bool replays = false;
 	int r;
 
 	lock_take(&t->lock);
@@ -268,10 +272,10 @@ int tree_renamed(struct tree *t, struct folder *f, struct folder *parent,
 	if (r == 0)
 		r = rename_all_locked(t, &b);
 	if (r == 0)
-		r = place_locked(t, f, parent, tell);
+		r = place_locked(t, f, parent, tell, &replays);
 	lock_drop(&t->lock);
-	if (r == 0)
-		log_info("tree: a folder is called '%s' now", f->path);
+	if (replays)
+		replay(t, f, REPLAY_RENAME);
 	for (size_t i = 0; r == 0 && i < b.n; i++)
 		folder_renamed_here(t->fs, b.f[i]);
 	batch_free(&b);

@@ -118,7 +118,15 @@ MUST_CHECK int tree_move_locked(struct tree *t, struct folder *f,
 MUST_CHECK int tree_settle_locked(struct tree *t, struct folder *f)
 	REQUIRES(t->lock);
 
-/* The same, but the kernel knows it already. */
+/*
+ * It has this place from now on, which it takes over. `tell`: the kernel does
+ * not know it; if `*ret_replay` is set it will by the replay of a rename, and
+ * the folder is shown where it was until that comes.
+ */
+MUST_CHECK int tree_go_locked(struct tree *t, struct folder *f, struct place *p,
+			      bool tell, bool *ret_replay) REQUIRES(t->lock);
+
+/* tree_settle_locked(), but the kernel knows it already. */
 MUST_CHECK int tree_settle_quietly_locked(struct tree *t, struct folder *f)
 	REQUIRES(t->lock);
 

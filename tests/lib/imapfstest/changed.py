@@ -59,10 +59,10 @@ def numbers(server, *boxes):
     return found if len(boxes) > 1 else found[0]
 
 
-def errno_of(call):
+def errno_of(call, *args):
     """The error number of a call; 0: it worked."""
     try:
-        call()
+        call(*args)
     except OSError as error:
         return error.errno
     return 0

@@ -255,7 +255,10 @@ class Defaults:
 
     def do_CREATE(self, tag, rest):
         from .script import Box
-        self.server.boxes[words(rest)[0]] = Box()
+        name = words(rest)[0]
+        if name in self.server.boxes:
+            return tag + b" NO [ALREADYEXISTS] it is there\r\n"
+        self.server.boxes[name] = Box()
         return tag + b" OK done\r\n"
 
     def do_SUBSCRIBE(self, tag, rest):
@@ -264,12 +267,21 @@ class Defaults:
     do_UNSUBSCRIBE = do_SUBSCRIBE
 
     def do_DELETE(self, tag, rest):
-        del self.server.boxes[words(rest)[0]]
+        if not self.server.boxes.pop(words(rest)[0], None):
+            return tag + b" NO [NONEXISTENT] no such mailbox\r\n"
         return tag + b" OK done\r\n"
 
     def do_RENAME(self, tag, rest):
+        boxes = self.server.boxes
         old, new = words(rest)[:2]
-        self.server.boxes[new] = self.server.boxes.pop(old)
+        if old not in boxes:
+            return tag + b" NO [NONEXISTENT] no such mailbox\r\n"
+        if new in boxes:
+            return tag + b" NO [ALREADYEXISTS] it is there\r\n"
+        below = old + (boxes[old].delimiter or b"\0")
+        for name in list(boxes):
+            if name == old or name.startswith(below):
+                boxes[new + name[len(old):]] = boxes.pop(name)
         return tag + b" OK done\r\n"
 
     def do_IDLE(self, tag, rest):

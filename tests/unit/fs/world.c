@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fs/mailboxes.h"
 #include "fs/notify.h"
 #include "fs/park.h"
 
@@ -32,6 +33,7 @@ void world_open(struct world *w)
 	assert_int_equal(cache_open(&cfg, 0, &w->fs.cache, &report), 0);
 	assert_int_equal(park_new(&w->fs.park), 0);
 	assert_int_equal(notify_new(&w->fs.notify), 0);
+	assert_int_equal(mailboxes_new(&w->fs, &w->fs.mailboxes), 0);
 	assert_int_equal(tree_new(&w->fs, &w->fs.tree), 0);
 }
 
@@ -39,6 +41,7 @@ void world_close(struct world *w)
 {
 	park_close(w->fs.park);
 	tree_free(w->fs.tree);
+	mailboxes_free(w->fs.mailboxes);
 	notify_free(w->fs.notify);
 	park_free(w->fs.park);
 	cache_close(w->fs.cache);
