@@ -28,6 +28,8 @@ static bool is_waiting(const struct job *j)
 /* What it sent behind an EXAMINE that is to be sent again is void. */
 static bool begins_again(struct conn *c, struct job *j)
 {
+	if (!j->class->eager)
+		return true;
 	route_forget(c, j);
 	return j->class->repeat(j);
 }

@@ -137,6 +137,7 @@ struct session {
 	bool opening;
 	enum select_with opening_with;
 	unsigned gave_up; /* bits of select_with: refused, maybe for that */
+	unsigned clashes; /* [ALREADYEXISTS], one after the other */
 	bool exists_said; /* box.messages counts, though it may be 0 */
 	bool strays;      /* what came while opening may not be its changes */
 	struct imap_mailbox box;
