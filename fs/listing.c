@@ -189,6 +189,7 @@ static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 	}
 	free(ids);
 
+	j->f->touched_ms = clock_now_ms();
 	lock_take(&j->f->lock);
 	j->f->n_listed += n;
 	lock_drop(&j->f->lock);

@@ -47,6 +47,8 @@ struct folder {
 	/* What may be done in it (rights.c): RIGHTS_KNOWN and the rest. */
 	_Atomic uint32_t rights;
 	_Atomic int64_t rights_asked_ms;
+	/* When a message came or changed that connections may not know of. */
+	_Atomic int64_t touched_ms;
 	/* Its bodies stay here (offline.c). */
 	_Atomic bool kept;
 
@@ -91,7 +93,6 @@ struct folder {
 	bool has_synced;              /* in this mount */
 	bool doubted;                 /* the last sync missed some messages */
 	bool distrusted;     /* the server once said that all was gone */
-	bool ask_again;      /* the job has been ended by a new name */
 	enum folder_denied { /* LIST names it, SELECT does not know it */
 			     FOLDER_NOT_DENIED,
 			     FOLDER_DENIED, /* once; LIST is asked */
@@ -100,6 +101,7 @@ struct folder {
 			     FOLDER_EMPTY, /* what was in it is gone, until
 					      SELECT works */
 	} denied;
+	bool ask_again;   /* the job has been ended by a new name */
 	int error;        /* of the last job */
 	unsigned replays; /* not yet answered by the helper */
 	unsigned renewed; /* UIDVALIDITY changed so often */
@@ -211,20 +213,6 @@ void tree_removed(struct tree *t, struct folder *f, bool tell);
  */
 MUST_CHECK int tree_renamed(struct tree *t, struct folder *f,
 			    struct folder *parent, const char *wire, bool tell);
-
-/* Wire names: what a mailbox is called, and is to be called. */
-struct tree_names {
-	char *from, *to;
-};
-/*
- * The mailboxes that are to be renamed one by one so that `f`, which is none
- * itself but only the way to them, is called `wire`: those below it that have
- * no other one above them there. Free with tree_names_free(). -ENOMEM.
- */
-MUST_CHECK int tree_names_below(struct tree *t, struct folder *f,
-				const char *wire, struct tree_names **ret,
-				size_t *ret_n);
-void tree_names_free(struct tree_names *v, size_t n);
 
 /* All folders that are not gone, ascending by id; yours to free. */
 MUST_CHECK int tree_all(struct tree *t, struct folder ***ret, size_t *ret_n);

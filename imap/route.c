@@ -237,6 +237,7 @@ void route_begin(struct conn *c, struct job *j)
 	struct session *s = &c->session;
 	bool is_open = s->mailbox && j->mailbox &&
 		       strcmp(s->mailbox, j->mailbox) == 0 &&
+		       s->opened_ms > j->since_ms &&
 		       (s->writable || !j->class->writes);
 
 	if (!j->mailbox || (is_open && !s->opening && !j->class->fresh)) {

@@ -66,6 +66,7 @@ int select_send(struct session *s, const char *wire, bool writes,
 	if (!name)
 		return -ENOMEM;
 	s->mailbox = name;
+	s->opened_ms = clock_now_ms();
 	s->writable = writes;
 	s->opening = true;
 	s->opening_with = how->with;

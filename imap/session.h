@@ -133,7 +133,8 @@ struct session {
 
 	/* The mailbox that is open, or being opened: select.c. */
 	char *mailbox;
-	bool writable; /* by SELECT */
+	int64_t opened_ms; /* when that was asked for */
+	bool writable;     /* by SELECT */
 	bool opening;
 	enum select_with opening_with;
 	unsigned gave_up; /* bits of select_with: refused, maybe for that */
