@@ -192,7 +192,7 @@ static int publish(struct sending *s, struct box *box, uint64_t id, int fd)
 static int convert(int from, int to)
 {
 	char *in = malloc(DRAFT_COPY_BYTES),
-	     *out = malloc(2 * DRAFT_COPY_BYTES);
+	     *out = malloc(2UL * DRAFT_COPY_BYTES);
 	struct content c = {0};
 	uint64_t at = 0;
 	long n = 1;
