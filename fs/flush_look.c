@@ -392,6 +392,19 @@ static void looked_to(struct batch *b)
 		judge(b);
 }
 
+/* Is this message still in the source? */
+static bool is_left(struct look *l, const struct item *it)
+{
+	/*
+	 * Other UIDs, or no mailbox: what was found in the destination is all
+	 * that there is, and what was not is looked for by its content key.
+	 */
+	if (l->result != 0)
+		return it->to == 0;
+	return l->by_absence ? ranges_has(&l->present, it->uid)
+			     : !ranges_has(&l->vanished, it->uid);
+}
+
 static void looked_from(struct batch *b)
 {
 	struct look *l = &b->look;
@@ -400,21 +413,20 @@ static void looked_from(struct batch *b)
 		pause_batch(b, retry_ms(b));
 		return;
 	}
-	for (size_t i = 0; i < b->n; i++) {
-		uint32_t uid = b->v[i].uid;
-
-		/*
-		 * Other UIDs, or no mailbox: what was found is all that there
-		 * is, and what was not is looked for by what it is known by.
-		 */
-		if (l->result != 0)
-			b->v[i].is_gone = b->v[i].to != 0;
-		else
-			b->v[i].is_gone =
-				l->by_absence ? !ranges_has(&l->present, uid)
-					      : ranges_has(&l->vanished, uid);
+	for (size_t i = 0; i < b->n; i++)
+		b->v[i].is_gone = !is_left(l, &b->v[i]);
+	if (!b->has_removed) {
+		judge(b);
+		return;
 	}
-	judge(b);
+	look_clear(l);
+	flush_looked_again(b);
+}
+
+void flush_look_from(struct batch *b)
+{
+	b->has_removed = true;
+	start_from(b);
 }
 
 void flush_look(struct batch *b)

@@ -11,7 +11,7 @@
  *             UIDNEXT of    |  no answer,   new messages         ^
  *             `to`          v  or no UIDs in it                  |
  *   found SENT ----> LOOKING_TO -> LOOKING_FROM -> REMOVING -----+
- *   at start            ^   |                      what is in both
+ *   at start            ^   |           ^______________| what is in both
  *                       |   v nowhere: once more, a while later
  *                      PAUSED
  */
@@ -119,6 +119,7 @@ struct batch {
 	int64_t resume_ms; /* BATCH_PAUSED; CLOCK_NEVER: until online */
 	bool has_copied;   /* a move, by COPY: the source is to be removed */
 	bool is_removing;  /* it pauses before that */
+	bool has_removed;  /* what is left in the source is asked for again */
 	bool is_settling;  /* it pauses since that failed */
 	bool is_split;     /* it was refused as a whole: next time a part */
 	struct look look;
@@ -215,6 +216,8 @@ void flush_go_on(struct batch *b);
 void flush_step(struct batch *b);
 /* What is in both places leaves the source; or the batch ends. */
 void flush_remove_rest(struct batch *b);
+/* It is known which of those that were removed are gone. */
+void flush_looked_again(struct batch *b);
 /* Copy the server's words; NULL is fine. */
 char *flush_words(const struct imap_error *why);
 
@@ -225,6 +228,8 @@ void flush_look(struct batch *b);
 void flush_measure(struct batch *b);
 /* What was looked for is known. */
 void flush_looked(struct batch *b);
+/* They were removed: are they gone? */
+void flush_look_from(struct batch *b);
 void look_clear(struct look *l);
 
 /* --- flush_end.c --- */

@@ -61,6 +61,8 @@ def one(o, number, state, summary):
     except Exception as error:  # pylint: disable=broad-except
         traceback.print_exc()
         summary.say(f"point {number}: FAILED: {error}")
+        if state.get("killing"):
+            print("\n".join(state["killing"].m.log().splitlines()[-3000:]))
         state["killing"] = None
         return False
     summary.say(f"point {number}: fine, {what} "

@@ -62,7 +62,7 @@ class Killing:
                 c.create(box)
         self._fill()
         self.m = env.mount(self.server.url(port=self.tap.port),
-                           options=["timeout=10"])
+                           options=["timeout=10"], wire=bool(os.environ.get("KILL_WIRE")))
         self._look()
 
     # The account.
