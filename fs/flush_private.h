@@ -45,6 +45,7 @@ enum verdict {
 	VERDICT_OPEN,
 	VERDICT_DONE,
 	VERDICT_AGAIN,
+	VERDICT_UNSURE,
 	VERDICT_UNDO,
 	VERDICT_GONE,
 };
@@ -58,7 +59,10 @@ struct item {
 	uint32_t to;         /* in `to`; 0: not known (yet) */
 	uint64_t size;       /* of a new one ... */
 	uint64_t size_there; /* ... and as the server has it; 0: unknown */
-	bool is_gone;        /* from `from` */
+	bool has_flags;      /* they are known: */
+	uint32_t flags;
+	char *keywords;
+	bool is_gone; /* from `from` */
 	enum verdict verdict;
 	int error;    /* of VERDICT_UNDO */
 	int result;   /* of imap_append() ... */
@@ -122,6 +126,7 @@ struct batch {
 	int64_t resume_ms; /* BATCH_PAUSED; CLOCK_NEVER: until online */
 	bool has_copied;   /* a move, by COPY: the source is to be removed */
 	bool is_removing;  /* it pauses before that */
+	bool is_plain;     /* the source is asked for all that is there */
 	bool has_removed;  /* what is left in the source is asked for again */
 	bool is_settling;  /* it pauses since that failed */
 	bool is_split;     /* it was refused as a whole: next time a part */

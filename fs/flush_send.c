@@ -133,7 +133,8 @@ static int start(struct batch *b, enum journal_part part,
 static void run(struct batch *b, enum journal_part part)
 {
 	struct imap_messages which = {.wire = b->from->wire,
-				      .uidvalidity = b->from_uidvalidity};
+				      .uidvalidity = b->from_uidvalidity,
+				      .since_ms = b->from->touched_ms};
 	uint32_t *uids = open_uids(b, &which.n_uids);
 	int r = uids ? 0 : -ENOMEM;
 
@@ -362,7 +363,7 @@ static void judge(struct batch *b)
 
 	if (b->result == 0 && !has_to)
 		judge_all(b, VERDICT_DONE, 0);
-	else if (b->unknown && !has_to)
+	else if (b->unknown && b->part == JOURNAL_REMOVE)
 		judge_all(b, VERDICT_AGAIN, 0);
 	else if (b->result != 0 && !b->unknown && imap_is_for_now(b->result))
 		judge_all(b, VERDICT_AGAIN, 0);
@@ -430,10 +431,12 @@ static void answered(struct batch *b)
 		return;
 	}
 	judge(b);
-	if (has_open(b))
-		flush_look(b);
-	else
+	if (!has_open(b))
 		flush_end(b);
+	else if (b->part == JOURNAL_STORE)
+		flush_look_from(b);
+	else
+		flush_look(b);
 }
 
 static void appended(struct batch *b)
@@ -504,14 +507,15 @@ static void removed(struct batch *b)
 
 void flush_looked_again(struct batch *b)
 {
-	bool is_move = b->part == JOURNAL_MOVE;
-
 	for (size_t i = 0; i < b->n; i++)
 		if (b->v[i].verdict == VERDICT_OPEN && b->v[i].is_gone)
 			b->v[i].verdict = VERDICT_DONE;
 	if (!has_open(b)) {
 		flush_end(b);
-	} else if (is_move) {
+	} else if (b->part == JOURNAL_STORE) {
+		judge_all(b, VERDICT_UNSURE, 0);
+		flush_end(b);
+	} else if (b->part == JOURNAL_MOVE) {
 		remove_later(b);
 	} else {
 		/* Its OK did not mean much. */
@@ -526,7 +530,7 @@ void flush_go_on(struct batch *b)
 		flush_end(b);
 	else if (b->is_removing)
 		flush_remove_rest(b);
-	else if (b->has_removed)
+	else if (b->has_removed || b->part == JOURNAL_STORE)
 		flush_look_from(b);
 	else
 		flush_look(b);

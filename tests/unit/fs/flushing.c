@@ -156,6 +156,18 @@ void flushing_wait(struct flushing *t)
 	} while (n.queued + n.sent > 0);
 }
 
+void wait_sent(struct flushing *t)
+{
+	int64_t end = clock_now_ms() + PATIENCE_MS;
+	struct journal_counts n;
+
+	do {
+		journal_count(t->fs->cache, &n);
+		sched_yield();
+		assert_true(clock_now_ms() < end);
+	} while (n.sent == 0);
+}
+
 void flushing_end(struct flushing *t)
 {
 	flush_stop(t->fs->flush);

@@ -166,6 +166,37 @@ static void an_expunge_that_did_nothing_is_repeated(void **state)
 	flushing_end(t);
 }
 
+static void flags_without_an_answer_are_asked_for(void **state)
+{
+	struct flushing *t = *state;
+	struct journal_flags star = {.id = t->id[0], .add = MAIL_FLAGGED};
+	struct journal_flags none = {.id = t->id[0], .remove = MAIL_FLAGGED};
+	struct cache_msg m;
+	struct box *box;
+
+	assert_int_equal(folder_get(t->fs, t->a, &box), 0);
+	assert_int_equal(journal_change_flags(box, &star, 1), 0);
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A,
+				 "C: UID STORE 1 +FLAGS.SILENT (\\Flagged)",
+				 "W:", "X:"),
+			   STEPS(LOGIN_MOVE,
+				 SYNC_A("S: * 1 FETCH (UID 1 FLAGS (\\Flagged "
+					"\\Seen))"),
+				 SELECT_A,
+				 "C: UID STORE 1 -FLAGS.SILENT (\\Flagged)",
+				 "S: $T OK x", "N:")));
+	wait_sent(t);
+	/* It was stored, and is taken back before that is known. */
+	assert_int_equal(journal_change_flags(box, &none, 1), 0);
+	server_go(t->server);
+	flushing_wait(t);
+	flushing_end(t);
+	folder_put(t->fs, t->a);
+	assert_int_equal(find(t, t->a, t->id[0], &m), 0);
+	assert_int_equal(m.flags, MAIL_SEEN);
+}
+
 static void what_is_nowhere_is_listed(void **state)
 {
 	struct flushing *t = *state;
@@ -198,6 +229,7 @@ int main(void)
 		T(what_did_not_arrive_is_sent_again),
 		T(what_is_in_both_places_leaves_the_source),
 		T(an_expunge_that_did_nothing_is_repeated),
+		T(flags_without_an_answer_are_asked_for),
 		T(what_is_nowhere_is_listed),
 	};
 
