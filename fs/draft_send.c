@@ -11,8 +11,8 @@
 #include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
+#include "fs/spooled.h"
 #include "imap/log.h"
-#include "imap/names.h"
 
 /*
  * A draft is complete: it is refused, or its record becomes one of a message
@@ -24,8 +24,6 @@
  * transaction of the journal, so a kill finds the one or the other. Who has the
  * old one open keeps its bytes (a ghost).
  */
-
-#define HEAD_BYTES (256u << 10) /* of the header that are looked at */
 
 /* A draft while it is completed; its lock is held. */
 struct sending {
@@ -153,37 +151,22 @@ static void give_up(struct sending *s, int outcome)
 
 /* --- what it says of itself --- */
 
-struct head {
-	struct mail_row row;
-	char store[N_FIELDS * (MAIL_FIELD_MAX + 1)];
-};
-
-static int read_head(const struct sending *s, int fd, struct head *ret)
-{
-	char *buf = malloc(HEAD_BYTES);
-	long n = buf ? spool_read(fd, buf, HEAD_BYTES, 0) : -ENOMEM;
-
-	if (n >= 0) {
-		ret->row = (struct mail_row){
-			.has = ROW_FIELDS | ROW_FLAGS | ROW_DATE,
-			.flags = s->flags,
-			.keywords = s->keywords,
-			.internaldate = s->mtime,
-		};
-		header_fields(buf, (size_t)n, ret->store, ret->row.field);
-	}
-	free(buf);
-	return n < 0 ? (int)n : 0;
-}
-
 static int publish(struct sending *s, struct box *box, uint64_t id, int fd)
 {
-	struct head *head = malloc(sizeof(*head));
-	int r = head ? read_head(s, fd, head) : -ENOMEM;
+	struct spooled *said = malloc(sizeof(*said));
+	struct mail_row row = {
+		.has = ROW_FIELDS | ROW_FLAGS | ROW_DATE,
+		.flags = s->flags,
+		.keywords = s->keywords,
+		.internaldate = s->mtime,
+	};
+	int r = said ? spooled_read(fd, said) : -ENOMEM;
 
-	if (r == 0)
-		r = journal_publish(box, id, &head->row);
-	free(head);
+	if (r == 0) {
+		memcpy(row.field, said->field, sizeof(row.field));
+		r = journal_publish(box, id, &row);
+	}
+	free(said);
 	return r;
 }
 

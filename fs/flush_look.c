@@ -41,25 +41,6 @@ void look_clear(struct look *l)
 	*l = (struct look){0};
 }
 
-/* NULL: nothing to know it by; or no memory, which is as good. */
-static char *text_of(const char *const field[N_FIELDS])
-{
-	const char *id = field[FIELD_MESSAGE_ID], *v[3];
-	char *text;
-
-	if (id && id[0])
-		return strdup(id);
-	v[0] = field[FIELD_DATE];
-	v[1] = field[FIELD_FROM];
-	v[2] = field[FIELD_SUBJECT];
-	if (!v[0] && !v[1] && !v[2])
-		return NULL;
-	if (asprintf(&text, "%s\n%s\n%s", v[0] ? v[0] : "", v[1] ? v[1] : "",
-		     v[2] ? v[2] : "") < 0)
-		return NULL;
-	return text;
-}
-
 static int add_found(struct batch *b, const struct mail_row *row)
 {
 	struct look *l = &b->look;
@@ -78,7 +59,7 @@ static int add_found(struct batch *b, const struct mail_row *row)
 	v->has_key = cache_key_of(b->flush->fs->cache, row, &v->key);
 	v->key.of = row->uid;
 	if (b->part == JOURNAL_APPEND)
-		v->text = text_of(row->field);
+		v->text = flush_text_of(row->field);
 	return 0;
 }
 
@@ -260,100 +241,6 @@ static void start_from(struct batch *b)
 
 /* --- what it means --- */
 
-static bool is_known(struct batch *b, struct box *box, uint32_t uid)
-{
-	struct cache_msg m;
-
-	return b->look.uidvalidity == b->to_uidvalidity &&
-	       box_find_uid(box, uid, &m) == 0;
-}
-
-static void take(struct item *it, struct found *v)
-{
-	v->is_taken = true;
-	it->to = (uint32_t)v->key.of;
-	it->size_there = v->size;
-}
-
-static bool take_by_key(struct batch *b, struct box *box, struct item *it)
-{
-	struct cache_key key;
-
-	if (journal_key(b->flush->fs->cache, it->id, &key) != 0)
-		return false;
-	/* The list is newest first: of several the oldest is ours. */
-	for (size_t i = b->look.n; i-- > 0;) {
-		struct found *v = &b->look.found[i];
-
-		if (v->is_taken || !v->has_key ||
-		    memcmp(v->key.hash, key.hash, sizeof(key.hash)) != 0 ||
-		    is_known(b, box, (uint32_t)v->key.of))
-			continue;
-		take(it, v);
-		return true;
-	}
-	return false;
-}
-
-/* Servers may change some bytes, such as the last line end. */
-#define SIZE_SLACK 64
-
-static bool has_size(const struct found *v, const struct item *it)
-{
-	return v->size + SIZE_SLACK >= it->size &&
-	       v->size <= it->size + SIZE_SLACK;
-}
-
-/* Of a new message, whose key depends on what the server makes of it. */
-static bool take_by_text(struct batch *b, struct box *box, struct item *it)
-{
-	struct cache_details *d;
-	struct cache_msg m;
-	bool taken = false;
-	char *text;
-
-	if (box_find_id(box, it->id, &m) != 0 ||
-	    box_details(box, it->id, &d) != 0)
-		return false;
-	it->size = m.size;
-	text = text_of(d->field);
-	free(d);
-	for (size_t i = b->look.n; text && !taken && i-- > 0;) {
-		struct found *v = &b->look.found[i];
-
-		if (v->is_taken || !v->text || strcmp(v->text, text) != 0 ||
-		    !has_size(v, it) || is_known(b, box, (uint32_t)v->key.of))
-			continue;
-		take(it, v);
-		taken = true;
-	}
-	free(text);
-	return taken;
-}
-
-static int match_all(struct batch *b)
-{
-	struct fs *fs = b->flush->fs;
-	struct box *box;
-	int r;
-
-	r = folder_get(fs, b->to, &box);
-	if (r != 0)
-		return r;
-	for (size_t i = 0; i < b->n; i++) {
-		struct item *it = &b->v[i];
-
-		if (it->verdict != VERDICT_OPEN || it->to != 0)
-			continue;
-		if (!take_by_key(b, box, it) && b->part == JOURNAL_APPEND)
-			(void)take_by_text(b, box, it);
-		if (it->to != 0)
-			b->heard_uidvalidity = b->look.uidvalidity;
-	}
-	folder_put(fs, b->to);
-	return 0;
-}
-
 static size_t count_missing(const struct batch *b)
 {
 	size_t n = 0;
@@ -419,7 +306,7 @@ static void looked_to(struct batch *b)
 
 	/* No such mailbox: nothing is in it. */
 	if (r == 0)
-		r = match_all(b);
+		r = flush_match(b);
 	if (r != 0 && r != -ENOENT) {
 		pause_batch(b, retry_ms(b));
 		return;
@@ -469,6 +356,7 @@ static void looked_from(struct batch *b)
 		return;
 	}
 	if (!b->has_removed) {
+		flush_match_gone(b);
 		judge(b);
 		return;
 	}

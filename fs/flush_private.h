@@ -68,6 +68,9 @@ struct item {
 	int result;   /* of imap_append() ... */
 	bool unknown; /* ... and whether it may have been done */
 	char *why;    /* ... with the server's words, or NULL */
+	/* While it is looked for; `of` means nothing. */
+	struct cache_key key;
+	bool has_key;
 };
 
 /* A message that was found in the destination. */
@@ -236,6 +239,15 @@ void flush_looked(struct batch *b);
 /* They were removed: are they gone? */
 void flush_look_from(struct batch *b);
 void look_clear(struct look *l);
+
+/* --- flush_match.c --- */
+
+/* What a message is known by without a key. NULL: nothing, or no memory. */
+char *flush_text_of(const char *const field[N_FIELDS]);
+/* Which of those that were found are the messages of the batch? */
+MUST_CHECK int flush_match(struct batch *b);
+/* It is known which are gone from the source: those come first. */
+void flush_match_gone(struct batch *b);
 
 /* --- flush_end.c --- */
 
