@@ -54,7 +54,7 @@ def keeps_up_by(env, mask, method, kept_up):
     assert report["method"] == method, report
     assert abs(report["synced_at"] - time.time()) < 60 * slowdown(), report
     text = m.control("status")
-    assert f"kept up by {kept_up}, last asked by {method}" in text, text
+    assert f"kept up to date by {kept_up}, last asked by {method}" in text, text
     return tap
 
 
@@ -71,7 +71,7 @@ def test_keeps_up_by_condstore_and_idle(env):
 
 def test_keeps_up_by_all_flags_and_touch(env):
     tap = keeps_up_by(env, ["QRESYNC", "CONDSTORE", "ESEARCH", "NOTIFY",
-                            "IDLE"], "flags", "polled")
+                            "IDLE"], "flags", "polling")
     assert tap.count(rb"UID FETCH 1:\d+ \(UID FLAGS\)") > 0
     assert tap.count(rb".*(CHANGEDSINCE|QRESYNC|IDLE)") == 0
 
