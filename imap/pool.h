@@ -62,6 +62,7 @@ struct conn {
 	struct lock_cond wake; /* while not READY */
 	enum conn_state state;
 	bool wanted;
+	bool beside;   /* another one was good when it began to connect */
 	char *mailbox; /* open, or being opened; NULL: none */
 	bool writable; /* ... by SELECT */
 	unsigned n_running;
