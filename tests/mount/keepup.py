@@ -168,7 +168,8 @@ def test_mail_of_a_sync_that_was_cut_off_goes_if_it_went(env):
         box.uidnext = 7
     os.utime(m.path / "INBOX")
     watch.wait("CREATE", "_Letter-6_")
-    wait_for(lambda: time.sleep(0.3) or True, 5, "it is on the disk")
+    begin = time.monotonic()
+    wait_for(lambda: time.monotonic() - begin > 0.3, 5, "it is on the disk")
     m.kill9()
     m.wait_end()
     server.clear()
