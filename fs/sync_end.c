@@ -18,7 +18,11 @@
  * never says more than the rows do.
  */
 
-/* UIDs that are known here and gone there; free(). */
+/*
+ * UIDs that are known here and gone there; free(). Those from `uidnext` on were
+ * all asked for by name, whatever the method: rows of them may be here from a
+ * sync that was cut off, or from moor.c.
+ */
 static int find_gone(struct sync *y, struct box *box, bool by_absence,
 		     uint32_t **ret, size_t *ret_n, size_t *ret_known)
 {
@@ -30,7 +34,7 @@ static int find_gone(struct sync *y, struct box *box, bool by_absence,
 	if (r != 0)
 		return r;
 	for (size_t i = 0; i < n; i++) {
-		bool absent = by_absence && uids[i] < y->uidnext &&
+		bool absent = (by_absence || uids[i] >= y->uidnext) &&
 			      !ranges_has(&y->named, uids[i]);
 
 		if (absent || ranges_has(&y->gone, uids[i]))
