@@ -174,7 +174,6 @@ int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
 	struct place at;
 	int r;
 
-	/* Parents first: their ids are smaller, so they are loaded first. */
 	r = tree_parent_locked(t, wire, delimiter, &parent);
 	if (r == 0 && is_new)
 		r = cache_new_ids(t->fs->cache, 1, &id);
@@ -218,6 +217,15 @@ static int load_one_locked(struct tree *t, const struct cache_folder *c)
 	return r;
 }
 
+/* Parents first: one that was renamed may have an older id than its parent. */
+static int by_length(const void *a, const void *b)
+{
+	size_t n = strlen(((const struct cache_folder *)a)->wire);
+	size_t m = strlen(((const struct cache_folder *)b)->wire);
+
+	return (n > m) - (n < m);
+}
+
 int tree_new(struct fs *fs, struct tree **ret)
 {
 	struct cache_folder *v = NULL;
@@ -243,8 +251,9 @@ int tree_new(struct fs *fs, struct tree **ret)
 	t->root = t->top;
 
 	r = cache_load_folders(fs->cache, &v, &n);
+	if (n > 0)
+		qsort(v, n, sizeof(*v), by_length);
 	lock_take(&t->lock);
-	/* Ascending by id: parents were made before their children. */
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = load_one_locked(t, &v[i]);
 	lock_drop(&t->lock);
