@@ -71,6 +71,7 @@ struct cache_report {
 	bool is_new;          /* there was no database */
 	char set_aside[4096]; /* path of a damaged one; "" if none */
 	char text[512];       /* a sentence on failure; "" if none */
+	bool is_ending;       /* of -EBUSY: by a mount that is being left */
 };
 
 /*
@@ -81,6 +82,12 @@ struct cache_report {
  */
 MUST_CHECK int cache_open(const struct cache_config *cfg, unsigned wait_ms,
 			  struct cache **ret, struct cache_report *report);
+
+/*
+ * From now on this mount is only sending what is queued: who is told -EBUSY
+ * may wait for it.
+ */
+void cache_say_ending(struct cache *c);
 
 /*
  * Every box and body must be closed. Writes what is queued (tried once if the

@@ -329,6 +329,10 @@ MUST_CHECK int journal_mark_sent(struct cache *c, struct journal_mark *v,
 /* What becomes of the parts that were not done. */
 enum journal_rest {
 	JOURNAL_AGAIN, /* QUEUED, as they were */
+	/* QUEUED, too; but flags may have been stored, wholly or in part: those
+	 * that are not wanted any more are taken back. Tell how they are now
+	 * (box_set_flags()) right after it. */
+	JOURNAL_UNSURE,
 	JOURNAL_UNDO,  /* refused for good: row and flags as on the server. A
 			* message that was never there goes to rejected/ */
 	JOURNAL_GONE,  /* the message is nowhere any more: row and record go */

@@ -21,6 +21,9 @@
  *   no           yes     again
  *   no           no      somebody took it away: gone
  *
+ * Of flags that may have been set the present ones are asked for. What was
+ * removed is looked at, too.
+ *
  * A server may need a moment to show what it has done, so the first "no" is
  * asked for once more before it is believed. Both folders are held meanwhile:
  * their boxes are as they were before the command.
@@ -145,13 +148,48 @@ static int from_opened(void *ctx, const struct imap_mailbox *now)
 	return 0;
 }
 
+static struct item *find_item(const struct batch *b, uint32_t uid)
+{
+	size_t low = 0, high = b->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (b->v[mid].uid < uid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < b->n && b->v[low].uid == uid ? &b->v[low] : NULL;
+}
+
+static int take_flags(struct batch *b, const struct mail_row *row)
+{
+	struct item *it = find_item(b, row->uid);
+	char *keywords;
+
+	if (!it || !(row->has & ROW_FLAGS))
+		return 0;
+	keywords = strdup(row->keywords ? row->keywords : "");
+	if (!keywords)
+		return -ENOMEM;
+	free(it->keywords);
+	it->keywords = keywords;
+	it->flags = row->flags;
+	it->has_flags = true;
+	return 0;
+}
+
 static int from_rows(void *ctx, const struct mail_row *rows, size_t n)
 {
 	struct batch *b = ctx;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < n; i++)
+	for (size_t i = 0; r == 0 && i < n; i++) {
 		r = ranges_add(&b->look.present, rows[i].uid, rows[i].uid);
+		if (r == 0 && b->part == JOURNAL_STORE)
+			r = take_flags(b, &rows[i]);
+	}
 	return r;
 }
 
@@ -202,9 +240,13 @@ static void start_from(struct batch *b)
 
 	look_clear(&b->look);
 	folder_state(b->from, &s);
-	req.uidnext = s.uidnext > 0 ? s.uidnext : 1;
+	/* Of messages that are new to a server nobody says that they went. */
+	req.uidnext = b->v[b->n - 1].uid + 1;
+	if (s.uidnext > req.uidnext)
+		req.uidnext = s.uidnext;
 	req.highestmodseq = s.highestmodseq;
-	req.plain = b->looks > 0;
+	/* Of flags all are asked for, not only those that have changed. */
+	req.plain = b->looks > 0 || b->is_plain || b->part == JOURNAL_STORE;
 	b->state = BATCH_LOOKING_FROM;
 	flush_expect(b, 1);
 	r = imap_sync(b->flush->fs->imap, b->from->wire, IMAP_PRIO_CHANGE, &req,
@@ -392,29 +434,51 @@ static void looked_to(struct batch *b)
 		judge(b);
 }
 
+/* Is this message still in the source? */
+static bool is_left(struct look *l, const struct item *it)
+{
+	/*
+	 * Other UIDs, or no mailbox: what was found in the destination is all
+	 * that there is, and what was not is looked for by its content key.
+	 */
+	if (l->result != 0)
+		return it->to == 0;
+	return l->by_absence ? ranges_has(&l->present, it->uid)
+			     : !ranges_has(&l->vanished, it->uid);
+}
+
 static void looked_from(struct batch *b)
 {
 	struct look *l = &b->look;
+	bool left = false;
 
 	if (l->result != 0 && imap_is_for_now(l->result)) {
 		pause_batch(b, retry_ms(b));
 		return;
 	}
 	for (size_t i = 0; i < b->n; i++) {
-		uint32_t uid = b->v[i].uid;
-
-		/*
-		 * Other UIDs, or no mailbox: what was found is all that there
-		 * is, and what was not is looked for by what it is known by.
-		 */
-		if (l->result != 0)
-			b->v[i].is_gone = b->v[i].to != 0;
-		else
-			b->v[i].is_gone =
-				l->by_absence ? !ranges_has(&l->present, uid)
-					      : ranges_has(&l->vanished, uid);
+		b->v[i].is_gone = !is_left(l, &b->v[i]);
+		left |= b->v[i].verdict == VERDICT_OPEN && !b->v[i].is_gone;
 	}
-	judge(b);
+	/* What vanished long ago is not named as vanished: ask what is there.
+	 */
+	if (left && l->result == 0 && !l->by_absence && !b->is_plain) {
+		b->is_plain = true;
+		start_from(b);
+		return;
+	}
+	if (!b->has_removed) {
+		judge(b);
+		return;
+	}
+	look_clear(l);
+	flush_looked_again(b);
+}
+
+void flush_look_from(struct batch *b)
+{
+	b->has_removed = true;
+	start_from(b);
 }
 
 void flush_look(struct batch *b)

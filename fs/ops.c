@@ -7,6 +7,7 @@
 
 #include "fs/attr.h"
 #include "fs/folder.h"
+#include "fs/keep.h"
 #include "fs/replay.h"
 #include "imap/log.h"
 
@@ -97,6 +98,9 @@ void ops_entry_of_folder(struct fs *fs, struct folder *f,
 {
 	memset(ret, 0, sizeof(*ret));
 	folder_hold(f);
+	/* Somebody may watch it who never enters it. */
+	if (keep_is_inbox(fs, f))
+		keep_note_used(fs, f);
 	ret->ino = f->id;
 	ret->attr_timeout = OPS_FOREVER;
 	ret->entry_timeout = OPS_FOREVER;

@@ -122,6 +122,12 @@ static int open_cache(struct start *s)
 	cfg.state_dir = s->state_dir;
 	cfg.cache_dir = s->cache_dir;
 	r = cache_open(&cfg, CACHE_WAIT_MS, &s->fs.cache, &report);
+	if (r == -EBUSY && report.is_ending) {
+		complain("waiting for the last mount of this account, which "
+			 "is still sending changes");
+		r = cache_open(&cfg, CACHE_WAIT_MS + FLUSH_AT_END_MS,
+			       &s->fs.cache, &report);
+	}
 	if (report.set_aside[0])
 		fprintf(stderr,
 			"mount.imapfs: the index of this account was damaged; "
@@ -347,8 +353,10 @@ static void take_down(struct start *s)
 	drafts_stop(fs);
 	if (fs->keep)
 		keep_stop(fs->keep);
-	if (fs->flush)
+	if (fs->flush) {
+		cache_say_ending(fs->cache);
 		flush_stop(fs->flush);
+	}
 	imap_free(fs->imap); /* no job's callback runs after this */
 	if (fs->park)
 		park_close(fs->park);

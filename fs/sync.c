@@ -106,6 +106,7 @@ static int sync_opened(void *ctx, const struct imap_mailbox *now)
 /* A change that shows by its replay as long as there are not too many. */
 static void show(struct sync *y, enum replay_op op, const struct cache_msg *m)
 {
+	y->f->touched_ms = clock_now_ms();
 	folder_change(y->fs, y->f, op, m, y->budget > 0);
 	if (y->budget > 0)
 		y->budget--;

@@ -174,7 +174,6 @@ int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
 	struct place at;
 	int r;
 
-	/* Parents first: their ids are smaller, so they are loaded first. */
 	r = tree_parent_locked(t, wire, delimiter, &parent);
 	if (r == 0 && is_new)
 		r = cache_new_ids(t->fs->cache, 1, &id);
@@ -218,6 +217,29 @@ static int load_one_locked(struct tree *t, const struct cache_folder *c)
 	return r;
 }
 
+static unsigned depth(const struct cache_folder *f)
+{
+	unsigned n = 0;
+
+	for (const char *p = f->wire; f->delimiter && *p; p++)
+		n += *p == f->delimiter;
+	return n;
+}
+
+/*
+ * Parents before their children, or they would be made anew: a folder that was
+ * renamed may be older than its parent. Else by age, on which names depend.
+ */
+static int compare_folders(const void *a, const void *b)
+{
+	const struct cache_folder *x = a, *y = b;
+	unsigned dx = depth(x), dy = depth(y);
+
+	if (dx != dy)
+		return dx < dy ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
 int tree_new(struct fs *fs, struct tree **ret)
 {
 	struct cache_folder *v = NULL;
@@ -244,7 +266,8 @@ int tree_new(struct fs *fs, struct tree **ret)
 
 	r = cache_load_folders(fs->cache, &v, &n);
 	lock_take(&t->lock);
-	/* Ascending by id: parents were made before their children. */
+	if (r == 0 && n > 0)
+		qsort(v, n, sizeof(*v), compare_folders);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = load_one_locked(t, &v[i]);
 	lock_drop(&t->lock);

@@ -33,6 +33,8 @@ def options():
     p.add_argument("--how", default=",".join(HOW))
     p.add_argument("--kinds", default=",".join(KINDS))
     p.add_argument("--summary", type=Path)
+    p.add_argument("--log", type=Path, metavar="FOLDER",
+                   help="keep what passed on the wire where it failed")
     p.add_argument("--binary", required=True)
     p.add_argument("--testproxy")
     return p.parse_args()
@@ -56,11 +58,14 @@ def one(o, number, state, summary):
         if state.get("killing") is None:
             state["killing"] = Killing(
                 state["env"], o.seed, how=tuple(o.how.split(",")),
-                kinds=tuple(o.kinds.split(",")))
+                kinds=tuple(o.kinds.split(",")), wire=bool(o.log))
         what = state["killing"].point(number)
     except Exception as error:  # pylint: disable=broad-except
         traceback.print_exc()
         summary.say(f"point {number}: FAILED: {error}")
+        if state.get("killing") and o.log:
+            text = state["killing"].m.log()
+            (o.log / f"{o.seed}.{number}.log").write_text(text)
         state["killing"] = None
         return False
     summary.say(f"point {number}: fine, {what} "

@@ -238,6 +238,7 @@ class Dovecot:
 
     def kill(self):
         """SIGKILL for all its processes at once."""
+        self._signal(self.pid, signal.SIGSTOP)  # it begins no other ones
         pids = self.pids()
         for pid in (self.pid, *pids):
             self._signal(pid, signal.SIGKILL)

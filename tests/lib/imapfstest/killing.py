@@ -51,7 +51,8 @@ class State(namedtuple("State", "box flags")):
 
 
 class Killing:
-    def __init__(self, env, seed, server=None, how=HOW, kinds=KINDS):
+    def __init__(self, env, seed, server=None, how=HOW, kinds=KINDS,
+                 wire=False):
         self.env, self.seed, self.how, self.kinds = env, seed, how, kinds
         self.server = server or env.dovecot()
         self.tap = env.tap(self.server)
@@ -62,7 +63,7 @@ class Killing:
                 c.create(box)
         self._fill()
         self.m = env.mount(self.server.url(port=self.tap.port),
-                           options=["timeout=10"])
+                           options=["timeout=10"], wire=wire)
         self._look()
 
     # The account.
