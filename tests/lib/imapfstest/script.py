@@ -79,9 +79,18 @@ class Session(Defaults):
     def send(self, data):
         try:
             with self.write_lock:
-                self.sock.sendall(data)
+                self.sock.sendall(self.to_wire(data))
         except (OSError, ValueError) as error:
             raise Gone from error
+
+    @staticmethod
+    def to_wire(data):
+        """For a session that compresses: what is sent for these bytes."""
+        return data
+
+    @staticmethod
+    def from_wire(data):
+        return data
 
     def hang(self, seconds=None):
         """Say nothing more, until server.release() or the end."""
@@ -122,7 +131,7 @@ class Session(Defaults):
             raise Gone from error
         if not data:
             raise Gone
-        self.buffer += data
+        self.buffer += self.from_wire(data)
 
     def read_line(self):
         while b"\n" not in self.buffer:
@@ -193,6 +202,8 @@ class Session(Defaults):
 
 
 class ScriptServer:
+    session_class = Session
+
     def __init__(self, boxes=None, pair=None, starttls=None, users=None,
                  capabilities=CAPABILITIES, greeting=None, host="127.0.0.1"):
         """`pair` (certificate, key): TLS from the first byte.
@@ -308,7 +319,7 @@ class ScriptServer:
         except Gone:
             sock.close()
             return
-        session = Session(self, sock, number)
+        session = self.session_class(self, sock, number)
         with self.lock:
             self._sessions.append(session)
         session.run()
