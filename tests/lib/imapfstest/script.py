@@ -400,21 +400,3 @@ def inject_after_starttls(extra):
         session.send(tag + b" OK begin TLS\r\n" + extra)
         session.start_tls()
     return answer
-
-
-GMAIL_APP_PASSWORD = (
-    b"%TAG% NO [ALERT] Application-specific password required: "
-    b"https://support.google.com/accounts/answer/185833 (Failure)\r\n")
-GMAIL_BAD_CREDENTIALS = (
-    b"%TAG% NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)\r\n")
-GMAIL_WEB_LOGIN = (
-    b"* NO [WEBALERT https://accounts.google.com/signin/continue?sarp=1] "
-    b"Web login required.\r\n"
-    b"%TAG% NO [ALERT] Please log in via your web browser: "
-    b"https://support.google.com/mail/accounts/answer/78754 (Failure)\r\n")
-GMAIL_IMAP_DISABLED = (
-    b"%TAG% NO [ALERT] Your account is not enabled for IMAP use. "
-    b"Please visit your Gmail settings page and enable your account for IMAP "
-    b"access. (Failure)\r\n")
-GMAIL_TOO_MANY = (
-    b"%TAG% NO [ALERT] Too many simultaneous connections. (Failure)\r\n")
