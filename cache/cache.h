@@ -71,6 +71,7 @@ struct cache_report {
 	bool is_new;          /* there was no database */
 	char set_aside[4096]; /* path of a damaged one; "" if none */
 	char text[512];       /* a sentence on failure; "" if none */
+	bool is_ending;       /* of -EBUSY: by a mount that is being left */
 };
 
 /*
@@ -81,6 +82,12 @@ struct cache_report {
  */
 MUST_CHECK int cache_open(const struct cache_config *cfg, unsigned wait_ms,
 			  struct cache **ret, struct cache_report *report);
+
+/*
+ * From now on this mount is only sending what is queued: who is told -EBUSY
+ * may wait for it.
+ */
+void cache_say_ending(struct cache *c);
 
 /*
  * Every box and body must be closed. Writes what is queued (tried once if the
@@ -94,6 +101,12 @@ void cache_close(struct cache *c);
  * -EBADMSG: the database is damaged.
  */
 MUST_CHECK int cache_sync(struct cache *c);
+
+/*
+ * All that was changed before this call outlives the program, if not a power
+ * loss. Waits for a write, not for the disk. Errors as above.
+ */
+MUST_CHECK int cache_commit(struct cache *c);
 
 /*
  * The first error that the writer met since the last call (-ENOSPC, -EIO ...),
@@ -342,6 +355,14 @@ MUST_CHECK int cache_keep_folder(struct cache *c, uint64_t folder, bool keep);
  */
 MUST_CHECK int box_missing_bodies(struct box *b, uint64_t **ret, size_t *ret_n);
 
+/*
+ * Has `cache_dir` been wiped since the last time, in this mount or before? Then
+ * the bodies that are not there any more are forgotten in the background, and
+ * counted (struct cache_stats): true. Otherwise a body that was removed by
+ * somebody is missed when it is read. Asks the disk once.
+ */
+bool cache_look_for_wipe(struct cache *c);
+
 /* --- bodies --- */
 
 /*
@@ -439,6 +460,7 @@ struct cache_stats {
 	uint64_t max_bytes;
 	uint64_t evicted; /* since the start */
 	uint64_t damaged; /* found damaged since the start */
+	uint64_t lost;    /* found missing since the start, all at once */
 	bool full; /* over the bound, and what is left may not be evicted */
 };
 void cache_get_stats(struct cache *c, struct cache_stats *ret);

@@ -211,6 +211,19 @@ int delta_done(const struct delta *d, const struct delta *sent,
 	return finish(&k, at, NULL, ret);
 }
 
+int delta_unsure(const struct delta *d, const struct delta *sent,
+		 struct delta *ret)
+{
+	struct calc k = {0};
+	const struct flagset *at[4] = {NULL};
+
+	at[0] = calc(&k, &sent->remove, SET_MINUS, &d->remove);
+	at[1] = calc(&k, &sent->add, SET_MINUS, &d->add);
+	at[2] = calc(&k, &d->add, SET_PLUS, at[0]);
+	at[3] = calc(&k, &d->remove, SET_PLUS, at[1]);
+	return finish(&k, at, NULL, ret);
+}
+
 int delta_undone(const struct delta *d, const struct delta *sent,
 		 struct delta *ret_real, struct delta *ret)
 {

@@ -43,6 +43,13 @@ MUST_CHECK int delta_done(const struct delta *d, const struct delta *sent,
 			  struct delta *ret);
 
 /*
+ * The server may have done `sent`, wholly or in part: `ret` brings about what
+ * is wanted in either case.
+ */
+MUST_CHECK int delta_unsure(const struct delta *d, const struct delta *sent,
+			    struct delta *ret);
+
+/*
  * The server has refused `sent`: `ret` is left of `d`; the row has to lose
  * `ret_real->remove` and to get `ret_real->add`.
  */

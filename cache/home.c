@@ -107,16 +107,32 @@ static int try_lock(int fd)
 	return errno == EAGAIN || errno == EACCES ? -EBUSY : -EIO;
 }
 
+/* After the pid in the lock's file. */
+#define ENDING " ending\n"
+
 static void report_holder(int fd, struct cache_report *report)
 {
-	char pid[24] = "";
+	char pid[32] = "";
 	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+	size_t digits;
 
 	pid[n > 0 ? n : 0] = '\0';
-	pid[strspn(pid, "0123456789")] = '\0';
+	digits = strspn(pid, "0123456789");
+	report->is_ending = strcmp(pid + digits, ENDING) == 0;
+	pid[digits] = '\0';
 	snprintf(report->text, sizeof(report->text),
 		 "this account is mounted already, by process %s",
 		 pid[0] ? pid : "(unknown)");
+}
+
+/* It is for people: that it cannot be written is no error. */
+static void say_holder(int fd, const char *end)
+{
+	char pid[32];
+	int n = snprintf(pid, sizeof(pid), "%d%s", (int)getpid(), end);
+
+	if (ftruncate(fd, 0) == 0)
+		(void)!pwrite(fd, pid, (size_t)n, 0);
 }
 
 /*
@@ -127,8 +143,7 @@ int home_lock(struct cache *c, unsigned wait_ms, struct cache_report *report)
 {
 	int64_t until = clock_now_ms() + wait_ms;
 	char *path = path_join(c->state_dir, LOCK_FILE);
-	char pid[24];
-	int n, r;
+	int r;
 
 	if (!path)
 		return -ENOMEM;
@@ -145,9 +160,11 @@ int home_lock(struct cache *c, unsigned wait_ms, struct cache_report *report)
 	if (r != 0)
 		return r;
 
-	/* The pid is for people: that it cannot be written is no error. */
-	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(c->lock_fd, 0) == 0)
-		(void)!pwrite(c->lock_fd, pid, (size_t)n, 0);
+	say_holder(c->lock_fd, "\n");
 	return 0;
+}
+
+void cache_say_ending(struct cache *c)
+{
+	say_holder(c->lock_fd, ENDING);
 }

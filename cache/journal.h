@@ -139,6 +139,8 @@ struct journal_move {
 			    * the limbo. One that is unsent goes altogether */
 	bool make_message; /* of a scratch file: it is one from now on */
 	bool hide;         /* in another folder it is not announced */
+	uint64_t only;     /* JOURNAL_REPLACE: which one; another one: -EEXIST.
+			    * 0: any */
 };
 
 struct journal_moved {
@@ -217,7 +219,11 @@ MUST_CHECK int journal_set_date(struct box *b, uint64_t id,
  */
 MUST_CHECK int spool_open(struct cache *c, uint64_t id, bool for_writing,
 			  int *ret_fd);
-/* All of it, or -ENOSPC, -EIO. */
+/*
+ * All of it, or -ENOSPC, -EIO. SPOOL_RESERVE of the disk stay free for the
+ * index.
+ */
+#define SPOOL_RESERVE (1u << 20)
 MUST_CHECK int spool_write(int fd, const void *bytes, size_t n,
 			   uint64_t offset);
 /* Bytes read, 0 at the end; -EIO. */
@@ -323,6 +329,10 @@ MUST_CHECK int journal_mark_sent(struct cache *c, struct journal_mark *v,
 /* What becomes of the parts that were not done. */
 enum journal_rest {
 	JOURNAL_AGAIN, /* QUEUED, as they were */
+	/* QUEUED, too; but flags may have been stored, wholly or in part: those
+	 * that are not wanted any more are taken back. Tell how they are now
+	 * (box_set_flags()) right after it. */
+	JOURNAL_UNSURE,
 	JOURNAL_UNDO,  /* refused for good: row and flags as on the server. A
 			* message that was never there goes to rejected/ */
 	JOURNAL_GONE,  /* the message is nowhere any more: row and record go */

@@ -101,6 +101,36 @@ static uint64_t name_owner(struct box *b, const char *name)
 	return id;
 }
 
+/* May others wait for this one? A scratch file never is there. */
+static bool will_arrive(const struct step *s)
+{
+	return s->next && s->next->phase != JOURNAL_SCRATCH;
+}
+
+/* What waited for a new message that goes unsent waits for the one instead. */
+static int pass_on_waiters(struct plan *p, const struct step *gone,
+			   const struct step *by) REQUIRES(p->c->journal.lock)
+{
+	uint64_t after = will_arrive(by) ? by->id : 0;
+	struct change *other;
+	struct step *s;
+	size_t at = 0;
+	int r = 0;
+
+	if (gone->old->waiters == 0)
+		return 0;
+	while (r == 0 && (other = journal_next_locked(&p->c->journal, &at))) {
+		if (other->after != gone->id || other->id == by->id)
+			continue;
+		r = plan_step_locked(p, other->id, other, &s);
+		if (r == 0)
+			s->next->after = after;
+		if (r == -ENOENT)
+			r = 0; /* it goes, too */
+	}
+	return r;
+}
+
 /*
  * The one that has the name makes room. If that is to be sent it waits for the
  * new one, which must be there before.
@@ -121,9 +151,10 @@ static int replace(struct plan *p, uint64_t id, const struct journal_move *how,
 	} else {
 		r = remove_step(p, s);
 	}
-	/* A scratch file never is there. */
-	if (r == 0 && s->next && by->next && by->next->phase != JOURNAL_SCRATCH)
+	if (r == 0 && s->next && will_arrive(by))
 		s->next->after = by->id;
+	if (r == 0 && !s->next && s->old)
+		r = pass_on_waiters(p, s, by);
 	*ret = s;
 	return r;
 }
@@ -153,6 +184,9 @@ static int plan_move(struct plan *p, struct step *s,
 	if (owner == s->id)
 		owner = 0;
 	if (owner != 0 && how->onto == JOURNAL_EXACT)
+		return -EEXIST;
+	if (owner != 0 && how->only != 0 && owner != how->only &&
+	    how->onto == JOURNAL_REPLACE)
 		return -EEXIST;
 	s->is_twin = how->onto == JOURNAL_TWIN;
 	s->hide = how->hide;

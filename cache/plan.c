@@ -153,7 +153,8 @@ int plan_release_locked(struct plan *p, const struct change *c)
 		if (other->after != c->id)
 			continue;
 		r = plan_step_locked(p, other->id, other, &s);
-		if (r == 0)
+		/* In this plan it may have got another one to wait for. */
+		if (r == 0 && s->next->after == c->id)
 			s->next->after = 0;
 		if (r == -ENOENT)
 			r = 0; /* it goes, too */

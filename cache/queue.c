@@ -111,6 +111,13 @@ int writer_drain(struct cache *c, uint64_t folder)
 	return r;
 }
 
+int cache_commit(struct cache *c)
+{
+	int r = writer_drain(c, 0);
+
+	return r == 0 && writer_is_broken(c) ? -EBADMSG : r;
+}
+
 int cache_sync(struct cache *c)
 {
 	struct writer *w = &c->writer;

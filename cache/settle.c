@@ -12,6 +12,7 @@
  *
  *     done      the origin and the flags of the record are the server's now
  *     AGAIN     the record is QUEUED with what is left
+ *     UNSURE    the same, though flags may have been stored
  *     UNDO      what was sent is taken back, as far as it is still so
  *     GONE      row and record go
  *
@@ -267,6 +268,19 @@ static void clear_sent(struct change *c)
 	delta_finish(&c->sent_delta);
 }
 
+/* Whether they were stored or not, in the end they are as they are wanted. */
+static int doubt_flags(struct step *s, const struct delta *sent)
+{
+	struct delta left;
+	int r = delta_unsure(&s->next->delta, sent, &left);
+
+	if (r != 0)
+		return r;
+	delta_finish(&s->next->delta);
+	s->next->delta = left;
+	return 0;
+}
+
 /* The parts that were not done. */
 static int apply_rest(struct batch *b, struct step *s,
 		      const struct journal_result *v,
@@ -277,7 +291,9 @@ static int apply_rest(struct batch *b, struct step *s,
 
 	if (v->rest != JOURNAL_UNDO) {
 		s->next->tries++;
-		return 0;
+		return v->rest == JOURNAL_UNSURE && (rest & JOURNAL_STORE)
+			       ? doubt_flags(s, sent->delta)
+			       : 0;
 	}
 	r = undo(b, s, sent, rest);
 	if (r == 0)

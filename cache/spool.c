@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /*
@@ -107,12 +108,33 @@ void spool_unlink(struct cache *c, const char *name)
 
 /* --- what callers do with a descriptor --- */
 
+/*
+ * A file that fills the disk could never be removed: that has to be written
+ * down, too.
+ */
+static int check_room(int fd, size_t n, uint64_t offset)
+{
+	struct statvfs v;
+	struct stat st;
+
+	if (fstat(fd, &st) != 0 || fstatvfs(fd, &v) != 0)
+		return -EIO;
+	if (offset + n <= (uint64_t)st.st_size ||
+	    (uint64_t)v.f_bavail * v.f_frsize >= n + SPOOL_RESERVE)
+		return 0;
+	return -ENOSPC;
+}
+
 int spool_write(int fd, const void *bytes, size_t n, uint64_t offset)
 {
 	const char *at = bytes;
+	int r;
 
 	if (offset > MAIL_SIZE_MAX || n > MAIL_SIZE_MAX - offset)
 		return -EOVERFLOW;
+	r = check_room(fd, n, offset);
+	if (r != 0)
+		return r;
 	while (n > 0) {
 		ssize_t done = pwrite(fd, at, n, (off_t)offset);
 

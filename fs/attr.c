@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/control.h"
+#include "fs/draft.h"
 #include "fs/folder.h"
 #include "fs/marks.h"
 
@@ -56,6 +57,7 @@ void attr_of_message(struct fs *fs, const struct cache_msg *m, struct stat *ret)
 	ret->st_mtim.tv_sec = m->internaldate;
 	ret->st_atim = ret->st_mtim;
 	ret->st_ctim.tv_sec = m->changed_at;
+	draft_fill_stat(fs, m->id, ret);
 }
 
 void attr_of_control(struct fs *fs, const struct control_entry *e,

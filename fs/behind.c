@@ -75,6 +75,9 @@ void folder_hear_status(struct folder *f, const struct mail_folder *m,
 	if (!s.complete) {
 		if (f->heard_uidnext == 0 && m->has_status)
 			f->heard_uidnext = m->uidnext;
+		else if (m->uidnext > f->heard_uidnext &&
+			 asked_ms > f->moved_ms)
+			f->moved_ms = asked_ms;
 		lock_drop(&f->lock);
 		return;
 	}
@@ -82,11 +85,41 @@ void folder_hear_status(struct folder *f, const struct mail_folder *m,
 	/* What was asked for later than that knows better. */
 	if (moved == RULES_UNMOVED && asked_ms > f->known_ms)
 		f->known_ms = asked_ms;
-	if (moved == RULES_MOVED && asked_ms > f->moved_ms)
+	if (moved == RULES_MOVED && asked_ms > f->moved_ms) {
 		f->moved_ms = asked_ms;
+		f->heard_ms = asked_ms;
+		f->heard = *m;
+		f->heard.wire = NULL; /* it is the caller's */
+	}
 	/* Who has entered it would not learn of it in any other way. */
 	if (moved == RULES_UNKNOWN && f->box && asked_ms > f->moved_ms)
 		f->moved_ms = asked_ms;
+	lock_drop(&f->lock);
+}
+
+void folder_caught_up_locked(struct folder *f)
+{
+	struct cache_state s;
+
+	f->known_ms = f->asked_ms;
+	f->ended_ms = clock_now_ms();
+	f->denied = FOLDER_NOT_DENIED;
+	/* Was the last word that it moved told in numbers, and are these now
+	 * its own? Then it came too late to be news. */
+	folder_state_locked(f, &s);
+	if (f->heard_ms != 0 && f->heard_ms == f->moved_ms &&
+	    f->moved_ms >= f->known_ms &&
+	    rules_compare(&s, &f->heard) == RULES_UNMOVED)
+		f->known_ms = f->moved_ms + 1;
+}
+
+void folder_hear_named(struct folder *f, int64_t asked_ms)
+{
+	lock_take(&f->lock);
+	if (f->denied == FOLDER_DENIED && asked_ms >= f->failed_ms) {
+		f->denied = FOLDER_NAMED;
+		f->moved_ms = clock_now_ms();
+	}
 	lock_drop(&f->lock);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "fs/change.h"
+#include "fs/change_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,12 +7,13 @@
 
 #include "cache/journal.h"
 #include "fs/attr.h"
+#include "fs/draft.h"
 #include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/replay.h"
-#include "fs/rights.h"
+#include "imap/log.h"
 
 /*
  * What the user does, as calls of the journal. The boxes of the folders that a
@@ -33,8 +34,7 @@ static int finish_doomed(struct box *box, const struct cache_msg *m)
 	return box_remove(box, &m->id, 1);
 }
 
-/* The journal says -EBUSY: somebody has to find out which message it is. */
-static int wait_for_uids(struct fs *fs, struct folder *f,
+int change_wait_for_uids(struct fs *fs, struct folder *f,
 			 struct change_end *end)
 {
 	int r = folder_need_uids(fs, f);
@@ -43,36 +43,7 @@ static int wait_for_uids(struct fs *fs, struct folder *f,
 	return r == 0 ? -ENOENT : r;
 }
 
-/* --- what the server is known to refuse --- */
-
-static int may_leave(struct fs *fs, struct folder *f)
-{
-	return rights_check(fs, f, RIGHT_DELETE | RIGHT_EXPUNGE);
-}
-
-static int may_arrive(struct fs *fs, struct folder *f)
-{
-	return rights_check(fs, f, RIGHT_INSERT);
-}
-
-static int may_flag(struct fs *fs, struct folder *f, const struct cache_msg *m,
-		    const struct journal_flags *v)
-{
-	uint32_t flags = (v->add & ~m->flags) | (v->remove & m->flags);
-	unsigned need = 0;
-
-	if (flags & MAIL_SEEN)
-		need |= RIGHT_SEEN;
-	if (flags & MAIL_DELETED)
-		need |= RIGHT_DELETE;
-	if ((flags & ~(uint32_t)(MAIL_SEEN | MAIL_DELETED)) ||
-	    v->add_keywords || v->remove_keywords)
-		need |= RIGHT_FLAGS;
-	return rights_check(fs, f, need);
-}
-
-/* Does the server know nothing of it? */
-static bool is_only_here(struct fs *fs, const struct cache_msg *m)
+bool change_is_only_here(struct fs *fs, const struct cache_msg *m)
 {
 	struct journal_list *list;
 	bool only;
@@ -85,8 +56,7 @@ static bool is_only_here(struct fs *fs, const struct cache_msg *m)
 	return only;
 }
 
-/* What is still being written is not on its way to the server. */
-static uint64_t id_to_wait_for(struct fs *fs, uint64_t id)
+uint64_t change_id_to_wait_for(struct fs *fs, uint64_t id)
 {
 	struct journal_list *list;
 	enum journal_phase phase;
@@ -176,7 +146,7 @@ static bool is_same(struct moving *v)
  */
 static int drop_label(struct moving *v)
 {
-	int r = may_leave(v->fs, v->how->from);
+	int r = change_may_leave(v->fs, v->how->from);
 
 	if (r != 0)
 		return r;
@@ -190,23 +160,14 @@ static int drop_label(struct moving *v)
 	return r;
 }
 
-/* Where one goes that is on the server; NULL: for good. */
-static int choose_trash(struct fs *fs, struct folder *f, struct folder **ret)
-{
-	int r = may_leave(fs, f);
-
-	if (r == 0)
-		r = trash_of(fs, f, ret);
-	return r == 0 && *ret ? may_arrive(fs, *ret) : r;
-}
-
 static int may_move(struct moving *v)
 {
 	int r = 0;
 
-	if (v->from != v->to && !is_only_here(v->fs, &v->m))
-		r = may_leave(v->fs, v->how->from);
-	return r == 0 && v->from != v->to ? may_arrive(v->fs, v->how->to) : r;
+	if (v->from != v->to && !change_is_only_here(v->fs, &v->m))
+		r = change_may_leave(v->fs, v->how->from);
+	return r == 0 && v->from != v->to ? change_may_arrive(v->fs, v->how->to)
+					  : r;
 }
 
 /* May it be moved, and where does the one go that has the name? */
@@ -214,11 +175,26 @@ static int prepare(struct moving *v)
 {
 	int r = may_move(v);
 
-	if (r == 0 && v->has_other && !is_only_here(v->fs, &v->other))
-		r = choose_trash(v->fs, v->how->to, &v->trash);
+	if (r == 0 && v->has_other && !change_is_only_here(v->fs, &v->other))
+		r = trash_of(v->fs, v->how->to, &v->trash);
 	if (r == 0 && v->has_other && !v->trash)
 		folder_keep_body(v->fs, v->how->to, &v->other);
 	return r;
+}
+
+/*
+ * A program that saves a draft by writing another file and renaming it goes on
+ * with a draft.
+ */
+static void pass_on_draft(struct moving *v)
+{
+	const struct journal_flags flags = {.id = v->m.id, .add = MAIL_DRAFT};
+
+	if (!v->has_other || !(v->other.flags & MAIL_DRAFT) ||
+	    !change_is_only_here(v->fs, &v->m))
+		return;
+	if (journal_change_flags(v->to, &flags, 1) != 0)
+		log_debug("change: '%s' is no draft any more", v->how->to_name);
 }
 
 static int move_row(struct moving *v, struct journal_moved *ret)
@@ -227,6 +203,7 @@ static int move_row(struct moving *v, struct journal_moved *ret)
 		.to = v->to,
 		.name = v->how->to_name,
 		.onto = v->how->no_replace ? JOURNAL_EXACT : JOURNAL_REPLACE,
+		.make_message = !draft_is_scratch(v->how->to_name),
 	};
 	int r = prepare(v);
 
@@ -234,7 +211,15 @@ static int move_row(struct moving *v, struct journal_moved *ret)
 		r = folder_get(v->fs, v->trash, &how.trash);
 	if (r != 0)
 		return r;
+	if (v->has_other)
+		draft_removing(v->fs, v->other.id);
 	r = journal_move(v->from, v->m.id, &how, ret);
+	if (v->has_other)
+		draft_removed(v->fs, v->other.id, r == 0);
+	if (r == 0) {
+		pass_on_draft(v);
+		draft_moved(v->fs, v->m.id, v->how->to);
+	}
 	if (v->trash)
 		folder_put(v->fs, v->trash);
 	if (r != 0 && v->has_other)
@@ -266,6 +251,13 @@ static int move_it(struct moving *v, struct change_end *end)
 	if (r != 0 ||
 	    (v->from == v->to && strcmp(v->m.name, v->how->to_name) == 0))
 		return r;
+	if (draft_is_reserved(v->how->to_name))
+		return -EPERM;
+	/* A scratch file that becomes a message must be one. */
+	if (!draft_is_scratch(v->how->to_name))
+		r = draft_may_be_sent(v->fs, v->m.id);
+	if (r != 0)
+		return r;
 	if (is_same(v)) {
 		r = drop_label(v);
 	} else {
@@ -274,14 +266,14 @@ static int move_it(struct moving *v, struct change_end *end)
 			tell_moved(v, &moved);
 	}
 	if (r == -EBUSY)
-		return wait_for_uids(v->fs,
-				     v->m.unmoored || !v->has_other
-					     ? v->how->from
-					     : v->how->to,
-				     end);
+		return change_wait_for_uids(v->fs,
+					    v->m.unmoored || !v->has_other
+						    ? v->how->from
+						    : v->how->to,
+					    end);
 	if (r == 0) {
-		end->ids[0] = id_to_wait_for(v->fs, v->m.id);
-		end->ids[1] = id_to_wait_for(v->fs, moved.replaced);
+		end->ids[0] = change_id_to_wait_for(v->fs, v->m.id);
+		end->ids[1] = change_id_to_wait_for(v->fs, moved.replaced);
 	}
 	return r;
 }
@@ -347,12 +339,15 @@ static int remove_it(struct fs *fs, struct folder *f, struct box *box,
 	struct folder *trash = NULL;
 	int r = 0;
 
-	if (!is_only_here(fs, m))
-		r = choose_trash(fs, f, &trash);
+	if (!change_is_only_here(fs, m))
+		r = trash_of(fs, f, &trash);
 	if (r != 0)
 		return r;
-	return trash ? move_to_trash(fs, f, box, m, trash)
-		     : remove_for_good(fs, f, box, m);
+	draft_removing(fs, m->id);
+	r = trash ? move_to_trash(fs, f, box, m, trash)
+		  : remove_for_good(fs, f, box, m);
+	draft_removed(fs, m->id, r == 0);
+	return r;
 }
 
 int change_remove(struct fs *fs, struct folder *f, const char *name,
@@ -371,95 +366,12 @@ int change_remove(struct fs *fs, struct folder *f, const char *name,
 		r = finish_doomed(box, &m);
 	} else if (r == 0) {
 		r = remove_it(fs, f, box, &m);
-		end->ids[0] = id_to_wait_for(fs, m.id);
+		end->ids[0] = change_id_to_wait_for(fs, m.id);
 	}
 	folder_put(fs, f);
 	if (r == -EBUSY)
-		r = wait_for_uids(fs, f, end);
+		r = change_wait_for_uids(fs, f, end);
 	if (r == 0)
 		flush_wake(fs);
 	return r;
-}
-
-/* --- marking --- */
-
-static int change_row_flags(struct fs *fs, const struct journal_flags *flags,
-			    struct change_end *end)
-{
-	struct cache_msg m;
-	struct folder *f;
-	struct box *box;
-	int r;
-
-	*end = (struct change_end){0};
-	r = attr_find_message(fs, flags->id, &m, &f);
-	if (r == 0 && m.dead)
-		r = -ENOENT;
-	if (r == 0 && !is_only_here(fs, &m))
-		r = may_flag(fs, f, &m, flags);
-	if (r == 0)
-		r = folder_get(fs, f, &box);
-	if (r != 0)
-		return r;
-	r = journal_change_flags(box, flags, 1);
-	folder_put(fs, f);
-	if (r == -EBUSY)
-		return wait_for_uids(fs, f, end);
-	if (r == 0) {
-		end->ids[0] = id_to_wait_for(fs, flags->id);
-		flush_wake(fs);
-	}
-	return r == -EOVERFLOW ? -EINVAL : r;
-}
-
-int change_flags(struct fs *fs, uint64_t id, uint32_t mask, uint32_t flags,
-		 struct change_end *end)
-{
-	const struct journal_flags v = {
-		.id = id, .add = flags & mask, .remove = ~flags & mask};
-
-	return change_row_flags(fs, &v, end);
-}
-
-static const char *words_or_null(const char *words)
-{
-	return words[0] ? words : NULL;
-}
-
-int change_marks(struct fs *fs, uint64_t id, const struct marks_delta *d,
-		 struct change_end *end)
-{
-	const struct journal_flags v = {
-		.id = id,
-		.add = d->add.flags,
-		.remove = d->remove.flags,
-		.add_keywords = words_or_null(d->add.keywords),
-		.remove_keywords = words_or_null(d->remove.keywords),
-	};
-
-	return change_row_flags(fs, &v, end);
-}
-
-int change_read_marks(struct fs *fs, uint64_t id, struct marks *ret)
-{
-	struct cache_details *d;
-	struct cache_msg m;
-	struct folder *f;
-	struct box *box;
-	int r = attr_find_message(fs, id, &m, &f);
-
-	if (r == 0 && m.dead)
-		r = -ENOENT;
-	if (r == 0)
-		r = folder_get(fs, f, &box);
-	if (r != 0)
-		return r;
-	r = box_details(box, id, &d);
-	folder_put(fs, f);
-	if (r != 0)
-		return r;
-	ret->flags = m.flags;
-	ret->keywords = strdup(d->keywords ? d->keywords : "");
-	free(d);
-	return ret->keywords ? 0 : -ENOMEM;
 }

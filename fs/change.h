@@ -61,13 +61,4 @@ MUST_CHECK int change_marks(struct fs *fs, uint64_t id,
 			    const struct marks_delta *d,
 			    struct change_end *end);
 
-/* --- trash.c --- */
-
-/*
- * Where a message of this folder goes when it is removed: the folder with the
- * attribute \Trash, else one of a usual name. NULL: it goes for good. -EPERM:
- * nowhere; the log says so. -ENOMEM.
- */
-MUST_CHECK int trash_of(struct fs *fs, struct folder *f, struct folder **ret);
-
 #endif

@@ -59,6 +59,10 @@ static int64_t wait_limit_locked(const struct folder *f) REQUIRES(f->lock)
 static int need_sync_locked(struct fs *fs, struct folder *f, int64_t waited_ms)
 	REQUIRES(f->lock)
 {
+	/* Who waits needs the first sync only that was begun, or ran. */
+	if (waited_ms > 0 && f->replays == 0 &&
+	    f->ended_ms >= clock_now_ms() - waited_ms)
+		return 0;
 	if (f->busy != FOLDER_IDLE) {
 		if (f->job)
 			imap_hurry(fs->imap, f->job, IMAP_PRIO_LISTING);

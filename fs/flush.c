@@ -149,7 +149,7 @@ static int refused(struct flush *fl, uint64_t id)
 int flush_state(struct fs *fs, uint64_t id)
 {
 	struct journal_list *list;
-	bool is_sent_ever;
+	bool is_queued;
 	int r;
 
 	r = journal_get(fs->cache, id, &list);
@@ -157,9 +157,10 @@ int flush_state(struct fs *fs, uint64_t id)
 		return refused(fs->flush, id);
 	if (r != 0)
 		return r;
-	is_sent_ever = list->v[0].phase != JOURNAL_SCRATCH;
+	/* What is still written to, or empty, is not under way. */
+	is_queued = list->v[0].phase >= JOURNAL_QUEUED;
 	free(list);
-	return is_sent_ever ? hurry(fs) : 0;
+	return is_queued ? hurry(fs) : 0;
 }
 
 int flush_drained(struct fs *fs)

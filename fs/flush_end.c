@@ -116,6 +116,9 @@ static struct journal_result result_of(const struct batch *b,
 	case VERDICT_UNDO:
 		v.rest = JOURNAL_UNDO;
 		break;
+	case VERDICT_UNSURE:
+		v.rest = JOURNAL_UNSURE;
+		break;
 	case VERDICT_GONE:
 		v.rest = JOURNAL_GONE;
 		break;
@@ -142,8 +145,8 @@ static void tell_effects(struct batch *b, struct journal_effects *effects)
 	size_t n = 0;
 
 	for (size_t i = 0; done && i < b->n; i++)
-		if (b->v[i].verdict == VERDICT_DONE ||
-		    b->v[i].verdict == VERDICT_AGAIN)
+		if (b->v[i].verdict != VERDICT_UNDO &&
+		    b->v[i].verdict != VERDICT_GONE)
 			done[n++] = b->v[i].id;
 	if (done)
 		qsort(done, n, sizeof(*done), compare_ids);
@@ -272,20 +275,36 @@ static void refuse_left(struct batch *b)
 	}
 }
 
-static void correct_left(struct batch *b)
+/* What was looked up is laid under what is wanted. */
+static int flags_seen(struct batch *b, struct box *box)
+{
+	struct cache_flags *v = calloc(b->n + 1, sizeof(*v));
+	size_t n = 0;
+	int r = v ? 0 : -ENOMEM;
+
+	for (size_t i = 0; v && i < b->n; i++)
+		if (b->v[i].has_flags)
+			v[n++] = (struct cache_flags){b->v[i].id, b->v[i].flags,
+						      b->v[i].keywords};
+	if (n > 0)
+		r = box_set_flags(box, v, n);
+	free(v);
+	return r;
+}
+
+static void correct_flags(struct batch *b)
 {
 	struct box *box;
 	int r;
 
-	if (b->part != JOURNAL_STORE || b->result != 0 || !b->left_flags)
+	if (b->part != JOURNAL_STORE || folder_get(b->flush->fs, b->from, &box))
 		return;
-	r = folder_get(b->flush->fs, b->from, &box);
-	if (r == 0) {
+	r = flags_seen(b, box);
+	if (r == 0 && b->result == 0 && b->left_flags)
 		r = flags_left(b, box);
-		folder_put(b->flush->fs, b->from);
-	}
+	folder_put(b->flush->fs, b->from);
 	if (r != 0)
-		log_warn("flush: flags that '%s' does not keep are still shown",
+		log_warn("flush: flags that '%s' does not have are still shown",
 			 b->from->path);
 }
 
@@ -298,7 +317,8 @@ static void teach_lane(struct batch *b)
 
 	for (size_t i = 0; i < b->n; i++) {
 		done |= b->v[i].verdict == VERDICT_DONE;
-		again |= b->v[i].verdict == VERDICT_AGAIN;
+		again |= b->v[i].verdict == VERDICT_AGAIN ||
+			 b->v[i].verdict == VERDICT_UNSURE;
 	}
 	if (!l)
 		return;
@@ -334,6 +354,10 @@ static void give_back(struct batch *b)
 {
 	struct fs *fs = b->flush->fs;
 
+	if (b->to)
+		b->to->touched_ms = clock_now_ms();
+	if (b->part == JOURNAL_STORE)
+		b->from->touched_ms = clock_now_ms();
 	if (b->from)
 		folder_flush_end(fs, b->from);
 	if (b->to && b->to != b->from)
@@ -356,7 +380,7 @@ void flush_end(struct batch *b)
 		b->resume_ms = clock_now_ms() + FLUSH_RETRY_MS;
 		return;
 	}
-	correct_left(b);
+	correct_flags(b);
 	wake_readers(b);
 	unlink_batch(b);
 	give_back(b);

@@ -21,6 +21,9 @@
  *   no           yes     again
  *   no           no      somebody took it away: gone
  *
+ * Of flags that may have been set the present ones are asked for. What was
+ * removed is looked at, too.
+ *
  * A server may need a moment to show what it has done, so the first "no" is
  * asked for once more before it is believed. Both folders are held meanwhile:
  * their boxes are as they were before the command.
@@ -36,25 +39,6 @@ void look_clear(struct look *l)
 	ranges_clear(&l->present);
 	ranges_clear(&l->vanished);
 	*l = (struct look){0};
-}
-
-/* NULL: nothing to know it by; or no memory, which is as good. */
-static char *text_of(const char *const field[N_FIELDS])
-{
-	const char *id = field[FIELD_MESSAGE_ID], *v[3];
-	char *text;
-
-	if (id && id[0])
-		return strdup(id);
-	v[0] = field[FIELD_DATE];
-	v[1] = field[FIELD_FROM];
-	v[2] = field[FIELD_SUBJECT];
-	if (!v[0] && !v[1] && !v[2])
-		return NULL;
-	if (asprintf(&text, "%s\n%s\n%s", v[0] ? v[0] : "", v[1] ? v[1] : "",
-		     v[2] ? v[2] : "") < 0)
-		return NULL;
-	return text;
 }
 
 static int add_found(struct batch *b, const struct mail_row *row)
@@ -75,7 +59,7 @@ static int add_found(struct batch *b, const struct mail_row *row)
 	v->has_key = cache_key_of(b->flush->fs->cache, row, &v->key);
 	v->key.of = row->uid;
 	if (b->part == JOURNAL_APPEND)
-		v->text = text_of(row->field);
+		v->text = flush_text_of(row->field);
 	return 0;
 }
 
@@ -115,7 +99,8 @@ static void to_done(void *ctx, int result, const struct imap_error *why)
 	flush_arrived(b);
 }
 
-static const struct imap_list_ops to_ops = {to_opened, to_rows, to_done};
+static const struct imap_list_ops to_ops = {
+	.opened = to_opened, .rows = to_rows, .done = to_done};
 
 static void start_to(struct batch *b, enum batch_state state)
 {
@@ -145,13 +130,48 @@ static int from_opened(void *ctx, const struct imap_mailbox *now)
 	return 0;
 }
 
+static struct item *find_item(const struct batch *b, uint32_t uid)
+{
+	size_t low = 0, high = b->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (b->v[mid].uid < uid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < b->n && b->v[low].uid == uid ? &b->v[low] : NULL;
+}
+
+static int take_flags(struct batch *b, const struct mail_row *row)
+{
+	struct item *it = find_item(b, row->uid);
+	char *keywords;
+
+	if (!it || !(row->has & ROW_FLAGS))
+		return 0;
+	keywords = strdup(row->keywords ? row->keywords : "");
+	if (!keywords)
+		return -ENOMEM;
+	free(it->keywords);
+	it->keywords = keywords;
+	it->flags = row->flags;
+	it->has_flags = true;
+	return 0;
+}
+
 static int from_rows(void *ctx, const struct mail_row *rows, size_t n)
 {
 	struct batch *b = ctx;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < n; i++)
+	for (size_t i = 0; r == 0 && i < n; i++) {
 		r = ranges_add(&b->look.present, rows[i].uid, rows[i].uid);
+		if (r == 0 && b->part == JOURNAL_STORE)
+			r = take_flags(b, &rows[i]);
+	}
 	return r;
 }
 
@@ -202,9 +222,13 @@ static void start_from(struct batch *b)
 
 	look_clear(&b->look);
 	folder_state(b->from, &s);
-	req.uidnext = s.uidnext > 0 ? s.uidnext : 1;
+	/* Of messages that are new to a server nobody says that they went. */
+	req.uidnext = b->v[b->n - 1].uid + 1;
+	if (s.uidnext > req.uidnext)
+		req.uidnext = s.uidnext;
 	req.highestmodseq = s.highestmodseq;
-	req.plain = b->looks > 0;
+	/* Of flags all are asked for, not only those that have changed. */
+	req.plain = b->looks > 0 || b->is_plain || b->part == JOURNAL_STORE;
 	b->state = BATCH_LOOKING_FROM;
 	flush_expect(b, 1);
 	r = imap_sync(b->flush->fs->imap, b->from->wire, IMAP_PRIO_CHANGE, &req,
@@ -216,100 +240,6 @@ static void start_from(struct batch *b)
 }
 
 /* --- what it means --- */
-
-static bool is_known(struct batch *b, struct box *box, uint32_t uid)
-{
-	struct cache_msg m;
-
-	return b->look.uidvalidity == b->to_uidvalidity &&
-	       box_find_uid(box, uid, &m) == 0;
-}
-
-static void take(struct item *it, struct found *v)
-{
-	v->is_taken = true;
-	it->to = (uint32_t)v->key.of;
-	it->size_there = v->size;
-}
-
-static bool take_by_key(struct batch *b, struct box *box, struct item *it)
-{
-	struct cache_key key;
-
-	if (journal_key(b->flush->fs->cache, it->id, &key) != 0)
-		return false;
-	/* The list is newest first: of several the oldest is ours. */
-	for (size_t i = b->look.n; i-- > 0;) {
-		struct found *v = &b->look.found[i];
-
-		if (v->is_taken || !v->has_key ||
-		    memcmp(v->key.hash, key.hash, sizeof(key.hash)) != 0 ||
-		    is_known(b, box, (uint32_t)v->key.of))
-			continue;
-		take(it, v);
-		return true;
-	}
-	return false;
-}
-
-/* Servers may change some bytes, such as the last line end. */
-#define SIZE_SLACK 64
-
-static bool has_size(const struct found *v, const struct item *it)
-{
-	return v->size + SIZE_SLACK >= it->size &&
-	       v->size <= it->size + SIZE_SLACK;
-}
-
-/* Of a new message, whose key depends on what the server makes of it. */
-static bool take_by_text(struct batch *b, struct box *box, struct item *it)
-{
-	struct cache_details *d;
-	struct cache_msg m;
-	bool taken = false;
-	char *text;
-
-	if (box_find_id(box, it->id, &m) != 0 ||
-	    box_details(box, it->id, &d) != 0)
-		return false;
-	it->size = m.size;
-	text = text_of(d->field);
-	free(d);
-	for (size_t i = b->look.n; text && !taken && i-- > 0;) {
-		struct found *v = &b->look.found[i];
-
-		if (v->is_taken || !v->text || strcmp(v->text, text) != 0 ||
-		    !has_size(v, it) || is_known(b, box, (uint32_t)v->key.of))
-			continue;
-		take(it, v);
-		taken = true;
-	}
-	free(text);
-	return taken;
-}
-
-static int match_all(struct batch *b)
-{
-	struct fs *fs = b->flush->fs;
-	struct box *box;
-	int r;
-
-	r = folder_get(fs, b->to, &box);
-	if (r != 0)
-		return r;
-	for (size_t i = 0; i < b->n; i++) {
-		struct item *it = &b->v[i];
-
-		if (it->verdict != VERDICT_OPEN || it->to != 0)
-			continue;
-		if (!take_by_key(b, box, it) && b->part == JOURNAL_APPEND)
-			(void)take_by_text(b, box, it);
-		if (it->to != 0)
-			b->heard_uidvalidity = b->look.uidvalidity;
-	}
-	folder_put(fs, b->to);
-	return 0;
-}
 
 static size_t count_missing(const struct batch *b)
 {
@@ -376,7 +306,7 @@ static void looked_to(struct batch *b)
 
 	/* No such mailbox: nothing is in it. */
 	if (r == 0)
-		r = match_all(b);
+		r = flush_match(b);
 	if (r != 0 && r != -ENOENT) {
 		pause_batch(b, retry_ms(b));
 		return;
@@ -392,29 +322,52 @@ static void looked_to(struct batch *b)
 		judge(b);
 }
 
+/* Is this message still in the source? */
+static bool is_left(struct look *l, const struct item *it)
+{
+	/*
+	 * Other UIDs, or no mailbox: what was found in the destination is all
+	 * that there is, and what was not is looked for by its content key.
+	 */
+	if (l->result != 0)
+		return it->to == 0;
+	return l->by_absence ? ranges_has(&l->present, it->uid)
+			     : !ranges_has(&l->vanished, it->uid);
+}
+
 static void looked_from(struct batch *b)
 {
 	struct look *l = &b->look;
+	bool left = false;
 
 	if (l->result != 0 && imap_is_for_now(l->result)) {
 		pause_batch(b, retry_ms(b));
 		return;
 	}
 	for (size_t i = 0; i < b->n; i++) {
-		uint32_t uid = b->v[i].uid;
-
-		/*
-		 * Other UIDs, or no mailbox: what was found is all that there
-		 * is, and what was not is looked for by what it is known by.
-		 */
-		if (l->result != 0)
-			b->v[i].is_gone = b->v[i].to != 0;
-		else
-			b->v[i].is_gone =
-				l->by_absence ? !ranges_has(&l->present, uid)
-					      : ranges_has(&l->vanished, uid);
+		b->v[i].is_gone = !is_left(l, &b->v[i]);
+		left |= b->v[i].verdict == VERDICT_OPEN && !b->v[i].is_gone;
 	}
-	judge(b);
+	/* What vanished long ago is not named as vanished: ask what is there.
+	 */
+	if (left && l->result == 0 && !l->by_absence && !b->is_plain) {
+		b->is_plain = true;
+		start_from(b);
+		return;
+	}
+	if (!b->has_removed) {
+		flush_match_gone(b);
+		judge(b);
+		return;
+	}
+	look_clear(l);
+	flush_looked_again(b);
+}
+
+void flush_look_from(struct batch *b)
+{
+	b->has_removed = true;
+	start_from(b);
 }
 
 void flush_look(struct batch *b)

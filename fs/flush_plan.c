@@ -68,12 +68,18 @@ void flush_free_lanes(struct flush *fl)
 
 /* --- batches --- */
 
+static void free_item(struct item *it)
+{
+	free(it->why);
+	free(it->keywords);
+}
+
 void batch_free(struct batch *b)
 {
 	if (!b)
 		return;
 	for (size_t i = 0; i < b->n; i++)
-		free(b->v[i].why);
+		free_item(&b->v[i]);
 	free(b->v);
 	look_clear(&b->look);
 	free(b->add_keywords);
@@ -85,7 +91,7 @@ void batch_free(struct batch *b)
 
 void batch_drop(struct batch *b, size_t i)
 {
-	free(b->v[i].why);
+	free_item(&b->v[i]);
 	memmove(&b->v[i], &b->v[i + 1], (b->n - i - 1) * sizeof(b->v[0]));
 	b->n--;
 }
@@ -408,8 +414,7 @@ static bool find_sent_way(struct flush *fl, const struct journal_entry *e,
 	sent.what = e->sent;
 	sent.at = e->sent_to;
 	sent.waits_for = 0;
-	return find_way(fl, &sent, ret) &&
-	       (ret->part & (JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE));
+	return find_way(fl, &sent, ret) && ret->part != JOURNAL_REMOVE;
 }
 
 static struct batch *find_sent_batch(struct flush *fl, const struct way *w,
@@ -435,8 +440,7 @@ static struct batch *find_sent_batch(struct flush *fl, const struct way *w,
 	return b;
 }
 
-/* Flags and removals may be asked for twice; so may what cannot be looked up.
- */
+/* Removals may be asked for twice; so may what cannot be looked up. */
 static int send_again(struct flush *fl, const struct journal_entry *e)
 {
 	struct journal_result v = {.id = e->id, .rest = JOURNAL_AGAIN};

@@ -11,7 +11,7 @@
  *             UIDNEXT of    |  no answer,   new messages         ^
  *             `to`          v  or no UIDs in it                  |
  *   found SENT ----> LOOKING_TO -> LOOKING_FROM -> REMOVING -----+
- *   at start            ^   |                      what is in both
+ *   at start            ^   |           ^______________| what is in both
  *                       |   v nowhere: once more, a while later
  *                      PAUSED
  */
@@ -45,6 +45,7 @@ enum verdict {
 	VERDICT_OPEN,
 	VERDICT_DONE,
 	VERDICT_AGAIN,
+	VERDICT_UNSURE,
 	VERDICT_UNDO,
 	VERDICT_GONE,
 };
@@ -58,12 +59,18 @@ struct item {
 	uint32_t to;         /* in `to`; 0: not known (yet) */
 	uint64_t size;       /* of a new one ... */
 	uint64_t size_there; /* ... and as the server has it; 0: unknown */
-	bool is_gone;        /* from `from` */
+	bool has_flags;      /* they are known: */
+	uint32_t flags;
+	char *keywords;
+	bool is_gone; /* from `from` */
 	enum verdict verdict;
 	int error;    /* of VERDICT_UNDO */
 	int result;   /* of imap_append() ... */
 	bool unknown; /* ... and whether it may have been done */
 	char *why;    /* ... with the server's words, or NULL */
+	/* While it is looked for; `of` means nothing. */
+	struct cache_key key;
+	bool has_key;
 };
 
 /* A message that was found in the destination. */
@@ -119,6 +126,8 @@ struct batch {
 	int64_t resume_ms; /* BATCH_PAUSED; CLOCK_NEVER: until online */
 	bool has_copied;   /* a move, by COPY: the source is to be removed */
 	bool is_removing;  /* it pauses before that */
+	bool is_plain;     /* the source is asked for all that is there */
+	bool has_removed;  /* what is left in the source is asked for again */
 	bool is_settling;  /* it pauses since that failed */
 	bool is_split;     /* it was refused as a whole: next time a part */
 	struct look look;
@@ -215,6 +224,8 @@ void flush_go_on(struct batch *b);
 void flush_step(struct batch *b);
 /* What is in both places leaves the source; or the batch ends. */
 void flush_remove_rest(struct batch *b);
+/* It is known which of those that were removed are gone. */
+void flush_looked_again(struct batch *b);
 /* Copy the server's words; NULL is fine. */
 char *flush_words(const struct imap_error *why);
 
@@ -225,7 +236,18 @@ void flush_look(struct batch *b);
 void flush_measure(struct batch *b);
 /* What was looked for is known. */
 void flush_looked(struct batch *b);
+/* They were removed: are they gone? */
+void flush_look_from(struct batch *b);
 void look_clear(struct look *l);
+
+/* --- flush_match.c --- */
+
+/* What a message is known by without a key. NULL: nothing, or no memory. */
+char *flush_text_of(const char *const field[N_FIELDS]);
+/* Which of those that were found are the messages of the batch? */
+MUST_CHECK int flush_match(struct batch *b);
+/* It is known which are gone from the source: those come first. */
+void flush_match_gone(struct batch *b);
 
 /* --- flush_end.c --- */
 

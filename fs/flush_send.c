@@ -133,7 +133,8 @@ static int start(struct batch *b, enum journal_part part,
 static void run(struct batch *b, enum journal_part part)
 {
 	struct imap_messages which = {.wire = b->from->wire,
-				      .uidvalidity = b->from_uidvalidity};
+				      .uidvalidity = b->from_uidvalidity,
+				      .since_ms = b->from->touched_ms};
 	uint32_t *uids = open_uids(b, &which.n_uids);
 	int r = uids ? 0 : -ENOMEM;
 
@@ -362,7 +363,7 @@ static void judge(struct batch *b)
 
 	if (b->result == 0 && !has_to)
 		judge_all(b, VERDICT_DONE, 0);
-	else if (b->unknown && !has_to)
+	else if (b->unknown && b->part == JOURNAL_REMOVE)
 		judge_all(b, VERDICT_AGAIN, 0);
 	else if (b->result != 0 && !b->unknown && imap_is_for_now(b->result))
 		judge_all(b, VERDICT_AGAIN, 0);
@@ -420,11 +421,22 @@ static void answered(struct batch *b)
 		copied(b);
 		return;
 	}
+	/*
+	 * A server may say OK to UID EXPUNGE and expunge nothing, for it has
+	 * not looked yet at the flags that were set just before (Dovecot 2.3,
+	 * when commands follow each other closely).
+	 */
+	if (b->part == JOURNAL_REMOVE && b->result == 0 && !b->only_flagged) {
+		flush_look_from(b);
+		return;
+	}
 	judge(b);
-	if (has_open(b))
-		flush_look(b);
-	else
+	if (!has_open(b))
 		flush_end(b);
+	else if (b->part == JOURNAL_STORE)
+		flush_look_from(b);
+	else
+		flush_look(b);
 }
 
 static void appended(struct batch *b)
@@ -462,31 +474,54 @@ void flush_remove_rest(struct batch *b)
 		return;
 	}
 	b->state = BATCH_REMOVING;
+	b->is_removing = false;
 	run(b, JOURNAL_REMOVE);
+}
+
+/* Removing is asked for again until nothing is left. */
+static void remove_later(struct batch *b)
+{
+	unsigned n = b->retries < 8 ? b->retries : 8;
+
+	b->retries++;
+	b->is_removing = true;
+	b->state = BATCH_PAUSED;
+	b->resume_ms = clock_now_ms() + ((int64_t)FLUSH_RETRY_MS << n);
 }
 
 static void removed(struct batch *b)
 {
-	bool again =
-		b->unknown || (b->result != 0 && imap_is_for_now(b->result));
-
-	/* Removing is asked for again until there is an answer. */
-	if (again) {
-		b->state = BATCH_PAUSED;
-		b->is_removing = true;
-		b->resume_ms =
-			clock_now_ms() +
-			(FLUSH_RETRY_MS << (b->retries < 8 ? b->retries : 8));
-		b->retries++;
-		return;
-	}
-	if (b->result != 0)
+	if (b->unknown || (b->result != 0 && imap_is_for_now(b->result))) {
+		remove_later(b);
+	} else if (b->result == 0 && !b->only_flagged) {
+		flush_look_from(b);
+	} else {
 		log_warn("flush: messages of '%s' were copied to '%s', and "
 			 "cannot be removed: %s",
 			 b->from->path, b->to->path,
 			 b->why ? b->why : strerrordesc_np(-b->result));
-	judge_all(b, VERDICT_DONE, 0);
-	flush_end(b);
+		judge_all(b, VERDICT_DONE, 0);
+		flush_end(b);
+	}
+}
+
+void flush_looked_again(struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->v[i].verdict == VERDICT_OPEN && b->v[i].is_gone)
+			b->v[i].verdict = VERDICT_DONE;
+	if (!has_open(b)) {
+		flush_end(b);
+	} else if (b->part == JOURNAL_STORE) {
+		judge_all(b, VERDICT_UNSURE, 0);
+		flush_end(b);
+	} else if (b->part == JOURNAL_MOVE) {
+		remove_later(b);
+	} else {
+		/* Its OK did not mean much. */
+		judge_all(b, VERDICT_AGAIN, 0);
+		flush_end(b);
+	}
 }
 
 void flush_go_on(struct batch *b)
@@ -495,6 +530,8 @@ void flush_go_on(struct batch *b)
 		flush_end(b);
 	else if (b->is_removing)
 		flush_remove_rest(b);
+	else if (b->has_removed || b->part == JOURNAL_STORE)
+		flush_look_from(b);
 	else
 		flush_look(b);
 }

@@ -148,10 +148,37 @@ static int restart_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock)
 	return folder_start_job_locked(fs, f, IMAP_PRIO_LISTING);
 }
 
+/* SELECT says that there is no such mailbox; true: empty it. */
+static bool is_denied_again(struct folder *f)
+{
+	bool again;
+
+	lock_take(&f->lock);
+	again = f->denied == FOLDER_NAMED;
+	if (again)
+		f->denied = FOLDER_EMPTY;
+	else if (f->denied == FOLDER_NOT_DENIED)
+		f->denied = FOLDER_DENIED;
+	lock_drop(&f->lock);
+	return again;
+}
+
+enum folder_denied folder_denied(struct folder *f)
+{
+	enum folder_denied denied;
+
+	lock_take(&f->lock);
+	denied = f->denied;
+	lock_drop(&f->lock);
+	return denied;
+}
+
 void folder_job_done(struct fs *fs, struct folder *f, int result)
 {
 	bool ended;
 
+	if (result == -ENOENT && is_denied_again(f))
+		folder_emptied(fs, f);
 	lock_take(&f->lock);
 	f->busy = FOLDER_IDLE;
 	f->job = 0;
@@ -161,7 +188,7 @@ void folder_job_done(struct fs *fs, struct folder *f, int result)
 	if (result == -ESTALE)
 		result = restart_locked(fs, f);
 	else if (result == 0)
-		f->known_ms = f->asked_ms;
+		folder_caught_up_locked(f);
 	f->error = result;
 	f->failed_ms = clock_now_ms();
 	f->gen++;

@@ -62,6 +62,15 @@ void folder_hear_status(struct folder *f, const struct mail_folder *m,
 			int64_t asked_ms);
 
 /*
+ * LIST, asked for at `asked_ms`, has it. If SELECT has said before that there
+ * is no such mailbox it is asked once more, and if it says so again the folder
+ * is empty from then on, until SELECT works. (Dovecot leaves such a name when a
+ * mailbox goes that another session has selected.)
+ */
+void folder_hear_named(struct folder *f, int64_t asked_ms);
+enum folder_denied folder_denied(struct folder *f);
+
+/*
  * When it is to be caught up with: if it is in use, and was said to have moved
  * since it was asked for, now; if the last answer was doubted, a while after
  * that; else CLOCK_NEVER.

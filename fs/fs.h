@@ -60,6 +60,7 @@ struct replay;
 struct control;
 struct keep;
 struct offline;
+struct drafts;
 struct mailboxes;
 struct quota;
 struct flush;
@@ -80,6 +81,7 @@ struct fs {
 	struct control *control;
 	struct keep *keep;
 	struct offline *offline;
+	struct drafts *drafts;
 	struct mailboxes *mailboxes;
 	struct quota *quota;
 	struct flush *flush;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fs/connection.h"
+#include "fs/writers.h"
 
 /*
  * The helper's side. Its main thread reads orders and hands them to the
@@ -55,15 +56,34 @@ size_t helper_order_size(const struct helper_order *o)
 	return offsetof(struct helper_order, path) + n;
 }
 
-static void tell(uint64_t ticket, int error)
+size_t helper_answer_size(const struct helper_answer *a)
 {
-	struct helper_answer a = {ticket, error};
+	return offsetof(struct helper_answer, name) + strlen(a->name) + 1;
+}
+
+static void say(const struct helper_answer *a)
+{
 	ssize_t n;
 
 	do
-		n = send(sock, &a, sizeof(a), MSG_NOSIGNAL);
+		n = send(sock, a, helper_answer_size(a), MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	/* A program that is gone needs no answer. */
+}
+
+static void tell(uint64_t ticket, int error)
+{
+	struct helper_answer a = {.ticket = ticket, .error = error};
+
+	say(&a);
+}
+
+static void tell_closed(uint32_t lane, const char *name)
+{
+	struct helper_answer a = {.ticket = HELPER_CLOSED, .lane = lane};
+
+	snprintf(a.name, sizeof(a.name), "%s", name);
+	say(&a);
 }
 
 static int perform(const struct helper_order *o)
@@ -94,6 +114,12 @@ static int perform(const struct helper_order *o)
 			return errno;
 		close(fd);
 		return 0;
+	case HELPER_WATCH:
+		return writers_watch(o->path, o->lane);
+	case HELPER_UNWATCH:
+		return writers_unwatch(o->lane);
+	case HELPER_LEASE:
+		return writers_left(o->path);
 	default:
 		return EINVAL;
 	}
@@ -104,7 +130,7 @@ static void *worker_thread(void *arg)
 	struct worker *w = arg;
 	struct work *todo;
 
-	tell(0, (int)syscall(SYS_gettid));
+	tell(HELPER_HELLO, (int)syscall(SYS_gettid));
 	for (;;) {
 		pthread_mutex_lock(&w->mutex);
 		while (!w->head)
@@ -121,10 +147,20 @@ static void *worker_thread(void *arg)
 	return NULL;
 }
 
+/* Which thread: watches and leases have their own. */
+static unsigned thread_of(const struct helper_order *o)
+{
+	if (o->op == HELPER_WATCH || o->op == HELPER_UNWATCH)
+		return HELPER_WORKERS;
+	if (o->op == HELPER_LEASE)
+		return HELPER_WORKERS + 1;
+	return o->lane % HELPER_WORKERS;
+}
+
 static void hand_out(struct worker *workers, const struct helper_order *o,
 		     size_t n)
 {
-	struct worker *w = &workers[o->lane % HELPER_WORKERS];
+	struct worker *w = &workers[thread_of(o)];
 	struct work *todo = calloc(1, sizeof(*todo));
 
 	if (!todo) {
@@ -165,7 +201,7 @@ static bool next_order(struct helper_order *o, size_t *ret_n)
 
 static void start_workers(struct worker *workers)
 {
-	for (unsigned i = 0; i < HELPER_WORKERS; i++) {
+	for (unsigned i = 0; i < HELPER_THREADS; i++) {
 		workers[i].tail = &workers[i].head;
 		pthread_mutex_init(&workers[i].mutex, NULL);
 		pthread_cond_init(&workers[i].cond, NULL);
@@ -177,12 +213,13 @@ static void start_workers(struct worker *workers)
 
 static void helper_run(void)
 {
-	static struct worker workers[HELPER_WORKERS];
+	static struct worker workers[HELPER_THREADS];
 	static struct helper_order o;
 	static struct mount_point m;
 	size_t n;
 
 	start_workers(workers);
+	writers_start(tell_closed);
 	while (next_order(&o, &n)) {
 		if (o.op == HELPER_GOODBYE)
 			_exit(0);
@@ -256,6 +293,7 @@ int helper_start(int close_fd, int *ret_fd, pid_t *ret_pid)
 		(void)signal(SIGTERM, SIG_IGN);
 		(void)signal(SIGHUP, SIG_IGN);
 		(void)signal(SIGPIPE, SIG_IGN);
+		(void)signal(SIGIO, SIG_IGN); /* a lease is broken */
 		watch_parent(parent);
 		if (chdir("/") != 0)
 			_exit(1);

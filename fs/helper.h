@@ -10,6 +10,10 @@
  * worker), and answers each order with the errno of its call. When the program
  * is gone (end of file on the socket) without having said goodbye, it unmounts
  * what is left, so that nobody meets 'Transport endpoint is not connected'.
+ *
+ * It also watches who writes in the mount (writers.h). Watches and leases have
+ * a thread each beside the workers: a request that is answered only when its
+ * folder is watched holds the lock that a replay there waits for.
  */
 #ifndef IMAPFS_FS_HELPER_H
 #define IMAPFS_FS_HELPER_H
@@ -20,6 +24,7 @@
 #include <sys/types.h>
 
 #define HELPER_WORKERS 4
+#define HELPER_THREADS (HELPER_WORKERS + 2) /* that touch the mount */
 
 enum helper_op {
 	HELPER_MKNOD,
@@ -29,6 +34,9 @@ enum helper_op {
 	HELPER_RMDIR,
 	HELPER_RENAME,  /* path is two of them, each with its NUL */
 	HELPER_OPEN,    /* open for reading, and close */
+	HELPER_WATCH,   /* tell of files that were closed in this folder */
+	HELPER_UNWATCH, /* not any more; path is "-" */
+	HELPER_LEASE,   /* EAGAIN: somebody has this file open for writing */
 	HELPER_MOUNTED, /* path is the mount point; remember its device */
 	HELPER_GOODBYE, /* the mount is gone by our will: just exit */
 };
@@ -36,13 +44,20 @@ enum helper_op {
 struct helper_order {
 	uint64_t ticket;
 	uint32_t op;
-	uint32_t lane; /* orders of one lane are done in order */
+	uint32_t lane; /* orders of one lane are done in order; a watch is
+			* known by it */
 	char path[2 * PATH_MAX];
 };
 
+/* Instead of a ticket. */
+#define HELPER_HELLO 0u          /* `error` is the id of one of its threads */
+#define HELPER_CLOSED UINT64_MAX /* a file was closed by who could write */
+
 struct helper_answer {
-	uint64_t ticket; /* 0: `error` is the thread id of a worker */
-	int32_t error;   /* 0 or positive errno */
+	uint64_t ticket;
+	int32_t error;           /* 0 or positive errno */
+	uint32_t lane;           /* HELPER_CLOSED: of the watch ... */
+	char name[NAME_MAX + 1]; /* ... and the name of the file, else "" */
 };
 
 /*
@@ -52,7 +67,8 @@ struct helper_answer {
  */
 MUST_CHECK int helper_start(int close_fd, int *ret_fd, pid_t *ret_pid);
 
-/* Bytes of an order on the socket. */
+/* Bytes on the socket. */
 size_t helper_order_size(const struct helper_order *o);
+size_t helper_answer_size(const struct helper_answer *a);
 
 #endif

@@ -80,7 +80,8 @@ void keep_job_ended(struct fs *fs, struct folder *f, int result)
 	lock_drop(&k->lock);
 	if (result == 0) {
 		keep_make_due(k, f, clock_now_ms() + KEEP_GAP_MS);
-	} else if (result == -ENOENT && !f->gone) {
+	} else if (result == -ENOENT && !f->gone &&
+		   folder_denied(f) != FOLDER_EMPTY) {
 		/* It is not there any more: what is? */
 		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
 	}
@@ -134,39 +135,58 @@ static void watch_folders(void *ctx)
 	(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
 }
 
-static size_t count_mailboxes(struct fs *fs)
+/*
+ * All that there are have been named: is one of ours not among them? The server
+ * may name some in LIST only (those that cannot be opened, for whatever
+ * reason): it is asked once for each.
+ */
+static void compare_names(struct keep *k)
 {
 	struct folder **v;
-	size_t n, found = 0;
+	bool ask = false;
+	size_t n;
 
-	if (tree_all(fs->tree, &v, &n) != 0)
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		found += !(v[i]->attrs & FOLDER_NOSELECT);
+	if (tree_all(k->fs->tree, &v, &n) != 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct folder *f = v[i];
+
+		ask |= !f->named && !f->missed && !(f->attrs & FOLDER_NOSELECT);
+		f->missed = !f->named;
+		f->named = false;
+	}
 	free(v);
-	return found;
+	if (ask)
+		watch_folders(k);
 }
 
 /*
  * What moved between the last LIST and the begin of the watch shows in the
- * numbers; so does a mailbox that came or went. Before the first LIST has come
- * there is nothing to compare with, and no need to.
+ * numbers; so does a mailbox that came or went. A LIST that is on its way may
+ * be older than that: then one more follows it.
  */
 static void watch_begun(void *ctx, const struct mail_folder *box)
 {
 	struct keep *k = ctx;
-	struct folder *f = box ? tree_by_wire(k->fs->tree, box->wire) : NULL;
-	bool has_list = keep_has_folders(k->fs);
+	struct folder *f;
 
-	k->n_begun += box != NULL;
+	if (!box) {
+		compare_names(k);
+		return;
+	}
+	f = tree_by_wire(k->fs->tree, box->wire);
 	if (f) {
 		f->notified = true;
-		if (has_list)
-			folder_hear_status(f, box, clock_now_ms());
-		keep_make_due(k, f, 0);
-	} else if (has_list && (box || k->n_begun != count_mailboxes(k->fs))) {
-		(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
+		f->named = true;
 	}
+	if (!box->has_status)
+		return;
+	if (!f || (f->attrs & FOLDER_NOSELECT)) {
+		watch_folders(k);
+		return;
+	}
+	folder_hear_status(f, box, clock_now_ms());
+	keep_make_due(k, f, 0);
 }
 
 static const struct imap_watch_ops watch_ops = {watch_moved, watch_folders,

@@ -25,6 +25,8 @@ static void hear_all(struct fs *fs, const struct mail_folder *v, size_t n,
 		f = tree_by_wire(fs->tree, v[i].wire);
 		if (!f)
 			continue;
+		if (!(v[i].attrs & FOLDER_NOSELECT))
+			folder_hear_named(f, asked_ms);
 		folder_hear_status(f, &v[i], asked_ms);
 		keep_make_due(fs->keep, f, 0);
 	}

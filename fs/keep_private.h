@@ -9,8 +9,7 @@
 
 struct keep {
 	struct fs *fs;
-	char *watched;  /* wire name; set by keep_watch() */
-	size_t n_begun; /* of the thread that watches: mailboxes heard of */
+	char *watched; /* wire name; set by keep_watch() */
 	pthread_t thread;
 
 	struct lock lock; /* RANK_KEEP, guards what follows */

@@ -35,10 +35,11 @@ struct listing_job {
 
 static int list_opened(void *ctx, const struct imap_mailbox *now);
 static int list_rows(void *ctx, const struct mail_row *rows, size_t n);
+static void list_coming(void *ctx);
 static void list_done(void *ctx, int result, const struct imap_error *why);
 
 static const struct imap_list_ops list_ops = {list_opened, list_rows,
-					      list_done};
+					      list_coming, list_done};
 
 int listing_start_locked(struct fs *fs, struct folder *f,
 			 enum imap_priority prio)
@@ -188,11 +189,19 @@ static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 	}
 	free(ids);
 
+	j->f->touched_ms = clock_now_ms();
 	lock_take(&j->f->lock);
 	j->f->n_listed += n;
 	lock_drop(&j->f->lock);
 	folder_moved(j->fs, j->f);
 	return r;
+}
+
+static void list_coming(void *ctx)
+{
+	struct listing_job *j = ctx;
+
+	folder_moved(j->fs, j->f);
 }
 
 static void list_done(void *ctx, int result, const struct imap_error *why)

@@ -77,7 +77,7 @@ static int moor_opened(void *ctx, const struct imap_mailbox *now);
 static int moor_rows(void *ctx, const struct mail_row *rows, size_t n);
 static void moor_done(void *ctx, int result, const struct imap_error *why);
 
-static const struct imap_list_ops moor_ops = {moor_opened, moor_rows,
+static const struct imap_list_ops moor_ops = {moor_opened, moor_rows, NULL,
 					      moor_done};
 
 static void moor_free(struct moor *m)

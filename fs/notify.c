@@ -30,7 +30,8 @@ enum order_kind {
 	ORDER_LISTING,
 	ORDER_GONE,
 	ORDER_RELINKED,
-	ORDER_ATTR
+	ORDER_ATTR,
+	ORDER_CONTENT
 };
 
 struct order {
@@ -112,6 +113,9 @@ static void tell(struct notify *n, const struct order *o)
 		break;
 	case ORDER_ATTR:
 		(void)fuse_lowlevel_notify_inval_inode(se, o->ino, -1, 0);
+		break;
+	case ORDER_CONTENT:
+		(void)fuse_lowlevel_notify_inval_inode(se, o->ino, 0, 0);
 		break;
 	}
 }
@@ -219,6 +223,11 @@ void notify_relinked(struct notify *n, uint64_t dir, uint64_t ino)
 void notify_attr(struct notify *n, uint64_t ino)
 {
 	push(n, ORDER_ATTR, 0, ino, "");
+}
+
+void notify_content(struct notify *n, uint64_t ino)
+{
+	push(n, ORDER_CONTENT, 0, ino, "");
 }
 
 void notify_size(struct notify *n, uint64_t ino)

@@ -41,6 +41,8 @@ void notify_removed(struct notify *n, uint64_t dir, uint64_t ino,
 void notify_relinked(struct notify *n, uint64_t dir, uint64_t ino);
 /* Attributes of an inode changed. */
 void notify_attr(struct notify *n, uint64_t ino);
+/* The bytes of a file are others than the kernel has. */
+void notify_content(struct notify *n, uint64_t ino);
 /*
  * The size of a file changed: told at once, by the calling thread, since a
  * read of it is about to be answered. The only notification that takes no lock

@@ -7,6 +7,7 @@
 
 #include "fs/attr.h"
 #include "fs/folder.h"
+#include "fs/keep.h"
 #include "fs/replay.h"
 #include "imap/log.h"
 
@@ -97,6 +98,9 @@ void ops_entry_of_folder(struct fs *fs, struct folder *f,
 {
 	memset(ret, 0, sizeof(*ret));
 	folder_hold(f);
+	/* Somebody may watch it who never enters it. */
+	if (keep_is_inbox(fs, f))
+		keep_note_used(fs, f);
 	ret->ino = f->id;
 	ret->attr_timeout = OPS_FOREVER;
 	ret->entry_timeout = OPS_FOREVER;
@@ -194,11 +198,6 @@ bool ops_refuse_ro(fuse_req_t req)
 	return true;
 }
 
-static void refuse(fuse_req_t req)
-{
-	ops_refuse(req, -EROFS);
-}
-
 static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
 			const char *name)
 {
@@ -207,38 +206,6 @@ static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
 	(void)name;
 	if (!ops_refuse_ro(req))
 		ops_refuse(req, -EPERM);
-}
-
-static void ops_create(fuse_req_t req, fuse_ino_t dir, const char *name,
-		       mode_t mode, struct fuse_file_info *fi)
-{
-	(void)dir;
-	(void)name;
-	(void)mode;
-	(void)fi;
-	refuse(req);
-}
-
-static void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
-		      size_t size, off_t off, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)buf;
-	(void)size;
-	(void)off;
-	(void)fi;
-	refuse(req);
-}
-
-static void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode,
-			  off_t offset, off_t length, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)mode;
-	(void)offset;
-	(void)length;
-	(void)fi;
-	refuse(req);
 }
 
 void ops_fill(struct fuse_lowlevel_ops *ops)
@@ -272,6 +239,7 @@ void ops_fill(struct fuse_lowlevel_ops *ops)
 		.rename = ops_rename,
 		.create = ops_create,
 		.write = ops_write,
+		.copy_file_range = ops_copy_file_range,
 		.setxattr = ops_setxattr,
 		.removexattr = ops_removexattr,
 		.fallocate = ops_fallocate,

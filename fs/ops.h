@@ -27,6 +27,9 @@ struct fs *ops_fs(fuse_req_t req);
 /* `error` is negative. */
 void ops_reply_err(fuse_req_t req, int error);
 
+/* 0 and `*ret`, or -ENOENT and its like. */
+MUST_CHECK int ops_stat(struct fs *fs, uint64_t ino, struct stat *ret);
+
 /*
  * Try `once` now; as long as it answers -EAGAIN, park the request and go on
  * when its key moves. `once` replies unless it returns -EAGAIN; `how` says
@@ -101,6 +104,26 @@ void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	      struct fuse_file_info *fi);
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_create(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
+		struct fuse_file_info *fi);
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
+	       off_t off, struct fuse_file_info *fi);
+void ops_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t off_from,
+			 struct fuse_file_info *fi_from, fuse_ino_t to,
+			 off_t off_to, struct fuse_file_info *fi_to, size_t len,
+			 int flags);
+void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
+		   off_t length, struct fuse_file_info *fi);
+
+/* MKNOD by the user: a regular file is made as by CREATE. */
+void ops_make_node(fuse_req_t req, fuse_ino_t dir, const char *name,
+		   mode_t mode);
+/* SETATTR of the size; answers. */
+void ops_truncate(struct request *r, off_t size);
+/* The times of what was not sent. -ENOENT: it was. */
+MUST_CHECK int ops_set_times(struct fs *fs, uint64_t ino,
+			     const struct stat *attr, int what);
+
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int what,
 		 struct fuse_file_info *fi);
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,

@@ -6,6 +6,7 @@
 
 #include "fs/attr.h"
 #include "fs/change.h"
+#include "fs/draft.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "fs/load.h"
@@ -18,8 +19,7 @@
 
 /* --- GETATTR --- */
 
-/* 0 and `*ret`, or -ENOENT and its like. */
-static int stat_of(struct fs *fs, uint64_t ino, struct stat *ret)
+int ops_stat(struct fs *fs, uint64_t ino, struct stat *ret)
 {
 	struct control_entry c;
 	struct cache_msg m;
@@ -46,7 +46,7 @@ static int stat_of(struct fs *fs, uint64_t ino, struct stat *ret)
 static void reply_attr(fuse_req_t req, uint64_t ino)
 {
 	struct stat st;
-	int r = stat_of(ops_fs(req), ino, &st);
+	int r = ops_stat(ops_fs(req), ino, &st);
 
 	if (r != 0)
 		ops_reply_err(req, r);
@@ -70,7 +70,8 @@ static int getattr_once(struct request *r)
 	int error;
 
 	error = attr_find_message(r->fs, r->ino, &m, &f);
-	if (error == 0 && m.size == 0 && !m.dead) {
+	if (error == 0 && m.size == 0 && !m.dead && m.uid != 0 &&
+	    !draft_is_written(r->fs, r->ino)) {
 		error = load_read(r->fs, f, &m, 0, 1, &b);
 		if (error == 0)
 			body_put(b);
@@ -150,14 +151,22 @@ static int check_times(const struct stat *now, const struct stat *to, int what)
 static void set_message(struct request *r, const struct stat *to, int what)
 {
 	struct stat now;
-	int error = stat_of(r->fs, r->ino, &now);
+	int error;
+
+	/* Truncation comes alone, or with times that follow from it. */
+	if (what & FUSE_SET_ATTR_SIZE) {
+		ops_truncate(r, to->st_size);
+		return;
+	}
+	error = ops_stat(r->fs, r->ino, &now);
 
 	if (error == 0)
 		error = check_owner(&now, to, what);
-	if (error == 0)
-		error = check_times(&now, to, what);
-	if (error == 0 && (what & FUSE_SET_ATTR_SIZE))
-		error = -EPERM;
+	if (error == 0 && (what & SET_TIMES)) {
+		error = ops_set_times(r->fs, r->ino, to, what);
+		if (error == -ENOENT)
+			error = check_times(&now, to, what);
+	}
 	r->edit.flags = marks_from_mode(to->st_mode);
 	if (error != 0)
 		ops_reply_err(r->req, error);

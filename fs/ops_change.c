@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/change.h"
+#include "fs/draft.h"
 #include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/mailboxes.h"
@@ -65,6 +66,9 @@ static int make(struct request *r)
 
 	if (error == -EAGAIN)
 		r->edit.waits = tree_ino(r->fs->tree, end.waits);
+	/* What is acknowledged outlives the program. */
+	if (error == 0)
+		error = cache_commit(r->fs->cache);
 	if (error != 0)
 		return error;
 	r->edit.made = true;
@@ -106,7 +110,7 @@ static uint64_t edit_gen(struct request *r)
 	if (r->edit.made)
 		return flush_gen(r->fs);
 	f = r->edit.waits ? tree_find(r->fs->tree, r->edit.waits) : NULL;
-	return f ? folder_gen(f) : 0;
+	return (f ? folder_gen(f) : 0) + draft_gen(r->fs);
 }
 
 static void edit_resume(struct request *r);
@@ -136,10 +140,16 @@ static int make_rename(struct request *r, struct change_end *end)
 		.to_name = r->edit.second,
 		.no_replace = r->edit.flags & RENAME_NOREPLACE,
 	};
+	int64_t waited = r->began_ms ? clock_now_ms() - r->began_ms : 0;
 
 	/* `.imapfs` has nothing that could be moved, and takes nothing. */
 	if (!how.from || !how.to)
 		return -EPERM;
+	if (draft_needs_watch(r->fs, how.from, how.name) &&
+	    draft_watch(r->fs, how.to, waited) == -EAGAIN) {
+		end->waits = how.to;
+		return -EAGAIN;
+	}
 	return change_move(r->fs, &how, end);
 }
 

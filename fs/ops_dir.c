@@ -61,7 +61,8 @@ static int opendir_once(struct request *r)
 	if (error != 0)
 		ops_reply_err(r->req, error);
 	else
-		reply_opendir(r, true);
+		/* It may be filled before the kernel hears of it. */
+		reply_opendir(r, folder_denied(f) == FOLDER_NOT_DENIED);
 	return 0;
 }
 

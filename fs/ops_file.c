@@ -7,12 +7,12 @@
 
 #include "fs/ahead.h"
 #include "fs/attr.h"
+#include "fs/draft.h"
 #include "fs/folder.h"
 #include "fs/load.h"
 
 /*
- * Files: READ, and MKNOD, by which the helper replays arrivals, and which is
- * refused to everybody else.
+ * Files: READ, and MKNOD, by which the helper replays arrivals.
  *
  * A READ whose bytes are in the cache is answered from the body's file by
  * splice(2); others are parked until the bytes come.
@@ -85,6 +85,26 @@ static bool reply_small(struct request *r, const struct cache_msg *m)
 	return done;
 }
 
+/* What was not sent, or is being written. False: it is none of that. */
+static bool reply_draft(struct request *r, const struct cache_msg *m)
+{
+	char *buf;
+	long n;
+
+	if (m->uid != 0 && !draft_is_written(r->fs, m->id))
+		return false;
+	buf = malloc(r->size ? r->size : 1);
+	n = buf ? draft_read(r->fs, m->id, buf, r->size, (uint64_t)r->off)
+		: -ENOMEM;
+	lock_assert_none();
+	if (n >= 0)
+		fuse_reply_buf(r->req, buf, (size_t)n);
+	else if (n != -ENOENT)
+		ops_reply_err(r->req, (int)n);
+	free(buf);
+	return n != -ENOENT;
+}
+
 static int read_once(struct request *r)
 {
 	struct cache_msg m;
@@ -97,6 +117,8 @@ static int read_once(struct request *r)
 		return 0;
 	}
 	error = attr_find_message(r->fs, r->ino, &m, &f);
+	if (error == 0 && reply_draft(r, &m))
+		return 0;
 	if (error == 0 && reply_small(r, &m)) {
 		if (r->began_ms == 0)
 			load_count(r->fs, true);
@@ -145,7 +167,7 @@ static void look_ahead(struct fs *fs, uint64_t ino, pid_t pid)
 	struct cache_msg m;
 	struct folder *f;
 
-	if (attr_find_message(fs, ino, &m, &f) == 0 && !m.dead)
+	if (attr_find_message(fs, ino, &m, &f) == 0 && !m.dead && m.uid != 0)
 		ahead_note(fs, f, &m, pid);
 }
 
@@ -177,10 +199,9 @@ void ops_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
 	struct box *box;
 	int error;
 
-	(void)mode;
 	(void)dev;
 	if (!ops_is_replay(req)) {
-		ops_refuse(req, -EROFS);
+		ops_make_node(req, dir, name, mode);
 		return;
 	}
 	error = f ? folder_get(fs, f, &box) : -ENOENT;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/attr.h"
+#include "fs/draft.h"
 #include "fs/folder.h"
 #include "fs/name.h"
 
@@ -213,6 +214,7 @@ void ops_unhold(struct fs *fs, uint64_t ino, uint64_t n)
 			break;
 		before = id;
 	}
+	draft_forgotten(fs, ino);
 }
 
 void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 
+#include "fs/draft.h"
 #include "fs/flush.h"
 
 /*
  * FSYNC and FSYNCDIR.
  *
+ * What is open for writing is on disk then, and a message as far as it goes;
+ * what is not is completed at once, and counts as
  * What was changed is on disk within a second by itself; fsync(2) makes sure at
  * once, and of a message waits for the server, too, as long as there is one to
  * be reached: without a connection the change is queued, which is all that can
@@ -15,10 +18,27 @@
  * cannot be sent. A directory must not wait: the kernel has it locked.
  */
 
+/* Longest wait for whether somebody writes to it. */
+#define DRAFT_WAIT_MS 2000
+
+/* What draft.h knows it by: all of them are 0. */
+static uint64_t draft_of(const struct request *r)
+{
+	return r->ino >= CONTROL_INO_FIRST ? 0 : r->ino;
+}
+
 static int answer_to_sync(struct request *r)
 {
-	int error;
+	int64_t waited = r->began_ms ? clock_now_ms() - r->began_ms : 0;
+	int error = draft_state(r->fs, draft_of(r));
 
+	r->edit.waits = 0;
+	if (error == -EAGAIN && waited < DRAFT_WAIT_MS) {
+		r->edit.waits = DRAFT_KEY(draft_of(r));
+		return error;
+	}
+	if (error != 0 && error != -EAGAIN)
+		return error;
 	if (r->ino >= CONTROL_INO_FIRST)
 		return flush_drained(r->fs);
 	error = flush_state(r->fs, r->ino);
@@ -36,6 +56,12 @@ static int sync_once(struct request *r)
 
 static void sync_how(struct request *r, struct parking *ret)
 {
+	if (r->edit.waits != 0) {
+		ret->key = r->edit.waits;
+		ret->deadline_ms = r->began_ms + DRAFT_WAIT_MS;
+		ret->late_error = 0;
+		return;
+	}
 	ret->key = FLUSH_INO;
 	/* From the last progress on: whatever moves wakes it. */
 	ret->deadline_ms = clock_now_ms() + r->fs->timeout_ms;
@@ -44,7 +70,7 @@ static void sync_how(struct request *r, struct parking *ret)
 
 static uint64_t sync_gen(struct request *r)
 {
-	return flush_gen(r->fs);
+	return flush_gen(r->fs) + draft_gen(r->fs);
 }
 
 static void sync_resume(struct request *r);
@@ -66,8 +92,12 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 
 	(void)datasync;
 	(void)fi;
-	if (ino < CONTROL_INO_FIRST || is_queue)
+	if (ino < CONTROL_INO_FIRST)
+		error = draft_sync(r.fs, ino);
+	else if (is_queue)
 		error = cache_sync(r.fs->cache);
+	if (error == 0)
+		draft_hurry(r.fs, draft_of(&r));
 	if (error != 0 || (ino >= CONTROL_INO_FIRST && !is_queue))
 		ops_reply_err(req, error);
 	else

@@ -37,6 +37,7 @@ struct edit {
 	uint64_t waits;   /* for this folder, before it can be made */
 	uint64_t sent[2]; /* made: these are on their way to the server */
 	bool made;
+	bool is_node; /* MKNOD, not CREATE */
 };
 
 /* Of mkdir, rmdir and the rename of a directory (ops_folder.c). */
@@ -53,7 +54,7 @@ struct request {
 	size_t size;
 	off_t off;
 	int64_t began_ms; /* when it first had to wait */
-	char *name;       /* its own copy, or NULL */
+	char *name;       /* its own copy, or the bytes of a WRITE, or NULL */
 	bool plus;
 	struct edit edit; /* of a change (ops_change.c) */
 	struct mailbox_wait mailbox;

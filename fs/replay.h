@@ -67,6 +67,19 @@ bool replay_push_folder(struct replay *r, struct folder *f, enum replay_op op);
  */
 void replay_mounted(struct replay *r);
 
+/*
+ * Watch the directory, or end that: draft_watched() and draft_closed() tell
+ * (draft.h). False: no helper, or out of memory; draft_watched() is not called.
+ */
+bool replay_watch(struct replay *r, struct folder *f, bool on);
+
+/*
+ * Is anybody left who could write to this file? draft_asked() tells. False: as
+ * above.
+ */
+bool replay_ask_writers(struct replay *r, struct folder *f, uint64_t id,
+			const char *name);
+
 /* Is this request (its pid) from the helper? */
 bool replay_is_helper(struct replay *r, pid_t pid);
 

@@ -12,6 +12,7 @@
 
 #include "fs/ahead.h"
 #include "fs/control.h"
+#include "fs/draft.h"
 #include "fs/flush.h"
 #include "fs/helper.h"
 #include "fs/keep.h"
@@ -121,6 +122,12 @@ static int open_cache(struct start *s)
 	cfg.state_dir = s->state_dir;
 	cfg.cache_dir = s->cache_dir;
 	r = cache_open(&cfg, CACHE_WAIT_MS, &s->fs.cache, &report);
+	if (r == -EBUSY && report.is_ending) {
+		complain("waiting for the last mount of this account, which "
+			 "is still sending changes");
+		r = cache_open(&cfg, CACHE_WAIT_MS + FLUSH_AT_END_MS,
+			       &s->fs.cache, &report);
+	}
 	if (report.set_aside[0])
 		fprintf(stderr,
 			"mount.imapfs: the index of this account was damaged; "
@@ -253,6 +260,8 @@ static int build_engine(struct start *s)
 	if (r == 0)
 		r = offline_new(fs, &fs->offline);
 	if (r == 0)
+		r = drafts_new(fs, &fs->drafts);
+	if (r == 0)
 		r = replay_new(fs, s->helper_fd, &fs->replay);
 	if (r == 0)
 		r = keep_new(fs, &fs->keep);
@@ -323,16 +332,31 @@ static int mount_it(struct start *s)
 	return r;
 }
 
+static int start_drafts(struct start *s)
+{
+	int r;
+
+	block_signals(true);
+	r = drafts_start(&s->fs);
+	block_signals(false);
+	if (r != 0)
+		complain(strerrordesc_np(-r));
+	return r;
+}
+
 static void take_down(struct start *s)
 {
 	struct fs *fs = &s->fs;
 
 	fs->stopping = true;
 	mountpoint_refuse(s->mountpoint);
+	drafts_stop(fs);
 	if (fs->keep)
 		keep_stop(fs->keep);
-	if (fs->flush)
+	if (fs->flush) {
+		cache_say_ending(fs->cache);
 		flush_stop(fs->flush);
+	}
 	imap_free(fs->imap); /* no job's callback runs after this */
 	if (fs->park)
 		park_close(fs->park);
@@ -347,6 +371,7 @@ static void take_down(struct start *s)
 	load_free(fs->load);
 	ahead_free(fs->ahead);
 	offline_free(fs->offline);
+	drafts_free(fs->drafts);
 	keep_free(fs->keep);
 	mailboxes_free(fs->mailboxes);
 	quota_free(fs->quota);
@@ -394,7 +419,7 @@ int start_and_serve(const struct options *opt, const struct account *account,
 		return EXIT_SYSTEM;
 	}
 	if (build(&s) != 0 || bring_up_account(&s, secret) != 0 ||
-	    choose_root(&s) != 0 || mount_it(&s) != 0)
+	    choose_root(&s) != 0 || mount_it(&s) != 0 || start_drafts(&s) != 0)
 		goto out;
 
 	begin_serving(&s);

@@ -14,6 +14,7 @@ static const char *const request_names[N_REQUESTS] = {
 	[REQ_LOOKUP] = "lookup",     [REQ_FORGET] = "forget",
 	[REQ_GETATTR] = "getattr",   [REQ_SETATTR] = "setattr",
 	[REQ_OPEN] = "open",         [REQ_READ] = "read",
+	[REQ_CREATE] = "create",     [REQ_WRITE] = "write",
 	[REQ_OPENDIR] = "opendir",   [REQ_READDIR] = "readdir",
 	[REQ_GETXATTR] = "getxattr", [REQ_LISTXATTR] = "listxattr",
 	[REQ_STATFS] = "statfs",     [REQ_REFUSED] = "refused",

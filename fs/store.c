@@ -9,11 +9,13 @@
 #include "fs/ahead.h"
 
 /*
- * A ring of messages and the thread that stores them. A message that its
+ * A ring of messages and the threads that store them: two, since one alone
+ * is slower than a reader that finds all in the kernel. A message that its
  * reader has passed meanwhile is left out: the kernel has it already.
  */
 
 #define STORE_RING 512
+#define STORE_THREADS 2
 #define STORE_SIZE_MAX (1u << 20) /* larger ones are read in parts anyway */
 
 struct entry {
@@ -25,9 +27,8 @@ struct entry {
 struct store {
 	struct fs *fs;
 	struct fuse_session *se; /* set by store_start() */
-	pthread_t thread;
-	bool started;
-	char *buf;               /* of the thread: STORE_SIZE_MAX bytes */
+	pthread_t thread[STORE_THREADS];
+	unsigned n_threads;      /* that were started */
 	_Atomic uint64_t stored; /* a counter for people */
 
 	struct lock lock; /* RANK_STORE, guards what follows */
@@ -37,30 +38,30 @@ struct store {
 	bool stopping;
 };
 
-/* The bytes of a body, checked, in the thread's buffer. */
-static bool read_body(struct store *s, const struct entry *e)
+/* The bytes of a body, checked. */
+static bool read_body(struct store *s, const struct entry *e, char *buf)
 {
 	struct body *b;
 	bool whole;
 
 	if (!e->is_new)
-		return cache_read_small(s->fs->cache, &e->body, s->buf) == 0;
+		return cache_read_small(s->fs->cache, &e->body, buf) == 0;
 	if (body_open(s->fs->cache, e->body.id, e->body.size, &b) != 0)
 		return false;
 	whole = body_is_whole(b) && body_size(b) == e->body.size &&
 		body_check(b, 0, e->body.size) == 0 &&
-		body_read(b, s->buf, e->body.size, 0) == (long)e->body.size;
+		body_read(b, buf, e->body.size, 0) == (long)e->body.size;
 	body_put(b);
 	return whole;
 }
 
-static void store_one(struct store *s, const struct entry *e)
+static void store_one(struct store *s, const struct entry *e, char *buf)
 {
 	struct fuse_bufvec v = FUSE_BUFVEC_INIT((size_t)e->body.size);
 
-	if (!ahead_is_wanted(s->fs, e->f, e->body.id) || !read_body(s, e))
+	if (!ahead_is_wanted(s->fs, e->f, e->body.id) || !read_body(s, e, buf))
 		return;
-	v.buf[0].mem = s->buf;
+	v.buf[0].mem = buf;
 	lock_assert_none();
 	/*
 	 * Written as it is: spliced, it would be copied once more, into the
@@ -74,11 +75,12 @@ static void store_one(struct store *s, const struct entry *e)
 static void *store_thread(void *arg)
 {
 	struct store *s = arg;
+	char *buf = malloc(STORE_SIZE_MAX); /* without it: nothing is stored */
+	bool stopping = !buf;
 	struct entry e;
-	bool stopping;
 
 	pthread_setname_np(pthread_self(), "store");
-	for (;;) {
+	while (!stopping) {
 		lock_take(&s->lock);
 		while (s->n == 0 && !s->stopping)
 			(void)lock_cond_wait(&s->cond, &s->lock, CLOCK_NEVER);
@@ -89,10 +91,11 @@ static void *store_thread(void *arg)
 			s->n--;
 		}
 		lock_drop(&s->lock);
-		if (stopping)
-			return NULL;
-		store_one(s, &e);
+		if (!stopping)
+			store_one(s, &e, buf);
 	}
+	free(buf);
+	return NULL;
 }
 
 int store_new(struct fs *fs, struct store **ret)
@@ -101,11 +104,6 @@ int store_new(struct fs *fs, struct store **ret)
 
 	if (!s)
 		return -ENOMEM;
-	s->buf = malloc(STORE_SIZE_MAX);
-	if (!s->buf) {
-		free(s);
-		return -ENOMEM;
-	}
 	s->fs = fs;
 	lock_init(&s->lock, RANK_STORE);
 	lock_cond_init(&s->cond);
@@ -115,27 +113,30 @@ int store_new(struct fs *fs, struct store **ret)
 
 int store_start(struct store *s, struct fuse_session *se)
 {
+	unsigned n = 0;
+
 	s->se = se;
-	if (pthread_create(&s->thread, NULL, store_thread, s) != 0)
-		return -EAGAIN;
+	while (n < STORE_THREADS &&
+	       pthread_create(&s->thread[n], NULL, store_thread, s) == 0)
+		n++;
 
 	lock_take(&s->lock);
-	s->started = true;
+	s->n_threads = n;
 	lock_drop(&s->lock);
-	return 0;
+	return n > 0 ? 0 : -EAGAIN;
 }
 
 void store_stop(struct store *s)
 {
-	bool started;
+	unsigned n;
 
 	lock_take(&s->lock);
 	s->stopping = true;
-	started = s->started;
+	n = s->n_threads;
 	lock_cond_wake_all(&s->cond);
 	lock_drop(&s->lock);
-	if (started)
-		pthread_join(s->thread, NULL);
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(s->thread[i], NULL);
 }
 
 void store_free(struct store *s)
@@ -144,7 +145,6 @@ void store_free(struct store *s)
 		return;
 	lock_cond_finish(&s->cond);
 	lock_finish(&s->lock);
-	free(s->buf);
 	free(s);
 }
 
@@ -154,7 +154,7 @@ static void push(struct store *s, const struct entry *e)
 		return;
 
 	lock_take(&s->lock);
-	if (s->started && !s->stopping && s->n < STORE_RING) {
+	if (s->n_threads > 0 && !s->stopping && s->n < STORE_RING) {
 		s->ring[(s->at + s->n++) % STORE_RING] = *e;
 		lock_cond_wake(&s->cond);
 	}

@@ -4,9 +4,9 @@
  * program that goes through a folder then reads from the page cache, and sends
  * no request for most files.
  *
- * One thread does it, for storing takes the same page locks as reading: only
- * whole bodies are stored, whose reads never wait. Bounded; what does not fit
- * in the queue is left out.
+ * Threads of its own do it, for storing takes the same page locks as reading:
+ * only whole bodies are stored, whose reads never wait. Bounded; what does not
+ * fit in the queue is left out.
  */
 #ifndef IMAPFS_FS_STORE_H
 #define IMAPFS_FS_STORE_H
@@ -18,7 +18,7 @@ struct store;
 
 /* Nothing is stored before store_start(). -ENOMEM. */
 MUST_CHECK int store_new(struct fs *fs, struct store **ret);
-/* The mount is there. -EAGAIN: no thread. */
+/* The mount is there. -EAGAIN: not one thread. */
 MUST_CHECK int store_start(struct store *s, struct fuse_session *se);
 /* After the loop has ended: joins. */
 void store_stop(struct store *s);

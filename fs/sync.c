@@ -92,6 +92,7 @@ static int sync_opened(void *ctx, const struct imap_mailbox *now)
 	ranges_clear(&y->named);
 	ranges_clear(&y->gone);
 	y->messages = now->messages;
+	y->opened_uidnext = now->uidnext;
 	y->new_uidnext = y->uidnext;
 	if (now->uidnext > y->new_uidnext)
 		y->new_uidnext = now->uidnext;
@@ -105,6 +106,7 @@ static int sync_opened(void *ctx, const struct imap_mailbox *now)
 /* A change that shows by its replay as long as there are not too many. */
 static void show(struct sync *y, enum replay_op op, const struct cache_msg *m)
 {
+	y->f->touched_ms = clock_now_ms();
 	folder_change(y->fs, y->f, op, m, y->budget > 0);
 	if (y->budget > 0)
 		y->budget--;

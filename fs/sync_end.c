@@ -27,12 +27,18 @@ struct gone {
 	size_t n_moved;  /* ... and are not there any more to be moved */
 };
 
+/*
+ * Messages from `uidnext` on are asked for in full, whatever the method. One of
+ * them may be here all the same, moved here by the user; if it is not named,
+ * somebody else has removed it since, and nothing says that it vanished.
+ */
 static bool is_gone(struct sync *y, bool by_absence, uint32_t uid)
 {
-	bool absent =
-		by_absence && uid < y->uidnext && !ranges_has(&y->named, uid);
+	bool is_asked_for =
+		uid < y->uidnext ? by_absence : uid < y->opened_uidnext;
 
-	return absent || ranges_has(&y->gone, uid);
+	return ranges_has(&y->gone, uid) ||
+	       (is_asked_for && !ranges_has(&y->named, uid));
 }
 
 /* Those that are gone come first, in order. */

@@ -12,14 +12,15 @@
 struct sync {
 	struct fs *fs;
 	struct folder *f;
-	bool second;          /* the answer to the first one was doubted */
-	uint32_t uidnext;     /* messages below were known */
-	uint32_t new_uidnext; /* ... and will be, when it has ended */
-	uint32_t messages;    /* as EXAMINE said */
-	struct ranges named;  /* UIDs that are there */
-	struct ranges gone;   /* UIDs that are named as gone */
-	size_t n_new;         /* messages that were added */
-	unsigned budget;      /* replays that may still be made */
+	bool second;             /* the answer to the first one was doubted */
+	uint32_t uidnext;        /* messages below were known */
+	uint32_t new_uidnext;    /* ... and will be, when it has ended */
+	uint32_t opened_uidnext; /* all below that are new are named */
+	uint32_t messages;       /* as EXAMINE said */
+	struct ranges named;     /* UIDs that are there */
+	struct ranges gone;      /* UIDs that are named as gone */
+	size_t n_new;            /* messages that were added */
+	unsigned budget;         /* replays that may still be made */
 };
 
 /*

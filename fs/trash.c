@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "fs/change.h"
+#include "fs/change_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "fs/rights.h"
 #include "imap/log.h"
 
 /*
@@ -90,19 +91,26 @@ static bool is_within(const struct folder *f, const struct folder *trash)
 	return false;
 }
 
+int change_may_leave(struct fs *fs, struct folder *f)
+{
+	return rights_check(fs, f, RIGHT_DELETE | RIGHT_EXPUNGE);
+}
+
+int change_may_arrive(struct fs *fs, struct folder *f)
+{
+	return rights_check(fs, f, RIGHT_INSERT);
+}
+
 int trash_of(struct fs *fs, struct folder *f, struct folder **ret)
 {
 	struct folder *trash = NULL;
-	int r;
+	int r = change_may_leave(fs, f);
 
-	if (fs->opt->deletes == DELETE_EXPUNGE) {
-		*ret = NULL;
-		return 0;
-	}
-	r = find_trash(fs, &trash);
+	if (r == 0 && fs->opt->deletes == DELETE_TRASH)
+		r = find_trash(fs, &trash);
 	if (r != 0)
 		return r;
-	if (is_within(f, trash)) {
+	if (fs->opt->deletes == DELETE_EXPUNGE || is_within(f, trash)) {
 		*ret = NULL;
 		return 0;
 	}
@@ -113,6 +121,8 @@ int trash_of(struct fs *fs, struct folder *f, struct folder **ret)
 			 f->path);
 		return -EPERM;
 	}
-	*ret = trash;
-	return 0;
+	r = change_may_arrive(fs, trash);
+	if (r == 0)
+		*ret = trash;
+	return r;
 }

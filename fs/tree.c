@@ -217,13 +217,27 @@ static int load_one_locked(struct tree *t, const struct cache_folder *c)
 	return r;
 }
 
-/* Parents first: one that was renamed may have an older id than its parent. */
-static int by_length(const void *a, const void *b)
+static unsigned depth(const struct cache_folder *f)
 {
-	size_t n = strlen(((const struct cache_folder *)a)->wire);
-	size_t m = strlen(((const struct cache_folder *)b)->wire);
+	unsigned n = 0;
 
-	return (n > m) - (n < m);
+	for (const char *p = f->wire; f->delimiter && *p; p++)
+		n += *p == f->delimiter;
+	return n;
+}
+
+/*
+ * Parents before their children, or they would be made anew: a folder that was
+ * renamed may be older than its parent. Else by age, on which names depend.
+ */
+static int compare_folders(const void *a, const void *b)
+{
+	const struct cache_folder *x = a, *y = b;
+	unsigned dx = depth(x), dy = depth(y);
+
+	if (dx != dy)
+		return dx < dy ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
 }
 
 int tree_new(struct fs *fs, struct tree **ret)
@@ -251,9 +265,9 @@ int tree_new(struct fs *fs, struct tree **ret)
 	t->root = t->top;
 
 	r = cache_load_folders(fs->cache, &v, &n);
-	if (n > 0)
-		qsort(v, n, sizeof(*v), by_length);
 	lock_take(&t->lock);
+	if (r == 0 && n > 0)
+		qsort(v, n, sizeof(*v), compare_folders);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = load_one_locked(t, &v[i]);
 	lock_drop(&t->lock);

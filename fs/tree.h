@@ -47,8 +47,14 @@ struct folder {
 	/* What may be done in it (rights.c): RIGHTS_KNOWN and the rest. */
 	_Atomic uint32_t rights;
 	_Atomic int64_t rights_asked_ms;
+	/* When a message came or changed that connections may not know of. */
+	_Atomic int64_t touched_ms;
 	/* Its bodies stay here (offline.c). */
 	_Atomic bool kept;
+
+	/* The watch alone (keep.c); one thread at a time. */
+	bool named;  /* in what is being told of all mailboxes */
+	bool missed; /* not named the last time */
 
 	/* keep.c's lock. */
 	struct folder *next_due;
@@ -61,15 +67,18 @@ struct folder {
 	struct box *box;           /* NULL: not entered yet, or dropped */
 	uint64_t held; /* references by the kernel to the directory */
 	imap_job job;
-	uint64_t gen;         /* moves with every row, end and error */
-	int64_t progress_ms;  /* of the running listing */
-	int64_t known_ms;     /* what the server had then is here; 0: unknown */
-	int64_t asked_ms;     /* when the running, or last, job was begun */
-	int64_t moved_ms;     /* somebody said that it moved; 0: nobody */
-	int64_t failed_ms;    /* when the last job failed; 0: it did not */
-	struct ghost *ghosts; /* bodies of removed messages that are open */
-	uint64_t n_listed;    /* rows of the running listing */
-	uint64_t n_expected;  /* messages, as EXAMINE said */
+	uint64_t gen;        /* moves with every row, end and error */
+	int64_t progress_ms; /* of the running listing */
+	int64_t known_ms;    /* what the server had then is here; 0: unknown */
+	int64_t asked_ms;    /* when the running, or last, job was begun */
+	int64_t moved_ms;    /* somebody said that it moved; 0: nobody */
+	int64_t heard_ms;    /* it had these numbers then, if it was told */
+	struct mail_folder heard;
+	int64_t ended_ms;       /* when the last job that succeeded had ended */
+	int64_t failed_ms;      /* when the last job failed; 0: it did not */
+	struct ghost *ghosts;   /* bodies of removed messages that are open */
+	uint64_t n_listed;      /* rows of the running listing */
+	uint64_t n_expected;    /* messages, as EXAMINE said */
 	uint32_t heard_uidnext; /* by LIST, of a folder never listed */
 	unsigned box_users;     /* who may be using `box` at this moment */
 	unsigned flushing; /* batches on their way that name it (flush.h) */
@@ -83,7 +92,15 @@ struct folder {
 	enum imap_sync_method method; /* of the last sync */
 	bool has_synced;              /* in this mount */
 	bool doubted;                 /* the last sync missed some messages */
-	bool distrusted;  /* the server once said that all was gone */
+	bool distrusted;     /* the server once said that all was gone */
+	enum folder_denied { /* LIST names it, SELECT does not know it */
+			     FOLDER_NOT_DENIED,
+			     FOLDER_DENIED, /* once; LIST is asked */
+			     FOLDER_NAMED, /* and names it; SELECT is asked once
+					      more */
+			     FOLDER_EMPTY, /* what was in it is gone, until
+					      SELECT works */
+	} denied;
 	bool ask_again;   /* the job has been ended by a new name */
 	int error;        /* of the last job */
 	unsigned replays; /* not yet answered by the helper */

@@ -86,10 +86,18 @@ struct imap_outcome {
 
 typedef void (*imap_change_fn)(void *ctx, const struct imap_outcome *end);
 
-/* Messages of a mailbox. */
+/*
+ * Messages of a mailbox. What came to it, or changed in it, until `since_ms`
+ * (clock_now_ms(); 0: nothing) must be known to the connection that is used: it
+ * opens the mailbox again if it has had it open since before that. Servers show
+ * a session only what they have told it of: UID STORE of a message that came
+ * later is no error and does nothing, and UID MOVE takes along the flags that
+ * the session knew (Dovecot 2.3, as long as commands follow each other).
+ */
 struct imap_messages {
 	const char *wire;
 	uint32_t uidvalidity;
+	int64_t since_ms;
 	const uint32_t *uids; /* ascending; copied */
 	size_t n_uids;        /* 1..IMAP_CHANGE_UIDS_MAX */
 };

@@ -95,6 +95,7 @@ static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
 		select_forget(s);
 		c->outdated = false;
 	}
+	c->opened_ms = s->opened_ms;
 	if ((s->mailbox == NULL) != (c->mailbox == NULL) ||
 	    (s->mailbox && strcmp(s->mailbox, c->mailbox) != 0)) {
 		free(c->mailbox);

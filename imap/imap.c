@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "imap/alive.h"
+#include "imap/pace.h"
 #include "imap/pool.h"
 #include "imap/why.h"
 
@@ -106,6 +107,8 @@ int imap_new(const struct imap_config *cfg, const struct imap_events *events,
 	im->late_ms = ALIVE_LATE_MS;
 	im->quiet_ms = POOL_QUIET_MS;
 	im->renew_ms = POOL_RENEW_MS;
+	im->soon_ms = POOL_SOON_MS;
+	im->slow_ms = PACE_SLOW_MS;
 	im->noop_ms = POOL_NOOP_MS;
 	im->burst_ms = POOL_BURST_MS;
 	im->asleep_ms = keeper_asleep_ms;

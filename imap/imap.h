@@ -195,6 +195,8 @@ struct imap_list_ops {
 	int (*opened)(void *ctx, const struct imap_mailbox *box);
 	/* A window of rows; pointers valid during the call. Negative: stop. */
 	int (*rows)(void *ctx, const struct mail_row *rows, size_t n);
+	/* Rows are coming, though no window is complete yet. May be NULL. */
+	void (*coming)(void *ctx);
 	void (*done)(void *ctx, int result, const struct imap_error *why);
 };
 
@@ -279,9 +281,10 @@ struct imap_watch_ops {
 	/* Mailboxes came, went or were renamed: ask imap_list_folders(). */
 	void (*folders)(void *ctx);
 	/*
-	 * This mailbox is watched from now on, for the first time, and this is
-	 * how it stands (has_status): what moved before is for the caller to
-	 * find out. NULL: so are all that there are (NOTIFY). May be NULL.
+	 * This mailbox is watched from now on. The first time this is how it
+	 * stands (has_status): what moved before is for the caller to find
+	 * out. NULL: so are all that there are (NOTIFY), which the server is
+	 * asked for again and again; each time all are named.
 	 */
 	void (*begun)(void *ctx, const struct mail_folder *box);
 };

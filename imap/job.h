@@ -88,8 +88,9 @@ struct job_class {
 
 struct job {
 	const struct job_class *class;
-	char *mailbox;   /* NULL: needs none */
-	uint64_t upload; /* bytes of a message that it will send; fixed */
+	char *mailbox;    /* NULL: needs none */
+	uint64_t upload;  /* bytes of a message that it will send; fixed */
+	int64_t since_ms; /* the mailbox was opened after that; fixed */
 	imap_job id;
 
 	enum imap_priority prio; /* pool's lock */

@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/halves.h"
 #include "imap/lock.h"
 #include "imap/log.h"
+#include "imap/pace.h"
+#include "imap/pool.h"
 
 /*
  * imap_list(): a mailbox, newest first.
@@ -28,22 +31,15 @@
  * 9738), is asked for in halves, the upper one first, until the message that it
  * cannot describe is alone.
  *
- * How many are in flight is found out: a server that describes a hundred
- * messages a millisecond, 50 ms away, wants ten thousand asked for at once; on
- * a slow line a tenth of that is more than a reader likes to wait behind. So
- * each answer that came in time lets one more be sent, a late one one less.
+ * How much is in flight is found out (pace.h); on a slow line windows are
+ * smaller, so that somebody who waits sees one after the other.
  *
  * A listing makes room for a reader of another mailbox between two windows,
  * and goes on below what was handed out.
  */
 
-#define FIRST_WINDOW 100
-#define WINDOW 500
-#define WINDOWS_MIN 2
-#define WINDOWS_START 8
 #define WINDOWS_MAX 24
-#define WINDOW_LATE_MS 400 /* beyond the round trip */
-#define HALVES_MAX 64
+#define COMING_MS 500 /* rows that are gathered are spoken of so often */
 #define REFUSALS_MAX 64
 
 enum { CALL_WINDOW = CALL_OWN, CALL_SEARCH };
@@ -58,18 +54,19 @@ struct window {
 
 struct list_job {
 	struct listing l;
+	void (*coming)(void *ctx);
 	void (*done)(void *ctx, int result, const struct imap_error *why);
 	uint32_t below_uid; /* 0: from the top */
 	uint32_t lowest;    /* UID that was handed out; 0: none */
 	uint32_t top;       /* the greatest number not asked for; 0: none */
 	bool searching;
-	bool first_window;
 	struct window window[WINDOWS_MAX]; /* in the order of sending */
 	unsigned n_windows;
-	unsigned may_fly;  /* so many windows at once */
+	int64_t slow_ms;
+	struct pace pace;
+	int64_t handed_ms; /* rows were handed on, or spoken of */
 	struct rows spare; /* empty, with memory for the next window */
-	struct mail_range half[HALVES_MAX];
-	unsigned n_halves;
+	struct halves halves;
 };
 
 /* Which is the greatest sequence number with a UID below? */
@@ -100,10 +97,9 @@ static void start(struct job *job, struct session *s)
 	if (!listing_opened(&j->l, s))
 		return;
 	j->top = s->box.messages;
-	j->first_window = true;
-	j->may_fly = WINDOWS_START;
+	j->pace = (struct pace){.slow_ms = j->slow_ms};
 	j->searching = false;
-	j->n_halves = 0;
+	j->halves.n = 0;
 	if (j->below_uid == 1)
 		j->top = 0;
 	else if (j->below_uid > 1 && j->top > 0)
@@ -112,6 +108,7 @@ static void start(struct job *job, struct session *s)
 
 static void flush(struct list_job *j, struct rows *rows)
 {
+	j->handed_ms = clock_now_ms();
 	for (size_t i = 0; i < rows->n; i++) {
 		if (j->lowest == 0 || rows->row[i].uid < j->lowest)
 			j->lowest = rows->row[i].uid;
@@ -134,23 +131,10 @@ static void remove_window(struct list_job *j, unsigned i)
 	j->spare = rows;
 }
 
-/* The uppermost of the halves that wait to be sent; n_halves: none does. */
-static unsigned upper_half(const struct list_job *j)
-{
-	unsigned found = j->n_halves;
-
-	for (unsigned i = 0; i < j->n_halves; i++) {
-		if (found == j->n_halves ||
-		    j->half[i].first > j->half[found].first)
-			found = i;
-	}
-	return found;
-}
-
 /* The window that is to be handed on next; n_windows: it is not complete. */
 static unsigned next_window(const struct list_job *j)
 {
-	unsigned half = upper_half(j);
+	const struct mail_range *half = halves_upper(&j->halves);
 	unsigned found = j->n_windows;
 
 	for (unsigned i = 0; i < j->n_windows; i++) {
@@ -160,7 +144,7 @@ static unsigned next_window(const struct list_job *j)
 	}
 	if (found == j->n_windows || !j->window[found].answered)
 		return j->n_windows;
-	if (half < j->n_halves && j->half[half].first > j->window[found].first)
+	if (half && half->first > j->window[found].first)
 		return j->n_windows;
 	return found;
 }
@@ -179,17 +163,26 @@ static void hand_on(struct list_job *j)
 	}
 }
 
+/* Rows that have yet to come. */
+static unsigned on_their_way(const struct list_job *j)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < j->n_windows; i++) {
+		if (!j->window[i].answered)
+			n += j->window[i].last - j->window[i].first + 1;
+	}
+	return n;
+}
+
 static void send_window(struct list_job *j, struct session *s)
 {
-	uint32_t n = j->first_window ? FIRST_WINDOW : WINDOW;
+	uint32_t n = pace_window(&j->pace);
 	struct mail_range w = {.first = 1, .last = j->top};
 	struct window *to = &j->window[j->n_windows];
 
-	if (j->n_halves > 0) {
-		unsigned i = upper_half(j);
-
-		w = j->half[i];
-		j->half[i] = j->half[--j->n_halves];
+	if (j->halves.n > 0) {
+		w = halves_take(&j->halves);
 	} else {
 		if (j->top > n)
 			w.first = j->top - n + 1;
@@ -197,19 +190,23 @@ static void send_window(struct list_job *j, struct session *s)
 	}
 	if (!listing_send(&j->l, s, "FETCH", w.first, w.last, CALL_WINDOW))
 		return;
+	if (on_their_way(j) == 0)
+		pace_begin(&j->pace, clock_now_ms());
 	*to = (struct window){
 		.first = w.first, .last = w.last, .sent_ms = clock_now_ms()};
 	j->n_windows++;
 }
 
-/* The first window goes alone, or the others would share the line with it. */
 static bool may_send(const struct list_job *j, const struct session *s)
 {
-	unsigned max = j->first_window ? 1 : j->may_fly;
+	unsigned n = on_their_way(j);
 
-	if (j->l.job.finished || j->n_windows >= max || !session_has_room(s))
+	if (j->l.job.finished || j->n_windows == WINDOWS_MAX ||
+	    !session_has_room(s))
 		return false;
-	return j->n_halves > 0 || (j->top > 0 && !j->l.job.yield);
+	if (n > 0 && n + pace_window(&j->pace) > j->pace.ahead)
+		return false;
+	return j->halves.n > 0 || (j->top > 0 && !j->l.job.yield);
 }
 
 static void pump(struct job *job, struct session *s)
@@ -222,7 +219,7 @@ static void pump(struct job *job, struct session *s)
 	while (may_send(j, s))
 		send_window(j, s);
 	/* For want of room in the session nothing may be in flight either. */
-	if (j->l.in_flight == 0 && j->l.n_again == 0 && j->n_halves == 0 &&
+	if (j->l.in_flight == 0 && j->l.n_again == 0 && j->halves.n == 0 &&
 	    j->top == 0) {
 		hand_on(j);
 		job_finish(job, 0, NULL);
@@ -233,37 +230,19 @@ static void pump(struct job *job, struct session *s)
 static void halve(struct list_job *j, struct session *s,
 		  const struct call *call, const struct status *st)
 {
-	struct mail_range w = {.first = call->first, .last = call->last};
-	uint32_t middle = w.first + (w.last - w.first) / 2;
+	const struct mail_range w = {.first = call->first, .last = call->last};
 
-	if (session_errno(st) != -EIO || ++j->l.refusals > REFUSALS_MAX ||
-	    j->n_halves + 2 > HALVES_MAX) {
+	if (session_errno(st) != -EIO || ++j->l.refusals > REFUSALS_MAX) {
 		job_refuse(&j->l.job, st);
+	} else if (w.first > s->box.messages) {
 		return;
-	}
-	if (w.first > s->box.messages)
-		return;
-	if (w.last > s->box.messages) {
-		w.last = s->box.messages;
-		j->half[j->n_halves++] = w;
 	} else if (w.first == w.last) {
 		log_warn("imap: message number %u of '%s' is left out: the "
 			 "server refuses to describe it",
 			 w.first, j->l.job.mailbox);
-	} else {
-		j->half[j->n_halves++] = (struct mail_range){w.first, middle};
-		j->half[j->n_halves++] =
-			(struct mail_range){middle + 1, w.last};
+	} else if (!halves_add(&j->halves, w, s->box.messages)) {
+		job_refuse(&j->l.job, st);
 	}
-}
-
-unsigned list_may_fly(unsigned now, int64_t took_ms, int64_t rtt_ms)
-{
-	bool late = took_ms - WINDOW_LATE_MS > rtt_ms;
-
-	if (late)
-		return now > WINDOWS_MIN ? now - 1 : now;
-	return now < WINDOWS_MAX ? now + 1 : now;
 }
 
 static void answer_window(struct list_job *j, struct session *s,
@@ -275,11 +254,7 @@ static void answer_window(struct list_job *j, struct session *s,
 	       (j->window[i].answered || j->window[i].first != call->first ||
 		j->window[i].last != call->last))
 		i++;
-	if (i < j->n_windows && !j->first_window)
-		j->may_fly = list_may_fly(j->may_fly,
-					  clock_now_ms() - j->window[i].sent_ms,
-					  s->rtt_ms);
-	j->first_window = false;
+	pace_answered(&j->pace, clock_now_ms(), s->rtt_ms);
 	if (st->kind != STATUS_OK || st->code == CODE_MESSAGELIMIT) {
 		/* What came of it comes once more, with its half. */
 		if (i < j->n_windows)
@@ -324,14 +299,23 @@ static struct rows *place(struct list_job *j, const struct mail_row *row)
 		return &w->rows;
 	}
 	/* Below all windows that were sent: that one is still to come. */
-	if (row->seq <= j->top)
+	if (row->seq <= j->top || halves_has(&j->halves, row->seq))
 		return NULL;
-	for (unsigned i = 0; i < j->n_halves; i++) {
-		if (row->seq >= j->half[i].first && row->seq <= j->half[i].last)
-			return NULL;
-	}
 	/* Shifted from above: what was there has been handed on. */
 	return &j->l.rows;
+}
+
+/* Somebody may wait for a window that takes its time. */
+static void speak_of_rows(struct list_job *j)
+{
+	int64_t now_ms = clock_now_ms();
+
+	j->pace.rows++;
+	if (now_ms - j->handed_ms < COMING_MS || !j->coming)
+		return;
+	j->handed_ms = now_ms;
+	lock_assert_none();
+	j->coming(j->l.ctx);
 }
 
 static void fetch(struct job *job, struct session *s, struct fetch *f)
@@ -342,6 +326,7 @@ static void fetch(struct job *job, struct session *s, struct fetch *f)
 	(void)s;
 	if (!listing_is_row(&f->row))
 		return;
+	speak_of_rows(j);
 	if ((f->row.has & ROW_UID) && j->below_uid > 0 &&
 	    f->row.uid >= j->below_uid)
 		return;
@@ -388,7 +373,7 @@ static bool list_pause(struct job *job)
 	struct list_job *j = (struct list_job *)job;
 
 	if (j->searching || j->l.in_flight > 0 || j->l.n_again > 0 ||
-	    j->n_halves > 0)
+	    j->halves.n > 0)
 		return false;
 	hand_on(j);
 	if (j->lowest > 0)
@@ -435,8 +420,10 @@ int imap_list(struct imap *im, const char *wire, enum imap_priority prio,
 
 	if (!j)
 		return -ENOMEM;
+	j->coming = ops->coming;
 	j->done = ops->done;
 	j->below_uid = req->below_uid;
+	j->slow_ms = im->slow_ms;
 	j->l.newest_first = true;
 	r = listing_init(&j->l, &list_class, wire, &heard, ctx);
 	if (r < 0) {

@@ -74,12 +74,6 @@ void listing_answer_again(struct listing *l, const struct call *call);
 /* Is this row one that a full FETCH has brought (and no flag update)? */
 bool listing_is_row(const struct mail_row *row);
 
-/*
- * Of list.c: how many windows may be in flight, `now` being the present number,
- * when one has been answered after `took_ms` at a server `rtt_ms` away?
- */
-unsigned list_may_fly(unsigned now, int64_t took_ms, int64_t rtt_ms);
-
 bool listing_repeat(struct job *j);
 void listing_free(struct job *j);
 

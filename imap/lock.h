@@ -30,6 +30,7 @@
 
 /* The order: outermost first. */
 enum lock_rank {
+	RANK_DRAFT = 5,      /* fs: one file that is being written */
 	RANK_TREE = 10,      /* fs: the tree of folders */
 	RANK_FOLDER = 20,    /* fs: what is going on in one folder */
 	RANK_FLUSH = 26,     /* fs: what goes to the server, and who waits */
@@ -39,6 +40,7 @@ enum lock_rank {
 	RANK_OFFLINE = 36,   /* fs: folders whose bodies are to be here */
 	RANK_MAILBOXES = 37, /* fs: mailboxes that are made, removed, renamed */
 	RANK_QUOTA = 38,     /* fs: how much room there is */
+	RANK_DRAFTS = 39,    /* fs: all files that are being written */
 	RANK_PARK = 40,      /* fs: requests that wait */
 	RANK_REPLAY = 45,    /* fs: what the helper process is to do */
 	RANK_NOTIFY = 50,    /* fs: what the kernel is to be told */

@@ -19,6 +19,9 @@
  * until the mailbox is opened again.
  */
 
+/* So much may move in one round before some of it may have been lost. */
+#define HEARD_MAX 500
+
 struct known {
 	char *wire; /* NULL: stands for the list of mailboxes */
 	struct imap_mailbox has;
@@ -43,9 +46,11 @@ struct news {
 	void *by_name;        /* tree of the others */
 	unsigned n_others;
 	bool in_round;
-	bool complete;       /* there was a whole round */
-	bool tells_complete; /* ... which is to be told */
+	bool complete;    /* there was a whole round */
+	bool tells_round; /* it, or another one, is to be told */
 	bool has_fresh;
+	uint64_t heard; /* messages and flags that moved since the last round;
+			 * HEARD_MAX: or names did */
 	unsigned n_marked;
 	int64_t due_ms; /* of the first mark, or earlier */
 };
@@ -152,6 +157,14 @@ static void mark(struct news *n, struct known *k)
 {
 	mark_for(n, k, n->times.burst_ms);
 	k->sure = true;
+	n->heard += k == &n->names ? HEARD_MAX : 1;
+}
+
+/* Each message that comes takes a UID. */
+static void count_new(struct news *n, uint32_t was, uint32_t now)
+{
+	if (was > 0 && now > was)
+		n->heard += now - was;
 }
 
 /* It may have moved, on which nobody's time is to be spent often. */
@@ -181,7 +194,7 @@ static void tell_begun(struct news *n, const struct known *k)
 {
 	const struct mail_folder f = {
 		.wire = k->wire,
-		.has_status = true,
+		.has_status = k->fresh,
 		.uidvalidity = k->has.uidvalidity,
 		.uidnext = k->has.uidnext,
 		.messages = k->has.messages,
@@ -191,29 +204,27 @@ static void tell_begun(struct news *n, const struct known *k)
 	n->ops.begun(n->ctx, &f);
 }
 
-/* How they stand, before anything that moves. */
-static void tell_fresh(struct news *n)
+/* Which there are and how they stand, before anything that moves. */
+static void tell_round(struct news *n)
 {
-	n->has_fresh = false;
-	if (!n->ops.begun)
-		return;
 	lock_assert_none();
 	for (struct known *k = &n->watched; k; k = k->next) {
-		if (k->fresh)
+		if (k->fresh || n->tells_round)
 			tell_begun(n, k);
 		k->fresh = false;
 	}
-	if (n->tells_complete)
+	if (n->tells_round)
 		n->ops.begun(n->ctx, NULL);
-	n->tells_complete = false;
+	n->tells_round = false;
+	n->has_fresh = false;
 }
 
 void news_tell(struct news *n, bool all)
 {
 	int64_t now_ms = clock_now_ms();
 
-	if (n->has_fresh && !n->in_round)
-		tell_fresh(n);
+	if ((n->has_fresh || n->tells_round) && !n->in_round)
+		tell_round(n);
 	if (n->n_marked == 0 || (n->due_ms > now_ms && !all))
 		return;
 	lock_assert_none();
@@ -244,6 +255,7 @@ static void compare(struct news *n, struct known *k,
 		     was->highestmodseq != now->highestmodseq;
 	bool unknown = now->highestmodseq == 0;
 
+	count_new(n, was->uidnext, now->uidnext);
 	if (moved || (unknown && !paused))
 		mark(n, k);
 	else if (unknown)
@@ -275,6 +287,7 @@ void news_exists(struct news *n, uint32_t messages)
 
 	if (messages == has->messages)
 		return;
+	count_new(n, has->messages, messages);
 	if (messages > has->messages && has->uidnext > 0)
 		has->uidnext += messages - has->messages;
 	news_changed(n, messages);
@@ -307,7 +320,8 @@ static void told(struct news *n, struct known *k, const struct mail_folder *f)
 	k->has = now;
 }
 
-void news_status(struct news *n, const struct mail_folder *f, bool paused)
+static void status_heard(struct news *n, const struct mail_folder *f,
+			 bool paused)
 {
 	struct imap_mailbox now = numbers_of(f);
 	struct known *k = find(n, f->wire);
@@ -335,6 +349,32 @@ void news_status(struct news *n, const struct mail_folder *f, bool paused)
 	}
 }
 
+static void list_heard(struct news *n, const struct mail_folder *f)
+{
+	struct known *k = find(n, f->wire);
+	bool is_gone = (f->attrs & FOLDER_NOSELECT) != 0;
+
+	/* Told again; or in place of a STATUS that we have no right to. */
+	if (!is_gone && (k || n->in_round))
+		return;
+	if (k && k != &n->watched)
+		forget(n, k);
+	mark(n, &n->names);
+}
+
+void news_notified(struct news *n, const struct response *r, bool paused)
+{
+	struct mail_folder f;
+
+	if (r->kind == RESPONSE_STATUS && grammar_status(r, &f) == 0) {
+		status_heard(n, &f, paused);
+		free(f.wire);
+	} else if (r->kind == RESPONSE_LIST && grammar_list(r, &f) == 0) {
+		list_heard(n, &f);
+		free(f.wire);
+	}
+}
+
 void news_round_begin(struct news *n)
 {
 	for (struct known *k = n->watched.next; k; k = k->next)
@@ -356,24 +396,14 @@ void news_round_end(struct news *n, bool whole)
 		forget(n, k);
 		mark(n, &n->names);
 	}
-	if (!n->complete) {
-		n->tells_complete = true;
-		n->has_fresh = true;
-	}
+	n->tells_round = true;
 	n->complete = true;
+	n->heard = 0;
 }
 
-void news_listed(struct news *n, const struct mail_folder *f)
+bool news_are_many(const struct news *n)
 {
-	struct known *k = find(n, f->wire);
-	bool is_gone = (f->attrs & FOLDER_NOSELECT) != 0;
-
-	/* Told again; or in place of a STATUS that we have no right to. */
-	if (!is_gone && (k || n->in_round))
-		return;
-	if (k && k != &n->watched)
-		forget(n, k);
-	mark(n, &n->names);
+	return n->heard >= HEARD_MAX;
 }
 
 void news_all(struct news *n)

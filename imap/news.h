@@ -14,6 +14,7 @@
 #ifndef IMAPFS_IMAP_NEWS_H
 #define IMAPFS_IMAP_NEWS_H
 
+#include "imap/grammar.h"
 #include "imap/imap.h"
 
 struct news;
@@ -45,17 +46,20 @@ void news_exists(struct news *n, uint32_t messages);
 void news_changed(struct news *n, uint32_t messages);
 
 /*
- * STATUS of a mailbox. Between news_round_begin() and news_round_end() it is
- * one of a list of all (if that was `whole`): compared as by news_opened().
- * Otherwise the server tells it because something moved, although some tell
- * what is known already.
+ * What NOTIFY brings. STATUS of a mailbox: between news_round_begin() and
+ * news_round_end() it is one of a list of all (if that was `whole`), compared
+ * as by news_opened(). Otherwise the server tells it because something moved,
+ * although some tell what is known already. LIST: a mailbox is new, or gone.
  */
-void news_status(struct news *n, const struct mail_folder *f, bool paused);
+void news_notified(struct news *n, const struct response *r, bool paused);
 void news_round_begin(struct news *n);
 void news_round_end(struct news *n, bool whole);
 
-/* LIST of a mailbox: one that is new, or gone. */
-void news_listed(struct news *n, const struct mail_folder *f);
+/*
+ * Since the last round names have changed, or so much else has, that servers
+ * may have begun to forget some: it is time for another one.
+ */
+bool news_are_many(const struct news *n);
 
 /* Nobody knows what moved: everything counts as moved. */
 void news_all(struct news *n);

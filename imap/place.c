@@ -45,7 +45,7 @@ static bool has_open(const struct conn *c, const struct job *j)
 {
 	return j->mailbox && c->mailbox && !c->outdated &&
 	       strcmp(c->mailbox, j->mailbox) == 0 &&
-	       (c->writable || !j->class->writes);
+	       c->opened_ms > j->since_ms && (c->writable || !j->class->writes);
 }
 
 /*

@@ -34,6 +34,7 @@
 #define POOL_QUIET_MS 1000             /* the watcher waits behind a job */
 #define POOL_STARVED_MS 30000 /* ... but not when it has waited for so long */
 #define POOL_RENEW_MS 540000  /* IDLE begins anew, for the reason of NOOP */
+#define POOL_SOON_MS 10000    /* NOTIFY, when there is reason to doubt it */
 #define POOL_NOOP_MS 120000   /* the watcher asks, where there is no IDLE */
 #define POOL_BURST_MS 300     /* news of one mailbox are told together */
 #define POOL_STACK (4u << 20) /* libetpan wants 1 MiB of it */
@@ -63,9 +64,10 @@ struct conn {
 	struct lock_cond wake; /* while not READY */
 	enum conn_state state;
 	bool wanted;
-	bool writable; /* by SELECT */
-	bool outdated; /* what `mailbox` names was renamed or deleted */
-	char *mailbox; /* open, or being opened; NULL: none */
+	bool writable;     /* by SELECT */
+	bool outdated;     /* what `mailbox` names was renamed or deleted */
+	char *mailbox;     /* open, or being opened; NULL: none */
+	int64_t opened_ms; /* when that was asked for */
 	unsigned n_running;
 	unsigned n_background;
 	unsigned in_flight; /* commands, also of jobs that were cancelled */
@@ -97,6 +99,8 @@ struct imap {
 	int64_t late_ms; /* ALIVE_LATE_MS */
 	int64_t quiet_ms;
 	int64_t renew_ms;
+	int64_t soon_ms;
+	int64_t slow_ms; /* PACE_SLOW_MS */
 	int64_t noop_ms;
 	int64_t burst_ms;           /* fixed at imap_watch() */
 	int64_t (*asleep_ms)(void); /* how long was the machine, in all? */

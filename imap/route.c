@@ -28,6 +28,8 @@ static bool is_waiting(const struct job *j)
 /* What it sent behind an EXAMINE that is to be sent again is void. */
 static bool begins_again(struct conn *c, struct job *j)
 {
+	if (!j->class->eager)
+		return true;
 	route_forget(c, j);
 	return j->class->repeat(j);
 }
@@ -235,6 +237,7 @@ void route_begin(struct conn *c, struct job *j)
 	struct session *s = &c->session;
 	bool is_open = s->mailbox && j->mailbox &&
 		       strcmp(s->mailbox, j->mailbox) == 0 &&
+		       s->opened_ms > j->since_ms &&
 		       (s->writable || !j->class->writes);
 
 	if (!j->mailbox || (is_open && !s->opening && !j->class->fresh)) {

@@ -29,6 +29,8 @@
 #define SETTLE_MS 60000
 #define SETTLE_CHANGES 1000u
 
+#define CLASHES_MAX 3 /* in a row */
+
 static void forget_numbers(struct session *s)
 {
 	s->box = (struct imap_mailbox){0};
@@ -64,6 +66,7 @@ int select_send(struct session *s, const char *wire, bool writes,
 	if (!name)
 		return -ENOMEM;
 	s->mailbox = name;
+	s->opened_ms = clock_now_ms();
 	s->writable = writes;
 	s->opening = true;
 	s->opening_with = how->with;
@@ -137,6 +140,15 @@ uint64_t select_settled(const struct session *s, uint64_t before)
 	return v < now ? v : now;
 }
 
+/*
+ * Dovecot makes INBOX when it is opened for the first time, and two sessions
+ * that do so at once get in each other's way: it is there by now.
+ */
+static bool came_meanwhile(struct session *s, const struct status *st)
+{
+	return st->code == CODE_ALREADYEXISTS && s->clashes++ < CLASHES_MAX;
+}
+
 enum select_result select_answered(struct session *s, const struct status *st)
 {
 	s->opening = false;
@@ -144,13 +156,15 @@ enum select_result select_answered(struct session *s, const struct status *st)
 		/* It told the changes of some messages only (RFC 9738). */
 		s->strays = s->strays || st->code == CODE_MESSAGELIMIT;
 		s->gave_up = 0;
+		s->clashes = 0;
 		note_modseq(s);
 		return SELECT_OPEN;
 	}
 	select_forget(s);
-	if (give_up_parameters(s, st))
+	if (came_meanwhile(s, st) || give_up_parameters(s, st))
 		return SELECT_AGAIN;
 	take_parameters_back(s);
+	s->clashes = 0;
 	return SELECT_REFUSED;
 }
 

@@ -27,9 +27,9 @@ MUST_CHECK int select_send(struct session *s, const char *wire, bool writes,
 			   const struct call *call);
 
 /*
- * The answer. SELECT_AGAIN: the server may not like the parameters: no mailbox
- * is open, ask again, without those. If that helps, they are not used any more
- * on this connection.
+ * The answer. SELECT_AGAIN: no mailbox is open, ask again. The server may not
+ * like the parameters: without those, then; if that helps, they are not used
+ * any more on this connection. Or it was busy making the mailbox.
  */
 enum select_result { SELECT_OPEN, SELECT_REFUSED, SELECT_AGAIN };
 enum select_result select_answered(struct session *s, const struct status *st);

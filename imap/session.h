@@ -133,10 +133,12 @@ struct session {
 
 	/* The mailbox that is open, or being opened: select.c. */
 	char *mailbox;
-	bool writable; /* by SELECT */
+	int64_t opened_ms; /* when that was asked for */
+	bool writable;     /* by SELECT */
 	bool opening;
 	enum select_with opening_with;
 	unsigned gave_up; /* bits of select_with: refused, maybe for that */
+	unsigned clashes; /* [ALREADYEXISTS], one after the other */
 	bool exists_said; /* box.messages counts, though it may be 0 */
 	bool strays;      /* what came while opening may not be its changes */
 	struct imap_mailbox box;

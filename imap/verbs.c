@@ -40,6 +40,7 @@ int verbs_new(const struct job_class *class, size_t size,
 		return -ENOMEM;
 	r = change_init(&j->c, class, which->wire, which->wire);
 	j->uidvalidity = which->uidvalidity;
+	j->c.job.since_ms = which->since_ms;
 	j->n_uids = which->n_uids;
 	j->uids = malloc(which->n_uids * sizeof(*j->uids));
 	if (r == 0 && !j->uids)

@@ -21,6 +21,13 @@
  * taken back when the job makes room, lest other jobs take what it brings for
  * answers of their own.
  *
+ * It is taken back and set anew when IDLE is renewed, and soon after folders
+ * came or went, or much has moved: Dovecot 2.3 tells nothing of a folder that
+ * comes and goes within half a second, nor of what else happened then, and
+ * falls silent for ever, of all but the open mailbox, when it rotates the log
+ * of its list of mailboxes. Set twice without being taken back it is silent at
+ * once.
+ *
  * The watcher begins from the start whenever it gets a connection: after a
  * pause, a lost connection, a refusal. What moved in between comes out by the
  * numbers (news.h), so nothing is lost by any gap, however it came about.
@@ -37,6 +44,7 @@
 #define IDLE_FAILURES_MAX 3   /* ... so often: it is asked by NOOP */
 #define IDLE_AGAIN_MS 3600000 /* ... for so long */
 #define OVERFLOW_MS 60000     /* NOTIFY is not set again more often */
+#define ROUND_SHARE 20        /* ... in proportion to the time it takes */
 
 #define EVENTS "MessageNew MessageExpunge FlagChange"
 
@@ -50,9 +58,13 @@ struct watch {
 	/* On this connection: */
 	unsigned in_flight;
 	int64_t began_ms;
-	bool has_notify; /* the server can, and has not refused */
-	bool notifies;
+	bool has_notify;      /* the server can, and has not refused */
+	bool is_set;          /* NOTIFY is, as the server may still think */
+	bool notifies;        /* ... and what it tells is believed to be all */
 	int64_t notify_at_ms; /* not to be set earlier */
+	int64_t set_ms;       /* it was set ... */
+	int64_t round_ms;     /* ... which took so long */
+	int64_t soon_ms;      /* it is to be set anew; CLOCK_NEVER */
 	bool idles;           /* IDLE is in flight */
 	bool idle_granted;
 	bool idle_ends; /* by us */
@@ -88,8 +100,10 @@ static void start(struct job *job, struct session *s)
 	w->in_flight = 0;
 	w->began_ms = clock_now_ms();
 	w->has_notify = session_has(s, CAP_NOTIFY);
+	w->is_set = false;
 	w->notifies = false;
 	w->notify_at_ms = w->began_ms;
+	w->soon_ms = CLOCK_NEVER;
 	w->idles = false;
 	w->noop_at_ms = w->began_ms + w->im->noop_ms;
 	news_opened(w->news, &s->box, w->paused);
@@ -119,10 +133,19 @@ static void send(struct watch *w, struct session *s, int kind, const char *text)
 static void set_notify(struct watch *w, struct session *s)
 {
 	s->notify_lost = false;
+	w->soon_ms = CLOCK_NEVER;
+	w->set_ms = clock_now_ms();
 	news_round_begin(w->news);
 	send(w, s, CALL_NOTIFY,
 	     "NOTIFY SET STATUS (selected-delayed (" EVENTS ")) "
 	     "(personal (" EVENTS " MailboxName))");
+}
+
+static void unset_notify(struct watch *w, struct session *s)
+{
+	send(w, s, CALL_NOTIFY_NONE, "NOTIFY NONE");
+	w->is_set = false;
+	w->notifies = false;
 }
 
 static void begin_idle(struct watch *w, struct session *s)
@@ -161,7 +184,7 @@ static bool may_idle(const struct watch *w, const struct session *s)
 
 static int64_t renew_at_ms(const struct watch *w)
 {
-	return w->idle_ms + w->im->renew_ms;
+	return clock_earlier(w->idle_ms + w->im->renew_ms, w->soon_ms);
 }
 
 static void end_idle(struct watch *w, struct session *s)
@@ -170,14 +193,24 @@ static void end_idle(struct watch *w, struct session *s)
 	session_end_idle(s);
 }
 
+/* IDLE begins anew, and NOTIFY with it: nothing but our wish lies between. */
+static void renew(struct watch *w, struct session *s)
+{
+	if (w->notifies) {
+		w->notifies = false;
+		w->notify_at_ms = clock_now_ms();
+		w->paused = true;
+	}
+	end_idle(w, s);
+}
+
 /* What must be over before another job may come; both at once. */
 static void leave(struct watch *w, struct session *s)
 {
 	if (w->idles)
 		end_idle(w, s);
-	if (w->notifies)
-		send(w, s, CALL_NOTIFY_NONE, "NOTIFY NONE");
-	w->notifies = false;
+	if (w->is_set)
+		unset_notify(w, s);
 }
 
 /* The server has given up notifying, or some of it was lost. */
@@ -194,21 +227,41 @@ static void overflowed(struct watch *w, const struct session *s)
 	news_all(w->news);
 }
 
+/* Is there a reason to doubt that all is told? */
+static void look_for_doubt(struct watch *w)
+{
+	int64_t apart_ms = w->im->soon_ms;
+	int64_t soon_ms = clock_now_ms() + apart_ms / 4;
+
+	if (!w->notifies || w->soon_ms != CLOCK_NEVER ||
+	    !news_are_many(w->news))
+		return;
+	if (w->round_ms > apart_ms / ROUND_SHARE)
+		apart_ms = w->round_ms * ROUND_SHARE;
+	w->soon_ms = w->set_ms + apart_ms;
+	if (w->soon_ms < soon_ms)
+		w->soon_ms = soon_ms;
+}
+
 static void pump(struct job *job, struct session *s)
 {
 	struct watch *w = watch_of(job);
 
 	if (w->notifies && s->notify_lost)
 		overflowed(w, s);
+	look_for_doubt(w);
 	w->idle_granted = w->idle_granted || session_is_idle(s);
 	news_tell(w->news, false);
 	if (job->yield) {
 		leave(w, s);
 	} else if (w->idles) {
-		if (wants_notify(w) || clock_now_ms() >= renew_at_ms(w))
-			end_idle(w, s);
+		if (!w->idle_ends &&
+		    (wants_notify(w) || clock_now_ms() >= renew_at_ms(w)))
+			renew(w, s);
 	} else if (w->in_flight == 0) {
-		if (wants_notify(w))
+		if (wants_notify(w) && w->is_set)
+			unset_notify(w, s);
+		else if (wants_notify(w))
 			set_notify(w, s);
 		else if (may_idle(w, s))
 			begin_idle(w, s);
@@ -269,7 +322,9 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 		idle_answered(w, s, st);
 	} else if (call->kind == CALL_NOTIFY) {
 		w->notifies = st->kind == STATUS_OK;
+		w->is_set = w->notifies;
 		w->has_notify = w->notifies;
+		w->round_ms = clock_now_ms() - w->set_ms;
 		news_round_end(w->news, w->notifies);
 		if (w->notifies)
 			note_since(w, &w->im->notified_since_ms);
@@ -280,19 +335,6 @@ static void fetch(struct job *job, struct session *s, struct fetch *f)
 {
 	(void)f;
 	news_changed(watch_of(job)->news, s->box.messages);
-}
-
-static void notified(struct watch *w, const struct response *r)
-{
-	struct mail_folder f;
-
-	if (r->kind == RESPONSE_STATUS && grammar_status(r, &f) == 0) {
-		news_status(w->news, &f, w->paused);
-		free(f.wire);
-	} else if (r->kind == RESPONSE_LIST && grammar_list(r, &f) == 0) {
-		news_listed(w->news, &f);
-		free(f.wire);
-	}
 }
 
 static void data(struct job *job, struct session *s, const struct response *r)
@@ -309,7 +351,7 @@ static void data(struct job *job, struct session *s, const struct response *r)
 		break;
 	default:
 		if (w->has_notify)
-			notified(w, r);
+			news_notified(w->news, r, w->paused);
 		break;
 	}
 }
@@ -320,7 +362,7 @@ static bool watch_pause(struct job *job)
 {
 	struct watch *w = watch_of(job);
 
-	if (w->in_flight > 0 || w->notifies)
+	if (w->in_flight > 0 || w->is_set)
 		return false;
 	news_tell(w->news, true);
 	w->paused = true;

@@ -7,25 +7,9 @@ import os
 import re
 
 from imapfstest import *
-from imapfstest.letters import letter
+from imapfstest.letters import letter, store
 
 MB = 1 << 20
-
-
-def store(server, messages):
-    """Put (name part, bytes iterator, size) into alice's INBOX."""
-    box = server.dir / "mail/alice/mail"
-    for name in ("cur", "new", "tmp"):
-        (box / name).mkdir(parents=True, exist_ok=True)
-    for n, (chunks, size) in enumerate(messages):
-        path = box / "cur" / \
-            f"{1_700_000_000 + n}.M{n:06d}.test,S={size},W={size}:2,"
-        with open(path, "wb") as out:
-            for chunk in chunks:
-                out.write(chunk)
-    if os.geteuid() == 0:
-        run(["chown", "-R", f"{server.uid}:{server.uid}",
-             str(server.dir / "mail")])
 
 
 def filled_server(env, count):

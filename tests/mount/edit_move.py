@@ -197,6 +197,25 @@ def test_message_that_somebody_else_removed_is_not_there(env):
         errno.ENOENT
 
 
+def test_what_was_moved_here_and_removed_elsewhere_goes(env):
+    """Between the two nobody has asked for what is new in the folder."""
+    for mask in (["NOTIFY"], ["NOTIFY", "QRESYNC"],
+                 ["NOTIFY", "QRESYNC", "CONDSTORE", "ESEARCH"]):
+        server = env.dovecot()
+        line = env.tap(server, mask=mask)
+        _, m = changing(env, server=server, url=server.url(port=line.port))
+        m.messages("Work")
+        paths = numbered(m)
+        for n in (3, 4):
+            os.rename(paths[n], m.path / "Work" / paths[n].name)
+        sent(m)
+        with Client(server) as c:
+            c.expunge("Work", on_server(server, "Work")[3].uid)
+        os.utime(m.path / "Work")
+        env.wait_for(lambda: sorted(numbered(m, "Work")) == [4], 20)
+        m.unmount()
+
+
 def test_moves_that_make_no_sense_are_refused(env):
     _, m = changing(env, boxes=("Work", "Work/Sub"))
     path = numbered(m)[1]

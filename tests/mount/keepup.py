@@ -4,6 +4,7 @@ stored on the way is never more than what was heard."""
 
 import os
 import re
+import threading
 import time
 
 from imapfstest import *
@@ -53,7 +54,7 @@ def keeps_up_by(env, mask, method, kept_up):
     assert report["method"] == method, report
     assert abs(report["synced_at"] - time.time()) < 60 * slowdown(), report
     text = m.control("status")
-    assert f"kept up by {kept_up}, last asked by {method}" in text, text
+    assert f"kept up to date by {kept_up}, last asked by {method}" in text, text
     return tap
 
 
@@ -70,7 +71,7 @@ def test_keeps_up_by_condstore_and_idle(env):
 
 def test_keeps_up_by_all_flags_and_touch(env):
     tap = keeps_up_by(env, ["QRESYNC", "CONDSTORE", "ESEARCH", "NOTIFY",
-                            "IDLE"], "flags", "polled")
+                            "IDLE"], "flags", "polling")
     assert tap.count(rb"UID FETCH 1:\d+ \(UID FLAGS\)") > 0
     assert tap.count(rb".*(CHANGEDSINCE|QRESYNC|IDLE)") == 0
 
@@ -208,6 +209,101 @@ def touched(server, m):
     os.utime(m.path / "INBOX")
     server.wait_for_command(rb"EXAMINE INBOX", times=before + 1)
     m.wait_status(lambda s: folder(m, "INBOX")["state"] == "known")
+
+
+def test_what_a_sync_brings_is_no_news_when_it_is_heard_meanwhile(env):
+    """The watch begins while a folder is asked for, and tells how it stands:
+    that is what the answer says, too."""
+    server, _ = qresync_server(env, 3)
+    work = Box([Msg(n, letter(n)) for n in range(1, 4)])
+    server.boxes[b"Work"] = work
+    m = env.mount(server)
+    assert sorted(numbered(m, "Work")) == [1, 2, 3]
+    m.unmount()
+    server.capabilities += [b"NOTIFY", b"IDLE"]
+    with server.lock:
+        work.messages.append(Msg(4, letter(4)))
+        work.uidnext = 5
+    server.modseq += 1
+    begun = threading.Event()
+    examine = b"* OK [HIGHESTMODSEQ %d] next\r\n" % server.modseq
+
+    def notify(session, tag, command):
+        with server.lock:
+            told = [b"* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d "
+                    b"HIGHESTMODSEQ %d)\r\n" %
+                    (name, len(box.messages), box.uidnext, box.uidvalidity,
+                     server.modseq) for name, box in server.boxes.items()]
+        return b"".join(told) + tag + b" OK set\r\n"
+
+    def idle(session, tag, command):
+        begun.set()
+        return session.default(tag, command)
+
+    def slow(session, tag, command):
+        begun.wait(20)
+        return session.default(tag, command.split(b" (")[0]).replace(
+            tag + b" OK", examine + tag + b" OK")
+
+    server.on(rb"NOTIFY", notify)
+    server.on(rb"IDLE", idle)
+    server.on(rb'EXAMINE "?Work', slow)
+    before = server.count(rb'EXAMINE "?Work')
+    m.start()
+    assert sorted(numbered(m, "Work")) == [1, 2, 3, 4]
+    assert begun.is_set()
+    begin = time.monotonic()
+    wait_for(lambda: time.monotonic() - begin > 1, 10, "a second")
+    assert server.count(rb'EXAMINE "?Work') == before + 1
+
+
+# A mailbox that LIST names, and that SELECT says is not there.
+
+DENIED = rb'(SELECT|EXAMINE) "?Work'
+
+
+def test_mailbox_that_is_named_and_denied_is_empty_until_it_opens(env):
+    server = env.script({b"INBOX": Box(), b"Work": Box(
+        [Msg(n, letter(n)) for n in range(1, 4)])})
+    m = env.mount(server)
+    paths = numbered(m, "Work")
+    with open(paths[1], "rb", buffering=0) as held:
+        assert held.read() == letter(1)
+        watch = env.watch(m.path / "Work")
+        server.on(DENIED, b"%TAG% NO [NONEXISTENT] no\r\n")
+        os.utime(m.path / "Work")
+        watch.wait("DELETE", times=3)
+        held.seek(0)
+        assert held.read() == letter(1), "what is open stays readable"
+    env.wait_for(lambda: os.listdir(m.path / "Work") == [], 20)
+    assert not any(path.exists() for path in paths.values())
+    lists = server.count(rb"LIST")
+    for _ in range(3):
+        m.run("ls -lR . && find . -type f")
+    assert server.count(rb"LIST") == lists
+    m.unmount()
+    m.start()
+    m.run("ls -lR .")
+    assert m.messages("Work") == []
+    server.clear()
+    env.wait_for(lambda: sorted(numbered(m, "Work")) == [1, 2, 3], 20)
+    assert numbered(m, "Work")[2].read_bytes() == letter(2)
+
+
+def test_mailbox_that_is_denied_once_keeps_its_messages(env):
+    server = env.script({b"INBOX": Box(), b"Work": Box(
+        [Msg(n, letter(n)) for n in range(1, 4)])})
+    m = env.mount(server)
+    before = {n: os.stat(p).st_ino for n, p in numbered(m, "Work").items()}
+    watch = env.watch(m.path / "Work")
+    server.on(DENIED, b"%TAG% NO [NONEXISTENT] no\r\n", times=1)
+    asked = server.count(rb'EXAMINE "?Work')
+    os.utime(m.path / "Work")
+    server.wait_for_command(rb'EXAMINE "?Work', times=asked + 2)
+    m.wait_status(lambda s: folder(m, "Work")["state"] == "known")
+    assert {n: os.stat(p).st_ino
+            for n, p in numbered(m, "Work").items()} == before
+    assert not watch.events("DELETE"), watch.found
 
 
 def test_most_of_a_folder_that_is_said_to_be_gone_and_is_not(env):

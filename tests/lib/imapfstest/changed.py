@@ -19,16 +19,16 @@ DATE = 1_600_000_000
 
 
 def changing(env, count=10, flags=(), boxes=("Work",), options=(), server=None,
-             **kw):
+             url=None, **kw):
     """A server with letters in INBOX, each with a date of its own, and a mount
-    of it."""
+    of it (or of `url`, which leads there)."""
     server = server or env.dovecot()
     with Client(server) as c:
         for n in range(count):
             c.append("INBOX", letter(n), flags, DATE + 60 * n)
         for box in boxes:
             c.create(box)
-    return server, env.mount(server, options=list(options), **kw)
+    return server, env.mount(url or server, options=list(options), **kw)
 
 
 def sent(m, timeout=30):

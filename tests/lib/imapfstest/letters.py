@@ -5,8 +5,11 @@ letter(7) is the same bytes at every call; its name in a mount holds
 `Letter-7`. text() makes a body of a given length.
 """
 
+import os
 import re
 from email.utils import formatdate
+
+from .util import run
 
 EPOCH = 1_700_000_000
 
@@ -49,3 +52,19 @@ def numbered(m, folder="INBOX"):
 def number(name):
     """The n of letter(n), by its file name."""
     return int(re.search(r"_Letter-(\d+)_", name).group(1))
+
+
+def store(server, messages):
+    """Put (bytes iterator, size) into alice's INBOX, a Maildir."""
+    box = server.dir / "mail/alice/mail"
+    for name in ("cur", "new", "tmp"):
+        (box / name).mkdir(parents=True, exist_ok=True)
+    for n, (chunks, size) in enumerate(messages):
+        path = box / "cur" / \
+            f"{1_700_000_000 + n}.M{n:06d}.test,S={size},W={size}:2,"
+        with open(path, "wb") as out:
+            for chunk in chunks:
+                out.write(chunk)
+    if os.geteuid() == 0:
+        run(["chown", "-R", f"{server.uid}:{server.uid}",
+             str(server.dir / "mail")])

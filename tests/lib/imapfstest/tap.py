@@ -130,6 +130,14 @@ class Line:
         for target in self.due:
             self._write(target)
 
+    def cut(self):
+        """From another thread: run() finds both ended."""
+        for sock in (self.near, self.far):
+            try:
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            except OSError:
+                pass
+
     def close(self):
         for sock in (self.near, self.far):
             try:
@@ -202,6 +210,13 @@ class Tap:
         with self.lock:
             for line in self.lines:
                 line.lost = True
+
+    def cut(self):
+        """Every connection ends now, with what was on its way."""
+        with self.lock:
+            lines, self.lines = self.lines, []
+        for line in lines:
+            line.cut()
 
     def remove(self):
         try:

@@ -235,6 +235,8 @@ void scene_sql(struct scene *s, const char *sql)
 
 	snprintf(path, sizeof(path), "%s/index.db", s->state_dir);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	/* The writer may be at it: it notes things of its own, too. */
+	(void)sqlite3_busy_timeout(db, 10000);
 	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 }

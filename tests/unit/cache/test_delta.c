@@ -100,6 +100,38 @@ static void check_answer(unsigned server, unsigned then, unsigned row)
 	delta_finish(&d);
 }
 
+/* Sent when the row was `then`; now it is `row`, and the server has `has`. */
+static void check_doubt(unsigned server, unsigned then, unsigned row,
+			unsigned has)
+{
+	struct delta sent = delta_of(server, then), d = delta_of(server, row);
+	struct delta left;
+	unsigned after;
+
+	/* Of each flag it has what it had, or what it was to have. */
+	if ((has ^ server) & (has ^ then)) {
+		delta_finish(&sent);
+		delta_finish(&d);
+		return;
+	}
+	assert_int_equal(delta_unsure(&d, &sent, &left), 0);
+	after = (has | bits_of(&left.add)) & ~bits_of(&left.remove);
+	assert_int_equal(after, row);
+	delta_finish(&left);
+	delta_finish(&sent);
+	delta_finish(&d);
+}
+
+static void without_an_answer_it_becomes_what_is_wanted(void **state)
+{
+	(void)state;
+	for (unsigned server = 0; server < SETS; server++)
+		for (unsigned then = 0; then < SETS; then++)
+			for (unsigned row = 0; row < SETS; row++)
+				for (unsigned has = 0; has < SETS; has++)
+					check_doubt(server, then, row, has);
+}
+
 static void an_answer_leaves_what_was_changed_meanwhile(void **state)
 {
 	(void)state;
@@ -156,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_step_of_the_user_leaves_the_difference),
 		cmocka_unit_test(an_answer_leaves_what_was_changed_meanwhile),
+		cmocka_unit_test(without_an_answer_it_becomes_what_is_wanted),
 		cmocka_unit_test(the_words_of_the_server_leave_what_it_has_not),
 		cmocka_unit_test(lists_of_words_keep_each_once),
 	};

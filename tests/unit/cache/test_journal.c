@@ -328,6 +328,46 @@ static void replacing_in_a_folder_needs_nobody_to_wait(void **state)
 	assert_int_equal(e.waits_for, 0);
 }
 
+static void what_waits_for_a_new_one_waits_for_its_successor(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = changed_add(t->a, 6, "m.eml");
+	uint64_t first = change_create(t->a, "first", "X: 1\r\n");
+	uint64_t second = change_create(t->a, "second", "X: 2\r\n");
+	uint64_t third = changed_add(t->a, 7, "third");
+	struct journal_entry e;
+
+	change_replace(t->a, first, t->a, "m.eml", t->trash);
+	change_replace(t->a, second, t->a, "m.eml", t->trash);
+	changed_expect_none(t, first);
+	for (int i = 0; i < 2; i++) {
+		assert_true(changed_get(t, old, &e));
+		assert_int_equal(e.waits_for, second);
+		changed_reopen(t);
+	}
+	/* One that is there already is nothing to wait for. */
+	change_replace(t->a, third, t->a, "m.eml", t->trash);
+	changed_expect_none(t, second);
+	assert_true(changed_get(t, old, &e));
+	assert_int_equal(e.waits_for, 0);
+}
+
+static void what_waits_comes_back_if_the_successor_is_refused(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = changed_add(t->a, 6, "m.eml");
+	uint64_t first = change_create(t->a, "first", "X: 1\r\n");
+	uint64_t second = change_create(t->a, "second", "X: 2\r\n");
+
+	change_replace(t->a, first, t->a, "m.eml", t->trash);
+	change_replace(t->a, second, t->a, "m.eml", t->trash);
+	changed_send(t, second, JOURNAL_APPEND);
+	changed_undo(t, second);
+	changed_expect_none(t, old);
+	assert_int_equal(row_named(t->a, "m.eml").id, old);
+	assert_int_equal(count_state_files(t, "rejected"), 1);
+}
+
 static void a_replaced_draft_goes_with_its_file(void **state)
 {
 	struct changed *t = *state;
@@ -411,6 +451,8 @@ int main(void)
 		T(a_replaced_message_waits_for_the_new_one),
 		T(one_that_waits_is_not_marked),
 		T(replacing_in_a_folder_needs_nobody_to_wait),
+		T(what_waits_for_a_new_one_waits_for_its_successor),
+		T(what_waits_comes_back_if_the_successor_is_refused),
 		T(a_replaced_draft_goes_with_its_file),
 		T(a_removed_message_is_kept_out_of_sight),
 		T(a_removed_message_can_be_read_while_it_is_open),

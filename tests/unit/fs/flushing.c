@@ -10,6 +10,7 @@
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "fs/load.h"
+#include "fs/mailboxes.h"
 
 /* See flushing.h. */
 
@@ -71,6 +72,7 @@ static void open_world(struct flushing *t)
 	world_open(&t->w);
 	assert_int_equal(load_new(t->fs, &t->fs->load), 0);
 	assert_int_equal(keep_new(t->fs, &t->fs->keep), 0);
+	assert_int_equal(mailboxes_new(t->fs, &t->fs->mailboxes), 0);
 	t->a = walk(&t->w, "A", NULL);
 	t->b = walk(&t->w, "B", NULL);
 }
@@ -80,6 +82,7 @@ static void close_world(struct flushing *t)
 	struct fs *fs = t->fs;
 
 	keep_stop(fs->keep);
+	mailboxes_free(fs->mailboxes);
 	keep_free(fs->keep);
 	load_free(fs->load);
 	world_close(&t->w);
@@ -151,6 +154,18 @@ void flushing_wait(struct flushing *t)
 			fail_msg("unsent: %zu queued, %zu sent", n.queued,
 				 n.sent);
 	} while (n.queued + n.sent > 0);
+}
+
+void wait_sent(struct flushing *t)
+{
+	int64_t end = clock_now_ms() + PATIENCE_MS;
+	struct journal_counts n;
+
+	do {
+		journal_count(t->fs->cache, &n);
+		sched_yield();
+		assert_true(clock_now_ms() < end);
+	} while (n.sent == 0);
 }
 
 void flushing_end(struct flushing *t)

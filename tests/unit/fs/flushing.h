@@ -67,6 +67,8 @@ void flushing_reopen(struct flushing *t);
 void flushing_begin(struct flushing *t, const script *scripts);
 /* Wait until nothing is unsent, or fail. */
 void flushing_wait(struct flushing *t);
+/* Wait until a command is marked as sent. */
+void wait_sent(struct flushing *t);
 /* They end, and the server must have been content. */
 void flushing_end(struct flushing *t);
 

@@ -3,10 +3,16 @@
 
 #include <errno.h>
 
+#include "fs/folder.h"
+
 /*
  * What the flusher sends, and what it makes of the answers, against scripted
  * servers.
  */
+
+/* Of A only the third message is left. */
+#define THIRD "S: * 1 FETCH (UID 3 FLAGS ())"
+#define FIRST "S: * 1 FETCH (UID 1 FLAGS (\\Seen))"
 
 static void moves_are_one_command(void **state)
 {
@@ -79,7 +85,7 @@ static void without_move_it_is_copied_and_removed(void **state)
 				 "S: $T OK [COPYUID 11 1:2 21:22] x", SELECT_A,
 				 "C: UID STORE 1:2 +FLAGS.SILENT (\\Deleted)",
 				 "S: $T OK x", "C: UID EXPUNGE 1:2",
-				 "S: $T OK x", "N:")));
+				 "S: $T OK x", SYNC_A(THIRD), "N:")));
 	flushing_wait(t);
 	flushing_end(t);
 	expect_uid(t, t->b, 0, 21);
@@ -100,7 +106,7 @@ static void what_arrived_without_an_answer_is_not_sent_again(void **state)
 			STEPS(LOGIN_MOVE, EXAMINE_B("3"), "C: FETCH",
 			      ROW_OF("1", "5", "0"), ROW_OF("2", "21", "1"),
 			      ROW_OF("3", "22", "0"), "S: $T OK done",
-			      SYNC_A("S: * 1 FETCH (UID 3 FLAGS ())"), "N:")));
+			      SYNC_A(THIRD), "N:")));
 	flushing_wait(t);
 	flushing_end(t);
 	expect_uid(t, t->b, 0, 22);
@@ -110,13 +116,12 @@ static void what_arrived_without_an_answer_is_not_sent_again(void **state)
 static void what_did_not_arrive_is_sent_again(void **state)
 {
 	struct flushing *t = *state;
-	static const char all[] = "S: * 1 FETCH (UID 1 FLAGS (\\Seen))";
 
 	move_to_b(t, 0);
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
 			   STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
-				 SYNC_A(all), SELECT_A, "C: UID MOVE 1 ",
+				 SYNC_A(FIRST), SELECT_A, "C: UID MOVE 1 ",
 				 "S: $T OK [COPYUID 11 1 21] x", "N:")));
 	flushing_wait(t);
 	flushing_end(t);
@@ -126,20 +131,70 @@ static void what_did_not_arrive_is_sent_again(void **state)
 static void what_is_in_both_places_leaves_the_source(void **state)
 {
 	struct flushing *t = *state;
-	static const char all[] = "S: * 1 FETCH (UID 1 FLAGS (\\Seen))";
 
 	move_to_b(t, 0);
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
 			   STEPS(LOGIN_MOVE, EXAMINE_B("1"), "C: FETCH",
 				 ROW_OF("1", "21", "0"), "S: $T OK done",
-				 SYNC_A(all), SELECT_A,
+				 SYNC_A(FIRST), SELECT_A,
 				 "C: UID STORE 1 +FLAGS.SILENT (\\Deleted)",
 				 "S: $T OK x", "C: UID EXPUNGE 1", "S: $T OK x",
-				 "N:")));
+				 SYNC_A(THIRD), "N:")));
 	flushing_wait(t);
 	flushing_end(t);
 	expect_uid(t, t->b, 0, 21);
+}
+
+static void an_expunge_that_did_nothing_is_repeated(void **state)
+{
+	struct flushing *t = *state;
+	struct box *box;
+
+	assert_int_equal(folder_get(t->fs, t->a, &box), 0);
+	assert_int_equal(journal_remove(box, t->id[0]), 0);
+	folder_put(t->fs, t->a);
+	flushing_begin(t,
+		       SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A,
+				     "C: UID STORE 1 +FLAGS.SILENT (\\Deleted)",
+				     "S: $T OK x", "C: UID EXPUNGE 1",
+				     "S: $T OK x", SYNC_A(FIRST), SELECT_A,
+				     "C: UID STORE 1 +FLAGS.SILENT (\\Deleted)",
+				     "S: $T OK x", "C: UID EXPUNGE 1",
+				     "S: $T OK x", SYNC_A(THIRD), "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+}
+
+static void flags_without_an_answer_are_asked_for(void **state)
+{
+	struct flushing *t = *state;
+	struct journal_flags star = {.id = t->id[0], .add = MAIL_FLAGGED};
+	struct journal_flags none = {.id = t->id[0], .remove = MAIL_FLAGGED};
+	struct cache_msg m;
+	struct box *box;
+
+	assert_int_equal(folder_get(t->fs, t->a, &box), 0);
+	assert_int_equal(journal_change_flags(box, &star, 1), 0);
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A,
+				 "C: UID STORE 1 +FLAGS.SILENT (\\Flagged)",
+				 "W:", "X:"),
+			   STEPS(LOGIN_MOVE,
+				 SYNC_A("S: * 1 FETCH (UID 1 FLAGS (\\Flagged "
+					"\\Seen))"),
+				 SELECT_A,
+				 "C: UID STORE 1 -FLAGS.SILENT (\\Flagged)",
+				 "S: $T OK x", "N:")));
+	wait_sent(t);
+	/* It was stored, and is taken back before that is known. */
+	assert_int_equal(journal_change_flags(box, &none, 1), 0);
+	server_go(t->server);
+	flushing_wait(t);
+	flushing_end(t);
+	folder_put(t->fs, t->a);
+	assert_int_equal(find(t, t->a, t->id[0], &m), 0);
+	assert_int_equal(m.flags, MAIL_SEEN);
 }
 
 static void what_is_nowhere_is_listed(void **state)
@@ -149,10 +204,9 @@ static void what_is_nowhere_is_listed(void **state)
 
 	move_to_b(t, 0);
 	flushing_begin(
-		t,
-		SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
-			STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
-			      SYNC_A("S: * 1 FETCH (UID 3 FLAGS ())"), "N:")));
+		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
+			   STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
+				 SYNC_A(THIRD), "N:")));
 	flushing_wait(t);
 	assert_int_equal(flush_state(t->fs, t->id[0]), -ENOENT);
 	flushing_end(t);
@@ -174,6 +228,8 @@ int main(void)
 		T(what_arrived_without_an_answer_is_not_sent_again),
 		T(what_did_not_arrive_is_sent_again),
 		T(what_is_in_both_places_leaves_the_source),
+		T(an_expunge_that_did_nothing_is_repeated),
+		T(flags_without_an_answer_are_asked_for),
 		T(what_is_nowhere_is_listed),
 	};
 

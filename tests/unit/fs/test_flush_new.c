@@ -19,13 +19,16 @@
 	" INTERNALDATE \"14-Nov-2023 22:13:20 +0000\" "                        \
 	"BODY[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)] "            \
 	"\"Message-ID: <new@example.com>\")"
+#define SELECT_B                                                               \
+	"C: SELECT \"B\"", "S: * 3 EXISTS", "S: * OK [UIDVALIDITY 11] ok",     \
+		"S: * OK [PERMANENTFLAGS (\\Seen \\Flagged \\Deleted \\*)] x", \
+		"S: $T OK [READ-WRITE] done"
 #define APPEND_NEW "C: APPEND \"B\" ", "S: + go", "T: " TEXT, "C: "
 
-static uint64_t write_new(struct flushing *t)
+static uint64_t write_named(struct flushing *t, const char *name)
 {
-	struct journal_new v = {.name = "new.eml",
-				.internaldate = 1700000000,
-				.announced = true};
+	struct journal_new v = {
+		.name = name, .internaldate = 1700000000, .announced = true};
 	struct mail_row row = {
 		.has = ROW_FIELDS | ROW_FLAGS | ROW_DATE,
 		.keywords = "",
@@ -42,6 +45,29 @@ static uint64_t write_new(struct flushing *t)
 	assert_int_equal(journal_publish(box, id, &row), 0);
 	folder_put(t->fs, t->b);
 	return id;
+}
+
+static uint64_t write_new(struct flushing *t)
+{
+	return write_named(t, "new.eml");
+}
+
+/* The only record: its command goes to B, and there is no answer yet. */
+static void mark_sent(struct flushing *t, unsigned parts)
+{
+	struct journal_filter all = {0};
+	struct journal_list *list;
+	struct journal_mark m;
+
+	assert_int_equal(journal_read(t->fs->cache, &all, &list), 0);
+	m = (struct journal_mark){.id = list->v[0].id,
+				  .gen = list->v[0].gen,
+				  .parts = parts,
+				  .uidvalidity = VALID_B,
+				  .uidnext = 20};
+	free(list);
+	assert_int_equal(journal_mark_sent(t->fs->cache, &m, 1), 0);
+	assert_true(m.marked);
 }
 
 static void it_keeps_its_body_if_the_server_does(void **state)
@@ -102,6 +128,75 @@ static void without_an_answer_it_is_looked_for(void **state)
 	assert_int_equal(m.size, 42);
 }
 
+/* As an edited draft is: the text that is there is gone when the new one is. */
+static void an_older_text_is_not_taken_for_it(void **state)
+{
+	struct flushing *t = *state;
+	uint64_t old = write_new(t), id;
+	struct journal_move onto = {.name = "new.eml", .onto = JOURNAL_REPLACE};
+	struct cache_msg m;
+
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_MOVE, APPEND_NEW,
+				 "S: $T OK [APPENDUID 11 21] x", EXAMINE_B("1"),
+				 "C: FETCH", NEW_ROW("21", N_TEXT),
+				 "S: $T OK x", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	id = write_named(t, "edited.eml");
+	assert_int_equal(folder_get(t->fs, t->b, &onto.to), 0);
+	assert_int_equal(journal_move(onto.to, id, &onto, NULL), 0);
+	folder_put(t->fs, t->b);
+	flushing_begin(
+		t,
+		SCRIPTS(STEPS(LOGIN_MOVE, APPEND_NEW, "X:"),
+			STEPS(LOGIN_MOVE, EXAMINE_B("1"), "C: FETCH",
+			      NEW_ROW("21", N_TEXT), "S: $T OK x",
+			      EXAMINE_B("1"), "C: FETCH", NEW_ROW("21", N_TEXT),
+			      "S: $T OK x", APPEND_NEW,
+			      "S: $T OK [APPENDUID 11 22] x", EXAMINE_B("2"),
+			      "C: FETCH", NEW_ROW("22", N_TEXT), "S: $T OK x",
+			      SELECT_B,
+			      "C: UID STORE 21 +FLAGS.SILENT (\\Deleted)",
+			      "S: $T OK x", "C: UID EXPUNGE 21", "S: $T OK x",
+			      "C: EXAMINE \"B\"", "S: * 1 EXISTS",
+			      "S: * OK [UIDVALIDITY 11] ok",
+			      "S: $T OK [READ-ONLY] done", "C: UID FETCH 1:19",
+			      "S: $T OK x", "C: UID FETCH 20:*",
+			      NEW_ROW("22", N_TEXT), "S: $T OK x", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	assert_int_equal(find(t, t->b, old, &m), -ENOENT);
+	assert_int_equal(find(t, t->b, id, &m), 0);
+	assert_int_equal(m.uid, 22);
+}
+
+static void it_is_found_though_it_was_moved_on(void **state)
+{
+	struct flushing *t = *state;
+	uint64_t id = write_new(t);
+	struct journal_move how = {.name = "new.eml", .onto = JOURNAL_TWIN};
+	struct cache_msg m;
+	struct box *from;
+
+	mark_sent(t, JOURNAL_APPEND);
+	assert_int_equal(folder_get(t->fs, t->b, &from), 0);
+	assert_int_equal(folder_get(t->fs, t->a, &how.to), 0);
+	assert_int_equal(journal_move(from, id, &how, NULL), 0);
+	folder_put(t->fs, t->a);
+	folder_put(t->fs, t->b);
+	/* It has become two bytes longer: its key is another one. */
+	flushing_begin(t,
+		       SCRIPTS(STEPS(LOGIN_MOVE, EXAMINE_B("1"), "C: FETCH",
+				     NEW_ROW("21", "42"), "S: $T OK x",
+				     SELECT_B, "C: UID MOVE 21 \"A\"",
+				     "S: $T OK [COPYUID 7 21 100] x", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	assert_int_equal(find(t, t->a, id, &m), 0);
+	assert_int_equal(m.uid, 100);
+}
+
 static void a_refused_one_is_kept_aside(void **state)
 {
 	struct flushing *t = *state;
@@ -154,20 +249,9 @@ static void where_nothing_is_known_uidnext_is_asked_for(void **state)
 static void what_was_sent_before_the_start_is_looked_up(void **state)
 {
 	struct flushing *t = *state;
-	struct journal_filter all = {0};
-	struct journal_list *list;
-	struct journal_mark m;
 
 	move_to_b(t, 0);
-	assert_int_equal(journal_read(t->fs->cache, &all, &list), 0);
-	m = (struct journal_mark){.id = list->v[0].id,
-				  .gen = list->v[0].gen,
-				  .parts = JOURNAL_MOVE,
-				  .uidvalidity = VALID_B,
-				  .uidnext = 20};
-	free(list);
-	assert_int_equal(journal_mark_sent(t->fs->cache, &m, 1), 0);
-	assert_true(m.marked);
+	mark_sent(t, JOURNAL_MOVE);
 	flushing_reopen(t);
 	flushing_begin(t, SCRIPTS(STEPS(LOGIN_MOVE, EXAMINE_B("1"), "C: FETCH",
 					ROW_OF("1", "21", "0"), "S: $T OK done",
@@ -199,6 +283,8 @@ int main(void)
 		T(it_keeps_its_body_if_the_server_does),
 		T(what_the_server_made_of_it_is_fetched),
 		T(without_an_answer_it_is_looked_for),
+		T(an_older_text_is_not_taken_for_it),
+		T(it_is_found_though_it_was_moved_on),
 		T(a_refused_one_is_kept_aside),
 		T(where_nothing_is_known_uidnext_is_asked_for),
 		T(what_was_sent_before_the_start_is_looked_up),

@@ -356,9 +356,37 @@ static void a_folder_renamed_twice_ends_where_it_is(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
+/* A folder may be older than the one that it is in. */
+static void a_mailbox_moved_into_a_younger_one_stays_there(void **state)
+{
+	struct mail_folder before[] = {BOX("Old/Deep", 7, 2), BOX("New", 8, 1)};
+	struct mail_folder after[] = {BOX("New", 8, 1), BOX("New/Deep", 7, 2)};
+	struct world *w = *state;
+	uint64_t deep, young;
+	struct box *box;
+
+	APPLY(w, before);
+	deep = id_of(w, "Old", "Deep");
+	young = id_of(w, "New", NULL);
+	list(w, "Old", "Deep", 7, 2);
+	APPLY(w, after);
+	assert_int_equal(id_of(w, "New", "Deep"), deep);
+	assert_true(deep < young);
+	for (int i = 0; i < 2; i++) {
+		world_close(w);
+		world_open(w);
+		assert_int_equal(id_of(w, "New", NULL), young);
+		assert_int_equal(id_of(w, "New", "Deep"), deep);
+		assert_int_equal(folder_get(&w->fs, walk(w, "New", NULL), &box),
+				 0);
+		folder_put(&w->fs, walk(w, "New", NULL));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_mailbox_moved_into_a_younger_one_stays_there),
 		TEST(a_renamed_mailbox_is_the_same_folder),
 		TEST(what_is_below_goes_with_it),
 		TEST(another_number_is_another_mailbox),

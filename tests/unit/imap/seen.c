@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "imap/pool.h"
 #include "imap/secret.h"
 
 /*
@@ -215,7 +216,7 @@ static void on_folders(void *ctx, int result, const struct mail_folder *folders,
 	finish(s, result, NULL);
 }
 
-const struct imap_list_ops seen_list_ops = {on_opened, on_rows, on_done};
+const struct imap_list_ops seen_list_ops = {on_opened, on_rows, NULL, on_done};
 const struct imap_sync_ops seen_sync_ops = {on_sync_opened, on_sync_rows,
 					    on_present, on_vanished, on_synced};
 const struct imap_body_ops seen_body_ops = {on_begin, on_data, on_end, on_done};
@@ -324,6 +325,7 @@ struct imap *account_new(struct server *s, const struct account_options *o)
 	make_secret(o);
 	cfg.secret = password;
 	assert_int_equal(imap_new(&cfg, &events, NULL, &im, &why), 0);
+	im->slow_ms = 5000; /* a busy machine is no slow line */
 	return im;
 }
 

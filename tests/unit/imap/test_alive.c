@@ -38,7 +38,7 @@ static void start_list(struct imap *im, const char *wire, struct seen *seen)
 /* The watcher has the second connection; a job on the first one hangs. */
 static void a_time_out_probes_the_others(void **state)
 {
-	const struct watch_options o = {.connections = 2, .timeout_ms = 300};
+	const struct watch_options o = {.connections = 2, .timeout_ms = 1000};
 	struct server *s = SERVER(
 		STEPS(LOGIN, "C: EXAMINE \"Work\"", "H:"),
 		STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
@@ -60,7 +60,7 @@ static void a_time_out_probes_the_others(void **state)
 
 static void a_connection_that_answers_the_probe_lives(void **state)
 {
-	const struct watch_options o = {.connections = 2, .timeout_ms = 300};
+	const struct watch_options o = {.connections = 2, .timeout_ms = 1000};
 	struct server *s =
 		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "H:"),
 		       STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,

@@ -10,6 +10,8 @@
 
 #include "told.h"
 
+#include "imap/lock.h"
+
 /*
  * Copies, moves and removals against scripted servers: what is sent, and what
  * is told.
@@ -282,6 +284,32 @@ static void nothing_new_follows_a_refusal(void **state)
 	told_expect(&t, -EDQUOT, false, "4000001900>21");
 }
 
+static void a_mailbox_that_was_opened_before_is_opened_again(void **state)
+{
+	static const uint32_t uids[] = {4};
+	struct imap_messages one = MESSAGES(uids);
+	struct server *s =
+		SERVER(STEPS(CAPS, SELECT, "C: UID MOVE 4 \"B\"", "S: $T OK x",
+			     "C: UID MOVE 4 \"B\"", "S: $T OK x", SELECT,
+			     "C: UID MOVE 4 \"B\"", "S: $T OK x", "N:"));
+	struct imap *im = account_connected(s, 1);
+	imap_job job;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct told t = {0};
+
+		/* What came meanwhile the connection may not know of. */
+		if (i == 2)
+			one.since_ms = clock_now_ms();
+		assert_int_equal(
+			imap_move(im, &one, "B", told_change, &t, &job), 0);
+		told_wait(&t);
+		assert_int_equal(t.end.result, 0);
+	}
+	account_end(im, s);
+}
+
 static void neighbours_are_one_run(void **state)
 {
 	uint32_t uids[IMAP_CHANGE_UIDS_MAX];
@@ -351,6 +379,8 @@ int main(void)
 		cmocka_unit_test(long_lists_are_cut_into_lines),
 		cmocka_unit_test(nothing_new_follows_a_refusal),
 		cmocka_unit_test(neighbours_are_one_run),
+		cmocka_unit_test(
+			a_mailbox_that_was_opened_before_is_opened_again),
 		cmocka_unit_test(what_is_no_message_is_refused_at_once),
 	};
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "imap/listing.h"
+#include "imap/pace.h"
 #include "script.h"
 
 /*
@@ -211,40 +212,71 @@ static void half_a_window_is_asked_for_in_halves(void **state)
 	assert_int_equal(seen.uid[1], 8);
 }
 
-/* Quick answers let more windows fly at once, late ones fewer. */
-static void answers_in_time_let_more_windows_fly(void **state)
+static unsigned after_first(int64_t took_ms, int64_t rtt_ms)
 {
-	unsigned n = 8;
+	struct pace p = {.slow_ms = PACE_SLOW_MS};
+
+	assert_int_equal(pace_window(&p), 100);
+	pace_begin(&p, 1000);
+	p.rows = 100;
+	pace_answered(&p, 1000 + took_ms, rtt_ms);
+	return p.ahead;
+}
+
+static void measured(struct pace *p, unsigned rows, int64_t took_ms)
+{
+	p->rows = rows;
+	pace_answered(p, p->since_ms + took_ms, took_ms);
+}
+
+/* As much as the line brings in a while is asked for, and it is measured. */
+static void what_the_line_brings_is_asked_for(void **state)
+{
+	struct pace p = {.ahead = 2000};
 
 	(void)state;
-	assert_int_equal(list_may_fly(n, 60, 50), n + 1);
-	assert_int_equal(list_may_fly(n, 460, 50), n - 1);
-	/* A far server is not a slow line. */
-	assert_int_equal(list_may_fly(n, 460, 600), n + 1);
-	for (int i = 0; i < 1000; i++)
-		n = list_may_fly(n, 0, 0);
-	assert_int_equal(list_may_fly(n, 0, 0), n);
-	assert_true(n > 16 && n <= SESSION_SLOTS);
-	for (int i = 0; i < 1000; i++)
-		n = list_may_fly(n, 10000, 0);
-	assert_int_equal(n, 2);
+	/* 40 KB, at 1 Mbit/s, at 5 and at 100. */
+	assert_int_equal(after_first(370, 50), 125);
+	assert_int_equal(after_first(120, 50), 571);
+	assert_int_equal(after_first(53, 50), PACE_START);
+	/* It brings as much as was asked for, each round trip: ask for more. */
+	pace_begin(&p, 1000);
+	measured(&p, 2000, 100);
+	assert_int_equal(p.ahead, 10000);
+	assert_int_equal(pace_window(&p), 500);
+	/* A moment is no line. */
+	measured(&p, 0, 49);
+	assert_int_equal(p.ahead, 10000);
+	measured(&p, 0, 50);
+	assert_int_equal(p.ahead, (10000 + PACE_MIN) / 2);
+	for (int i = 0; i < 20; i++)
+		measured(&p, 20, 50);
+	assert_in_range(p.ahead, 20 * 450 / 50, 20 * 450 / 50 + 1);
+	for (int i = 0; i < 20; i++)
+		measured(&p, 0, 50);
+	assert_in_range(p.ahead, PACE_MIN, PACE_MIN + 1);
+	assert_int_equal(pace_window(&p), PACE_MIN / 2);
+	for (int i = 0; i < 20; i++)
+		measured(&p, 100000, 50);
+	assert_int_equal(p.ahead, PACE_MAX);
 }
 
 /*
- * Eight windows fly. Seven are answered late: one more is asked for, no seven,
- * so the next thing that is asked for is the half of what is refused then.
+ * Twelve windows fly. Eleven are answered late, with nothing: only six fly
+ * then, so behind one that is refused its half is what is asked for next.
  */
 static void a_slow_line_has_few_windows_in_flight(void **state)
 {
 	struct seen seen = list_on(STEPS(
-		LOGIN, EXAMINE("6101"), "C: FETCH 6002:6101 ", "S: $T OK done",
-		"C: A4 FETCH 5502:6001 ", "C: A5 ", "C: A6 ", "C: A7 ",
-		"C: A8 ", "C: A9 ", "C: A10 ", "C: A11 FETCH 2002:2501 ",
-		"L: 900",
-		"S: A4 OK\r\nA5 OK\r\nA6 OK\r\nA7 OK\r\nA8 OK\r\n"
-		"A9 OK\r\nA10 OK",
-		"L: 0", "C: A12 FETCH 1502:2001 ", "S: A11 NO cannot",
-		"C: A13 FETCH 2252:2501 ", "S: A13 NO [NONEXISTENT] gone"));
+		LOGIN, EXAMINE("12101"), "C: FETCH 12002:12101 ",
+		"S: $T OK done", "C: A4 FETCH 11502:12001 ", "C: A5 ", "C: A6 ",
+		"C: A7 ", "C: A8 ", "C: A9 ", "C: A10 ", "C: A11 ", "C: A12 ",
+		"C: A13 ", "C: A14 ", "C: A15 FETCH 6002:6501 ", "L: 900",
+		"S: A4 OK\r\nA5 OK\r\nA6 OK\r\nA7 OK\r\nA8 OK\r\nA9 OK\r\n"
+		"A10 OK\r\nA11 OK\r\nA12 OK\r\nA13 OK\r\nA14 OK",
+		"L: 0", "C: A16 FETCH 5502:6001 ", "C: A17 ", "C: A18 ",
+		"C: A19 ", "C: A20 FETCH 3502:4001 ", "S: A15 NO cannot",
+		"C: A21 FETCH 6252:6501 ", "S: A21 NO [NONEXISTENT] gone"));
 
 	(void)state;
 	assert_int_equal(seen.result, -ENOENT);
@@ -331,7 +363,7 @@ int main(void)
 		cmocka_unit_test(a_row_without_uid_is_asked_for_by_number),
 		cmocka_unit_test(a_refused_window_is_asked_for_in_halves),
 		cmocka_unit_test(half_a_window_is_asked_for_in_halves),
-		cmocka_unit_test(answers_in_time_let_more_windows_fly),
+		cmocka_unit_test(what_the_line_brings_is_asked_for),
 		cmocka_unit_test(a_slow_line_has_few_windows_in_flight),
 		cmocka_unit_test(a_mailbox_that_is_not_there_is_enoent),
 		cmocka_unit_test(opened_may_stop_a_job),

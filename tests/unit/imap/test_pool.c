@@ -192,7 +192,7 @@ static void a_hanging_literal_times_out(void **state)
 {
 	static const uint32_t four = 4;
 	const struct account_options o = {.tls = IMAP_TLS_NONE,
-					  .timeout_ms = 300};
+					  .timeout_ms = 1000};
 	struct server *s =
 		SERVER(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4 ",
 			     "S: * 1 FETCH (UID 4 BODY[] {3}", "R: a", "H:"),

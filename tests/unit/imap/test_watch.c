@@ -152,10 +152,10 @@ static void idle_begins_anew_in_time(void **state)
 /* The time-out is for who waits for an answer. */
 static void idle_may_be_silent(void **state)
 {
-	const struct watch_options o = {.timeout_ms = 200};
+	const struct watch_options o = {.timeout_ms = 1000};
 	struct server *s =
 		SERVER(STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
-			     "L: 600", "S: * 4 EXISTS", "H:"));
+			     "L: 2000", "S: * 4 EXISTS", "H:"));
 	struct imap *im = watching(s, &o);
 
 	(void)state;
@@ -216,7 +216,7 @@ static void idle_that_ends_at_once_becomes_polling(void **state)
 
 static void idle_that_is_never_granted_times_out(void **state)
 {
-	const struct watch_options o = {.timeout_ms = 200};
+	const struct watch_options o = {.timeout_ms = 1000};
 	struct server *s = SERVER(
 		STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), "C: IDLE",
 		      "D: * OK not yet"),
@@ -334,9 +334,26 @@ static void only_one_watcher_and_only_of_a_mailbox(void **state)
 	server_stop(s);
 }
 
+/* Two sessions open an INBOX that Dovecot has yet to make: one is refused. */
+static void a_mailbox_that_is_just_being_made_is_opened_at_once(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(LOGIN_WITH("IDLE"), "C: EXAMINE INBOX",
+		      "S: $T NO [ALREADYEXISTS] Mailbox already exists",
+		      WATCH("3", "100", "5"), IDLE, "S: * 4 EXISTS", "H:"));
+	struct imap *im = watching(s, &plain);
+
+	(void)state;
+	told_wait_moved(1);
+	account_end(im, s);
+	assert_string_equal(told().begun, "INBOX:3 ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			a_mailbox_that_is_just_being_made_is_opened_at_once),
 		cmocka_unit_test(changes_of_the_watched_mailbox_are_told),
 		cmocka_unit_test(a_burst_is_told_once),
 		cmocka_unit_test(the_end_of_a_burst_is_told),

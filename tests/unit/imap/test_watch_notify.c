@@ -47,7 +47,7 @@ static void all_mailboxes_are_watched(void **state)
 	assert_int_equal(told().folders, 0);
 }
 
-/* How all stand as it begins is told once, also if the watch begins again. */
+/* How all stand as it begins is told once; which there are, again and again. */
 static void the_begin_is_told_with_its_numbers(void **state)
 {
 	struct server *s = SERVER(STEPS(NOTIFIES, SET_TWO, IDLE, "W:", "X:"),
@@ -57,11 +57,7 @@ static void the_begin_is_told_with_its_numbers(void **state)
 
 	(void)state;
 	wait_state(im, "notify");
-	assert_string_equal(told().begun + strlen("INBOX:3 Play:1 Work:2 "),
-			    ":0 ");
-	assert_non_null(strstr(told().begun, "INBOX:3 "));
-	assert_non_null(strstr(told().begun, "Play:1 "));
-	assert_non_null(strstr(told().begun, "Work:2 "));
+	assert_string_equal(told().begun, "INBOX:3 INBOX Play:1 Work:2 ; ");
 	assert_int_equal(imap_watched(im, "Work", &since_ms),
 			 IMAP_WATCHED_NOTIFY);
 	assert_int_equal(imap_watched(im, "INBOX", &other_ms),
@@ -69,13 +65,62 @@ static void the_begin_is_told_with_its_numbers(void **state)
 	assert_true(since_ms >= other_ms && other_ms >= began_ms - 1000);
 	server_go(s);
 	wait_online(2);
+	told_wait_rounds(2);
 	wait_state(im, "notify");
 	assert_int_equal(imap_watched(im, "Work", &other_ms),
 			 IMAP_WATCHED_NOTIFY);
 	assert_int_equal(other_ms, since_ms);
 	account_end(im, s);
-	assert_string_equal(told().begun + strlen("INBOX:3 Play:1 Work:2 "),
-			    ":0 ");
+	assert_string_equal(told().begun, "INBOX:3 INBOX Play:1 Work:2 ; "
+					  "INBOX Play Work ; ");
+}
+
+#define AGAIN LEAVE, "C: NOTIFY NONE", "S: $T OK none"
+
+/* Servers forget: with IDLE it is set anew, and what it says is compared. */
+static void notify_is_renewed_with_idle(void **state)
+{
+	struct server *s = SERVER(STEPS(NOTIFIES, SET_TWO, IDLE, AGAIN, SET,
+					STATUS("Work", "3", "21", "201"),
+					STATUS("New", "0", "1", "1"),
+					"S: $T OK set", IDLE, "H:"));
+	const struct watch_options o = {.renew_ms = 200, .burst_ms = 1};
+	struct imap *im = watching(s, &o);
+
+	(void)state;
+	told_wait_rounds(2);
+	told_wait_folders(1);
+	told_wait_moved(2);
+	account_end(im, s);
+	assert_non_null(strstr(told().begun, "; INBOX New Work ; "));
+	assert_non_null(strstr(told().names, "Work "));
+	assert_null(strstr(told().names, "INBOX "));
+}
+
+static void notify_is_renewed_soon_behind(const char *line)
+{
+	struct server *s =
+		SERVER(STEPS(NOTIFIES, SET_TWO, IDLE, line, AGAIN, SET_TWO,
+			     IDLE, "W:", "S: * 4 EXISTS", "H:"));
+	const struct watch_options o = {.soon_ms = 100, .burst_ms = 1};
+	struct imap *im = watching(s, &o);
+
+	told_wait_rounds(2);
+	wait_state(im, "notify");
+	server_go(s);
+	while (strcmp(told().last, "INBOX") != 0)
+		told_wait_moved(told().moved + 1);
+	account_end(im, s);
+	assert_int_equal(told().rounds, 2);
+}
+
+static void notify_is_renewed_soon_when_it_may_have_failed(void **state)
+{
+	(void)state;
+	notify_is_renewed_soon_behind("S: * LIST (\\NonExistent) \"/\" Work");
+	notify_is_renewed_soon_behind("S: * STATUS Play (MESSAGES 501 UIDNEXT "
+				      "510 HIGHESTMODSEQ 102)");
+	notify_is_renewed_soon_behind("S: * 503 EXISTS");
 }
 
 /* Dovecot says it all once more, half a second after NOTIFY SET. */
@@ -158,7 +203,7 @@ static void a_server_that_refuses_notify_idles(void **state)
 static void an_overflow_counts_as_everything(const char *line)
 {
 	struct server *s = SERVER(
-		STEPS(NOTIFIES, SET_TWO, IDLE, line, LEAVE, SET_TWO, IDLE,
+		STEPS(NOTIFIES, SET_TWO, IDLE, line, AGAIN, SET_TWO, IDLE,
 		      "W:", "S: * STATUS Play (HIGHESTMODSEQ 101)", "H:"));
 	struct imap *im = watching(s, &plain);
 
@@ -188,7 +233,7 @@ static void overflows_in_a_row_are_given_time(void **state)
 {
 	struct server *s = SERVER(STEPS(
 		NOTIFIES, SET_TWO, IDLE,
-		"S: * OK [NOTIFICATIONOVERFLOW] too much", LEAVE, SET_TWO, IDLE,
+		"S: * OK [NOTIFICATIONOVERFLOW] too much", AGAIN, SET_TWO, IDLE,
 		"S: * OK [NOTIFICATIONOVERFLOW] too much", "S: $T OK over",
 		"C: IDLE", "S: + idling", "W:", "S: * 4 EXISTS", "H:"));
 	const struct watch_options o = {.burst_ms = 1};
@@ -278,6 +323,9 @@ int main(void)
 		cmocka_unit_test(gaps_are_seen_in_all_mailboxes),
 		cmocka_unit_test(names_that_came_and_went_in_a_gap_are_told),
 		cmocka_unit_test(notify_is_taken_back_for_a_job),
+		cmocka_unit_test(notify_is_renewed_with_idle),
+		cmocka_unit_test(
+			notify_is_renewed_soon_when_it_may_have_failed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

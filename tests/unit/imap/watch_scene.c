@@ -49,8 +49,16 @@ static void on_begun(void *ctx, const struct mail_folder *box)
 	(void)ctx;
 	pthread_mutex_lock(&mutex);
 	n = strlen(now.begun);
-	(void)snprintf(now.begun + n, sizeof(now.begun) - n, "%s:%u ",
-		       box ? box->wire : "", box ? box->messages : 0);
+	if (!box)
+		(void)snprintf(now.begun + n, sizeof(now.begun) - n, "; ");
+	else if (!box->has_status)
+		(void)snprintf(now.begun + n, sizeof(now.begun) - n, "%s ",
+			       box->wire);
+	else
+		(void)snprintf(now.begun + n, sizeof(now.begun) - n, "%s:%u ",
+			       box->wire, box->messages);
+	now.rounds += !box;
+	pthread_cond_broadcast(&cond);
 	pthread_mutex_unlock(&mutex);
 }
 
@@ -74,6 +82,7 @@ struct imap *watching(struct server *s, const struct watch_options *o)
 	pthread_mutex_unlock(&mutex);
 	im->quiet_ms = or_else(o->quiet_ms, 1);
 	im->renew_ms = or_else(o->renew_ms, im->renew_ms);
+	im->soon_ms = or_else(o->soon_ms, im->soon_ms);
 	im->noop_ms = or_else(o->noop_ms, im->noop_ms);
 	im->burst_ms = or_else(o->burst_ms, im->burst_ms);
 	im->idle_ms = or_else(o->idle_ms, im->idle_ms);
@@ -120,6 +129,11 @@ void told_wait_moved(unsigned n)
 void told_wait_folders(unsigned n)
 {
 	wait_for(&now.folders, n);
+}
+
+void told_wait_rounds(unsigned n)
+{
+	wait_for(&now.rounds, n);
 }
 
 void wait_online(unsigned n)

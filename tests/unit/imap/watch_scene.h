@@ -14,7 +14,10 @@ struct told {
 	unsigned folders;
 	char last[64];   /* the mailbox that moved last */
 	char names[256]; /* all of them, each with a blank behind it */
-	char begun[256]; /* "mailbox:messages " of each whose watch began */
+	unsigned rounds; /* all mailboxes were named */
+	/* "mailbox:messages " of each whose watch began, "mailbox " of each
+	 * that goes on, "; " behind a round. */
+	char begun[256];
 };
 
 /* For "L: how long", fields of struct imap that are set before it connects. */
@@ -23,6 +26,7 @@ struct watch_options {
 	unsigned timeout_ms;
 	int64_t quiet_ms; /* 0: 1 */
 	int64_t renew_ms; /* 0: as in life; so are the others */
+	int64_t soon_ms;
 	int64_t noop_ms;
 	int64_t burst_ms;
 	int64_t idle_ms;
@@ -40,6 +44,7 @@ struct told told(void);
 /* Wait until so much was told, or fail the test. */
 void told_wait_moved(unsigned n);
 void told_wait_folders(unsigned n);
+void told_wait_rounds(unsigned n);
 
 /* Wait until a connection is in this state, or none is; or fail the test. */
 void wait_state(struct imap *im, const char *word);

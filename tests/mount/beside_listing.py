@@ -5,6 +5,7 @@ asked for long before the end of the listing."""
 
 import errno
 import os
+import re
 import signal
 import threading
 import time
@@ -12,8 +13,9 @@ import time
 from imapfstest import *
 from imapfstest.letters import letter, number, numbered
 
-COUNT = 10_000
-MBIT = 4
+COUNT = 3000
+MBIT = 1.5  # so that it takes five seconds
+WINDOW = rb"\S+ FETCH (\d+):(\d+) .*HEADER"
 
 
 class Listing:
@@ -52,15 +54,18 @@ class Listing:
 
 
 def started(env, options=()):
-    """(server, mount, a listing that has just begun)."""
+    """(server, mount, a listing that has just begun); m.tap is what tells
+    what was asked."""
     server = env.dovecot()
     with Client(server) as c:
         c.append_many("INBOX", map(letter, range(COUNT)))
         c.create("Other")
         c.append("Other", letter(1))
-    link = env.proxy(server, rtt=20, rate=MBIT / slowdown())
-    m = env.mount(server.url(port=link.port),
+    link = env.proxy(server, rtt=20, rate=MBIT / min(slowdown(), 2))
+    tap = env.tap(link, mask=["COMPRESS=DEFLATE"])
+    m = env.mount(server.url(port=tap.port),
                   options=["timeout=20", *options])
+    m.tap = tap
     listing = Listing(m.path / "INBOX")
     listing.has(50)
     assert listing.runs(), "it was over at once: nothing can be told"
@@ -96,6 +101,10 @@ def test_lookup_reader_and_second_ls_beside_a_listing(env):
     lookups_and_readers(m, listing)
     assert len(listing.end()) == len(second.end()) == COUNT
     assert sorted(listing.names) == sorted(second.names)
+    # On a slow line little is asked for at a time.
+    asked = [re.match(WINDOW, line) for _, _, line in m.tap.commands()]
+    rows = [int(w[2]) - int(w[1]) + 1 for w in asked if w]
+    assert sum(rows) >= COUNT and max(rows) <= 250, rows
 
 
 @deadline(120)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changes go out in few commands, and each is made once, whatever is lost."""
+
+import os
+import re
+
+from imapfstest import *
+from imapfstest.changed import DATE, changing, numbers, on_server, sent
+from imapfstest.letters import letter, numbered, store
+
+MOVES = rb"UID (MOVE|COPY|STORE|EXPUNGE) "
+
+
+def fill(server, count, boxes=("Work",)):
+    with Client(server) as c:
+        for n in range(count):
+            c.append("INBOX", letter(n), [], DATE + 60 * n)
+        for box in boxes:
+            c.create(box)
+
+
+@measure
+@deadline(120)
+def test_a_thousand_moves_are_few_commands(env):
+    server = env.dovecot()
+    fill(server, 1000)
+    link = env.proxy(server, rtt=50)
+    m = env.mount(server.url(port=link.port))
+    m.messages("Work"), m.messages("INBOX")
+    server.forget_commands()
+    m.run("mv INBOX/* Work/", timeout=60)
+    link.reset()
+    sent(m)
+    assert link.stats()["turns"] <= 5
+    assert server.count(MOVES) <= 6
+    assert numbers(server, "INBOX", "Work") == [[], list(range(1000))]
+    assert len(m.messages("Work")) == 1000 and not m.messages("INBOX")
+
+
+# What becomes of message n: where it is in the end, and its flags.
+MIXED = [("Work", set()), ("INBOX", {"\\Seen"}), ("Home", set()),
+         ("INBOX", {"\\Flagged"}), ("Trash", set()),
+         ("Work", {"\\Seen"}), ("INBOX", {"red"}), ("Home", {"\\Flagged"})]
+
+
+def mixed(m, n, path):
+    box, flags = MIXED[n % len(MIXED)]
+    mode = 0o600 | (0o044 if "\\Seen" in flags else 0) | \
+        (0o100 if "\\Flagged" in flags else 0)
+    if mode != 0o600:
+        os.chmod(path, mode)
+    if "red" in flags:
+        os.setxattr(path, "user.xdg.tags", b"red")
+    if box == "Trash":
+        os.unlink(path)
+    elif box != "INBOX":
+        os.rename(path, m.path / box / path.name)
+
+
+@deadline(300)
+@slow
+def test_a_long_queue_made_offline_survives_remounts_and_goes_out(env):
+    count = 10_000
+    server = env.dovecot(format="maildir", start=False)
+    store(server, (((data,), len(data)) for data in
+                   (letter(n) for n in range(count))))
+    server.start()
+    with Client(server) as c:
+        c.create("Work"), c.create("Home")
+    m = env.mount(server)
+    m.messages("Work"), m.messages("Home")
+    paths = numbered(m)
+    assert len(paths) == count
+    server.stop()
+    m.wait_offline()
+    for n, path in paths.items():
+        mixed(m, n, path)
+    for _ in range(2):
+        assert m.status()["queue"]["queued"] == count
+        m.unmount()
+        m.start()
+    server.start()
+    m.wait_online(40)
+    sent(m, 60)
+    found = {box: on_server(server, box)
+             for box in ("INBOX", "Work", "Home", "Trash")}
+    for n in range(count):
+        box, flags = MIXED[n % len(MIXED)]
+        assert found[box][n].flags >= flags, (n, box, found[box][n])
+    assert sum(len(v) for v in found.values()) == count
+
+
+@deadline(120)
+def test_the_next_mount_waits_for_what_is_still_being_sent(env):
+    server = env.dovecot()
+    fill(server, 5)
+    link = env.proxy(server)
+    m = env.mount(server.url(port=link.port))
+    m.messages("Work")
+    paths = numbered(m)
+    link.rtt(3000)
+    os.rename(paths[1], m.path / "Work" / "x.eml")
+    unmounted = m.run(["umount", str(m.path)], cwd="/", user=None) \
+        if os.geteuid() == 0 else \
+        m.run(["fusermount3", "-u", str(m.path)], cwd="/")
+    assert unmounted.code == 0 and m.pids()
+    link.rtt(0)
+    second = env.mount_object(server.url(port=link.port), cache=m.cache,
+                              background=True).start()
+    assert "still sending changes" in second.start_result.err.decode()
+    assert second.messages("Work") == ["x.eml"]
+    assert second.status()["queue"]["queued"] == 0
+    assert numbers(server, "INBOX", "Work") == [[0, 2, 3, 4], [1]]
+
+
+def test_what_another_client_removed_is_not_moved(env):
+    server, m = changing(env)
+    m.messages("Work")
+    paths = numbered(m)
+    server.stop()
+    m.wait_offline()
+    for n in (1, 2):
+        os.rename(paths[n], m.path / "Work" / paths[n].name)
+    server.start()
+    with Client(server) as c:
+        c.expunge("INBOX", on_server(server, "INBOX")[2].uid)
+    m.wait_online(40)
+    sent(m)
+    env.wait_for(lambda: sorted(numbered(m, "Work")) == [1], 20)
+    assert numbers(server, "INBOX", "Work") == \
+        [[0, 3, 4, 5, 6, 7, 8, 9], [1]]
+
+
+def test_without_move_and_uidplus_nothing_is_lost_or_doubled(env):
+    server = env.dovecot()
+    fill(server, 12)
+    tap = env.tap(server, mask=["MOVE", "UIDPLUS", "NOTIFY", "QRESYNC"])
+    m = env.mount(server.url(port=tap.port))
+    m.messages("Work")
+    watch = env.watch(m.path / "Work")
+    m.run("mv INBOX/*Letter-1* Work/")
+    sent(m)
+    assert tap.count(rb"UID MOVE") == 0
+    assert numbers(server, "Work") == [1, 10, 11]
+    with Client(server) as c:
+        flags = {n: a["flags"] for n, a in c.attributes("INBOX").items()}
+    # Messages that cannot be removed one by one are marked.
+    assert sum("\\Deleted" in f for f in flags.values()) == 3
+    m.messages("Work"), m.messages("INBOX")
+    assert sorted(numbered(m, "Work")) == [1, 10, 11]
+    assert watch.count("CREATE") == 0, watch.found
+
+
+def renewed(server, uidvalidity, letters):
+    """INBOX is another one, whose messages begin with UID 1 again."""
+    with server.lock:
+        server.boxes[b"INBOX"] = Box(
+            [Msg(1 + i, letter(n)) for i, n in enumerate(letters)],
+            uidvalidity=uidvalidity)
+
+
+def test_other_uids_while_changes_wait_hit_no_other_message(env):
+    boxes = {b"INBOX": Box([Msg(n, letter(n)) for n in range(1, 8)]),
+             b"Work": Box([Msg(9, letter(99))]),
+             b"Trash": Box(attrs=[b"\\Trash"])}
+    server = env.script(boxes)
+    m = env.mount(server)
+    m.messages("Work"), m.messages("Trash")
+    paths = numbered(m)
+    server.stop()
+    m.wait_offline()
+    for n in (1, 4, 5):
+        os.rename(paths[n], m.path / "Work" / paths[n].name)
+    os.unlink(paths[2])
+    os.chmod(paths[3], 0o744), os.chmod(paths[6], 0o744)
+    # 4 and 6 are gone, and nobody knows which of the two is 5.
+    renewed(server, 7777, [21, 22, 23, 24, 3, 2, 1, 5, 5])
+    server.start()
+    m.wait_online(40)
+    sent(m)
+    env.wait_for(lambda: len(m.messages()) == 7, 30)
+    with server.lock:
+        inbox = [(number_of(x), x.flags) for x in
+                 server.boxes[b"INBOX"].messages]
+        work = sorted(number_of(x) for x in boxes[b"Work"].messages)
+        trash = [number_of(x) for x in boxes[b"Trash"].messages]
+    assert work == [1, 99] and trash == [2]
+    assert inbox == [(21, set()), (22, set()), (23, set()), (24, set()),
+                     (3, {b"\\Seen", b"\\Flagged"}), (5, set()), (5, set())]
+    assert sorted(numbered(m, "Work")) == [1, 99]
+    failed = m.control("failed")
+    assert len(failed.splitlines()) == 3, failed
+    assert "Letter-6_" in failed
+
+
+def number_of(message):
+    return int(re.search(rb"Letter (\d+)", message.data).group(1))

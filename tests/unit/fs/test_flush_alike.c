@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "flushing.h"
+
+#include <errno.h>
+
+#include "fs/folder.h"
+
+/*
+ * Messages that are alike, when the answer to what moved them was lost.
+ */
+
+/* In the place of message 7, with UID 50. */
+static uint64_t add_twin_of_0(struct flushing *t)
+{
+	struct mail_row row = {
+		.has = ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE | ROW_FIELDS,
+		.uid = 50,
+		.flags = MAIL_SEEN,
+		.keywords = "",
+		.size = 1000,
+		.internaldate = 1700000000,
+		.field = {[FIELD_MESSAGE_ID] = "<0@example.com>"},
+	};
+	struct cache_new add = {&row, "m7.eml", true};
+	struct box *box;
+	uint64_t id = 0;
+
+	assert_int_equal(folder_get(t->fs, t->a, &box), 0);
+	assert_int_equal(box_remove(box, &t->id[7], 1), 0);
+	assert_int_equal(box_add(box, &add, 1, NULL, &id), 0);
+	folder_put(t->fs, t->a);
+	return id;
+}
+
+/* Of two alike the second one arrived, and the first is where it was. */
+static void the_one_of_two_alike_that_left_is_the_one_that_arrived(void **state)
+{
+	struct flushing *t = *state;
+
+	t->id[7] = add_twin_of_0(t);
+	move_to_b(t, 0);
+	move_to_b(t, 7);
+	flushing_begin(t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A,
+					"C: UID MOVE 1,50 ", "X:"),
+				  STEPS(LOGIN_MOVE, EXAMINE_B("1"), "C: FETCH",
+					ROW_OF("1", "21", "0"), "S: $T OK done",
+					EXAMINE_B("1"), "C: FETCH",
+					ROW_OF("1", "21", "0"), "S: $T OK done",
+					SYNC_A("S: * 1 FETCH (UID 1 FLAGS ())"),
+					SELECT_A, "C: UID MOVE 1 ",
+					"S: $T OK [COPYUID 11 1 22] x", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 7, 21);
+	expect_uid(t, t->b, 0, 22);
+}
+
+#define T(f)                                                                   \
+	cmocka_unit_test_setup_teardown(f, flushing_setup, flushing_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(the_one_of_two_alike_that_left_is_the_one_that_arrived),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
