@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/flush.h"
 #include "fs/folder.h"
 #include "imap/log.h"
 
@@ -114,5 +115,6 @@ int draft_find_rest(struct fs *fs)
 				 strerrordesc_np(-r));
 	}
 	free(l);
+	flush_wake(fs);
 	return 0;
 }

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "fs/attr.h"
-#include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
 #include "fs/spooled.h"
@@ -363,8 +362,6 @@ int draft_complete(struct fs *fs, struct draft *d)
 	if (r == 0)
 		r = send(&s, draft_check_locked(fs, d, s.fd));
 	close_sending(&s);
-	if (r == 0)
-		flush_wake(fs);
 	if (r == -ENOENT) {
 		/* Removed in this moment. */
 		draft_leave(fs->drafts, d);

@@ -83,11 +83,23 @@ static bool is_known(const struct known *k, uint32_t uid)
 	return k->box && box_find_uid(k->box, uid, &m) == 0;
 }
 
-static void mark_known(struct look *l, const struct known *k)
+/* By a message of the batch, when it was looked before; or told by COPYUID. */
+static bool is_taken(const struct batch *b, uint32_t uid)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (is_known(k, (uint32_t)l->found[i].key.of))
-			l->found[i].is_taken = true;
+	for (size_t i = 0; i < b->n; i++)
+		if (b->v[i].to == uid)
+			return true;
+	return false;
+}
+
+static void mark_known(struct batch *b, const struct known *k)
+{
+	for (size_t i = 0; i < b->look.n; i++) {
+		struct found *v = &b->look.found[i];
+		uint32_t uid = (uint32_t)v->key.of;
+
+		v->is_taken = is_taken(b, uid) || is_known(k, uid);
+	}
 }
 
 /* --- which is which --- */
@@ -162,7 +174,7 @@ int flush_match(struct batch *b)
 	r = journal_origins(fs->cache, b->to->id, l->uidvalidity, &k.leaving,
 			    &k.n);
 	if (r == 0)
-		mark_known(l, &k);
+		mark_known(b, &k);
 	for (size_t i = 0; r == 0 && i < b->n; i++) {
 		struct item *it = &b->v[i];
 

@@ -35,16 +35,13 @@ struct credentials {
 
 /* --- the sentences for those who were refused --- */
 
-static const char *const limit_signs[] = {
-	"Too many simultaneous connections",
-	"Maximum number of connections",
-	"too many connections",
-};
+#define APP_PASSWORD_PAGE "https://support.google.com/accounts/answer/185833"
 
-static bool says_one_of(const char *text, const char *const *signs, size_t n)
+/* `signs` ends with NULL. */
+static bool says_one_of(const struct answer *a, const char *const *signs)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (strcasestr(text, signs[i]))
+	for (; *signs; signs++) {
+		if (strcasestr(a->text, *signs))
 			return true;
 	}
 	return false;
@@ -52,9 +49,40 @@ static bool says_one_of(const char *text, const char *const *signs, size_t n)
 
 bool auth_is_limit(const struct answer *a)
 {
-	return a->code == CODE_LIMIT ||
-	       says_one_of(a->text, limit_signs,
-			   sizeof(limit_signs) / sizeof(*limit_signs));
+	static const char *const signs[] = {
+		"Too many simultaneous connections",
+		"Maximum number of connections",
+		"too many connections",
+		NULL,
+	};
+
+	return a->code == CODE_LIMIT || says_one_of(a, signs);
+}
+
+/* Gmail: the traffic of a day is used up; it passes within a day. */
+static bool is_over_limits(const struct answer *a)
+{
+	static const char *const signs[] = {
+		"bandwidth limits",
+		"throttled",
+		NULL,
+	};
+
+	return a->code == CODE_OVERQUOTA || a->code == CODE_THROTTLED ||
+	       says_one_of(a, signs);
+}
+
+/* The server's own trouble; the login may be a good one. */
+static bool is_unwell(const struct answer *a)
+{
+	static const char *const signs[] = {
+		"System Error",
+		"Server Unavailable",
+		NULL,
+	};
+
+	return a->code == CODE_UNAVAILABLE || a->code == CODE_INUSE ||
+	       a->code == CODE_SERVERBUG || says_one_of(a, signs);
 }
 
 static bool is_disabled(const struct answer *a)
@@ -63,63 +91,105 @@ static bool is_disabled(const struct answer *a)
 		"not enabled for IMAP",
 		"IMAP access is disabled",
 		"IMAP is disabled",
+		NULL,
 	};
 
-	return says_one_of(a->text, signs, sizeof(signs) / sizeof(*signs));
+	return says_one_of(a, signs);
 }
 
-static int fail_auth(struct session *s, const char *fmt, const char *text)
+static bool wants_browser(const struct session *s)
 {
-	char sentence[IMAP_ERROR_TEXT];
+	static const char *const signs[] = {
+		"log in via your web browser",
+		"Web login required",
+		NULL,
+	};
 
-	(void)snprintf(sentence, sizeof(sentence),
-		       "the server '%s' refuses the %s of '%s': %s%s",
-		       s->cfg->host, fmt, s->cfg->user, text,
-		       *text ? "" : "no reason given");
-	return session_fail(s, -EACCES, FAULT_AUTH, "%s", sentence);
+	return s->web_page[0] || says_one_of(&s->answer, signs);
 }
 
-/* Google's servers, under whatever name they are reached. */
-static bool wants_app_password(const struct session *s)
+static bool wants_app_password(const struct answer *a)
 {
-	static const char *const sign = "Application-specific password";
+	static const char *const signs[] = {"Application-specific password",
+					    NULL};
 
-	return s->quirks.is_google || says_one_of(s->answer.text, &sign, 1);
+	return says_one_of(a, signs);
 }
 
-static int refused(struct session *s)
+/* May the same login be good later? Then no password or token is at fault. */
+static bool is_passing(const struct answer *a)
+{
+	return auth_is_limit(a) || is_over_limits(a) || is_unwell(a);
+}
+
+static int refused_for_now(struct session *s)
 {
 	const struct answer *a = &s->answer;
-	bool token = secret_kind(s->cfg->secret) == SECRET_TOKEN;
+	const char *host = s->cfg->host;
 
 	if (auth_is_limit(a))
 		return session_fail(s, -ENOTCONN, FAULT_LIMIT,
 				    "the server '%s' allows no more "
 				    "connections: %s",
-				    s->cfg->host, a->text);
-	if (a->code == CODE_UNAVAILABLE || a->code == CODE_INUSE ||
-	    a->code == CODE_SERVERBUG)
+				    host, a->text);
+	if (is_over_limits(a))
 		return session_fail(s, -ENOTCONN, FAULT_LIMIT,
-				    "the server '%s' cannot log anybody in "
-				    "now: %s",
-				    s->cfg->host, a->text);
-	if (a->code == CODE_WEBALERT)
+				    "'%s' has used up what the server '%s' "
+				    "allows, and is let in again later: %s",
+				    s->cfg->user, host, a->text);
+	return session_fail(s, -ENOTCONN, FAULT_LIMIT,
+			    "the server '%s' cannot log anybody in now: %s",
+			    host, a->text);
+}
+
+static int refused_password(struct session *s)
+{
+	const char *host = s->cfg->host;
+	const char *user = s->cfg->user;
+	const char *text = s->answer.text;
+
+	if (wants_app_password(&s->answer))
+		return session_fail(s, -EACCES, FAULT_AUTH,
+				    "the server '%s' takes no password of the "
+				    "account '%s': Google needs an app "
+				    "password, see " APP_PASSWORD_PAGE,
+				    host, user);
+	if (s->quirks.is_google)
+		return session_fail(
+			s, -EACCES, FAULT_AUTH,
+			"the server '%s' refuses the password of "
+			"'%s' (%s): Google needs an app password, "
+			"which is void once the password of the "
+			"account is changed, see " APP_PASSWORD_PAGE,
+			host, user, text);
+	return session_fail(s, -EACCES, FAULT_AUTH,
+			    "the server '%s' refuses the password of '%s': "
+			    "%s%s",
+			    host, user, text, *text ? "" : "no reason given");
+}
+
+static int refused(struct session *s)
+{
+	const struct answer *a = &s->answer;
+
+	if (is_passing(a))
+		return refused_for_now(s);
+	if (wants_browser(s))
 		return session_fail(s, -EACCES, FAULT_AUTH,
 				    "the server '%s' wants '%s' to log in with "
 				    "a web browser first: %s",
-				    s->cfg->host, s->cfg->user, a->words);
+				    s->cfg->host, s->cfg->user,
+				    s->web_page[0] ? s->web_page : a->text);
 	if (is_disabled(a))
 		return session_fail(s, -EACCES, FAULT_AUTH,
 				    "IMAP is switched off for '%s' at '%s': %s",
 				    s->cfg->user, s->cfg->host, a->text);
-	if (!token && wants_app_password(s))
-		return session_fail(s, -EACCES, FAULT_AUTH,
-				    "the server '%s' refuses the password of "
-				    "'%s' (%s): Google needs an app password, "
-				    "see https://support.google.com/accounts/"
-				    "answer/185833",
-				    s->cfg->host, s->cfg->user, a->text);
-	return fail_auth(s, token ? "token" : "password", a->text);
+	if (secret_kind(s->cfg->secret) == SECRET_PASSWORD)
+		return refused_password(s);
+	return session_fail(s, -EACCES, FAULT_AUTH,
+			    "the server '%s' refuses the token of '%s': %s%s",
+			    s->cfg->host, s->cfg->user, a->text,
+			    *a->text ? "" : "no reason given");
 }
 
 /* --- building the messages --- */
@@ -293,6 +363,7 @@ static int try_login(struct session *s, struct credentials *cred)
 	for (int tries = 0;; tries++) {
 		s->caps = caps;
 		s->caps_fresh = false;
+		s->web_page[0] = '\0';
 		r = try_once(s, cred);
 		if (r < 0)
 			return r;
@@ -301,7 +372,7 @@ static int try_login(struct session *s, struct credentials *cred)
 				s->caps = 0;
 			return 0;
 		}
-		if (tries > 0 || auth_is_limit(&s->answer) ||
+		if (tries > 0 || is_passing(&s->answer) || wants_browser(s) ||
 		    secret_kind(s->cfg->secret) != SECRET_TOKEN)
 			return refused(s);
 		r = secret_renew(s->cfg->secret, &s->why);

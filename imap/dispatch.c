@@ -134,6 +134,11 @@ static void take_code(struct session *s, const struct status *st)
 				 (int)(st->n_text < 400 ? st->n_text : 400),
 				 st->text);
 		break;
+	case CODE_WEBALERT:
+		/* Google says it untagged, in front of another refusal. */
+		copy_text(s->web_page, sizeof(s->web_page), st->words,
+			  st->n_words);
+		break;
 	default:
 		select_take_code(s, st);
 		break;

@@ -179,6 +179,7 @@ struct session {
 	enum status_code ended_code;
 	struct answer answer;
 	struct answer greeting; /* or BYE */
+	char web_page[256];     /* of the last WEBALERT; "": there was none */
 	struct imap_error why;
 };
 

@@ -155,6 +155,30 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(env):
     wait_equal(m, truth(server))
 
 
+def test_mail_of_a_sync_that_was_cut_off_goes_if_it_went(env):
+    """It is here, but what is stored does not say that it is known."""
+    box = Box([Msg(n, letter(n)) for n in range(1, 6)])
+    server = env.script({b"INBOX": box})
+    m = env.mount(server)
+    assert sorted(numbered(m)) == [1, 2, 3, 4, 5]
+    watch = env.watch(m.path / "INBOX")
+    server.on(rb"UID FETCH 1:\d+ \(UID FLAGS\)", lambda *_: None)
+    with server.lock:
+        box.messages.append(Msg(6, letter(6)))
+        box.uidnext = 7
+    os.utime(m.path / "INBOX")
+    watch.wait("CREATE", "_Letter-6_")
+    begin = time.monotonic()
+    wait_for(lambda: time.monotonic() - begin > 0.3, 5, "it is on the disk")
+    m.kill9()
+    m.wait_end()
+    server.clear()
+    with server.lock:
+        del box.messages[-1]
+    m.start()
+    env.wait_for(lambda: sorted(numbered(m)) == [1, 2, 3, 4, 5], 20)
+
+
 @deadline(150)
 def test_thousands_that_came_meanwhile_make_no_storm(env):
     server = env.dovecot()

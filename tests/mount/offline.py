@@ -11,6 +11,7 @@ import sys
 import time
 
 from imapfstest import *
+from imapfstest.gmail import texts
 from imapfstest.letters import letter, numbered
 
 BODY = rb"UID FETCH .*BODY\.PEEK\[\]"
@@ -352,7 +353,7 @@ def test_many_connections_refused_still_works(env):
 
     def only_the_first(session, tag, command):
         if session.number > 1:
-            return GMAIL_TOO_MANY
+            return texts.TOO_MANY
         return session.default(tag, command)
 
     server.on(rb"LOGIN|AUTHENTICATE", only_the_first)

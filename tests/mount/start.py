@@ -206,16 +206,6 @@ def test_wrong_password_is_not_tried_again(env):
     assert server.count(rb"LOGIN|AUTHENTICATE") == 1
 
 
-def test_gmail_sentences(env):
-    for answer, words in [(GMAIL_APP_PASSWORD, "app.password"),
-                          (GMAIL_IMAP_DISABLED, "IMAP"),
-                          (GMAIL_WEB_LOGIN, "browser|web"),
-                          (GMAIL_TOO_MANY, "connections")]:
-        server = server_with_mail(env)
-        server.on(rb"LOGIN|AUTHENTICATE", answer)
-        check_refused(env.mount_fails(server), words)
-
-
 def test_unknown_host(env):
     check_refused(env.mount_fails("imaps://alice@nowhere.invalid/"),
                   r"nowhere\.invalid")

@@ -12,9 +12,7 @@ from .env import (Env, Skip, deadline, measure, needs_root, ordinary_user,
                   skip, slow)
 from .mount import Mount, StartFailed, slowdown
 from .proxy import Proxy
-from .script import (GMAIL_APP_PASSWORD, GMAIL_BAD_CREDENTIALS,
-                     GMAIL_IMAP_DISABLED, GMAIL_TOO_MANY, GMAIL_WEB_LOGIN,
-                     Box, Msg, ScriptServer, cut_after, hang_in_literal,
+from .script import (Box, Msg, ScriptServer, cut_after, hang_in_literal,
                      inject_after_starttls, slowly)
 from .tap import Tap
 from .terminal import Terminal
@@ -22,12 +20,10 @@ from .util import Timeout, alive, marked, mounts_under, popen, run, wait_for
 from .watch import PUSHED, Watch
 
 __all__ = [
-    "Box", "Certs", "Client", "Dovecot", "Env", "GMAIL_APP_PASSWORD",
-    "GMAIL_BAD_CREDENTIALS", "GMAIL_IMAP_DISABLED", "GMAIL_TOO_MANY",
-    "GMAIL_WEB_LOGIN", "Mount", "Msg", "PUSHED", "Proxy", "ScriptServer",
-    "Skip", "StartFailed", "Tap", "Terminal", "Timeout", "Watch", "alive",
-    "cut_after", "deadline", "hang_in_literal", "inject_after_starttls",
-    "marked", "measure", "mounts_under", "needs_root", "ordinary_user",
-    "popen", "quote", "run", "skip", "slow", "slowdown", "slowly",
-    "utf7_decode", "utf7_encode", "wait_for",
+    "Box", "Certs", "Client", "Dovecot", "Env", "Mount", "Msg", "PUSHED",
+    "Proxy", "ScriptServer", "Skip", "StartFailed", "Tap", "Terminal",
+    "Timeout", "Watch", "alive", "cut_after", "deadline", "hang_in_literal",
+    "inject_after_starttls", "marked", "measure", "mounts_under",
+    "needs_root", "ordinary_user", "popen", "quote", "run", "skip", "slow",
+    "slowdown", "slowly", "utf7_decode", "utf7_encode", "wait_for",
 ]

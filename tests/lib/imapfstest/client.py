@@ -64,7 +64,7 @@ def quote(name):
 
 class Client:
     def __init__(self, server=None, user="alice", password=None, port=None,
-                 host="127.0.0.1", tls=True, timeout=60):
+                 host="127.0.0.1", tls=True, timeout=60, login=True):
         """`server`: anything with tls_port; or give the port itself."""
         if tls:
             context = ssl.create_default_context()
@@ -76,7 +76,8 @@ class Client:
         else:
             self.imap = imaplib.IMAP4(host, port or server.plain_port,
                                       timeout=timeout)
-        self.imap.login(user, password or PASSWORDS[user])
+        if login:
+            self.imap.login(user, password or PASSWORDS[user])
 
     def __enter__(self):
         return self

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from .certs import Certs
 from .dovecot import Dovecot
+from .gmail import GmailServer
 from .mount import Mount, StartFailed
 from .proxy import Proxy
 from .script import ScriptServer
@@ -107,6 +108,10 @@ class Env:
             pair = self.certs.valid
         return self.keep(ScriptServer(boxes, pair=pair or None,
                                       starttls=starttls, **kw))
+
+    def gmail(self, **kw):
+        """The Gmail double; see gmail/server.py."""
+        return self.keep(GmailServer(self.certs.valid, **kw))
 
     def proxy(self, server, rtt=0, rate=0, port=None):
         return self.keep(Proxy(port or server.tls_port, rtt, rate))

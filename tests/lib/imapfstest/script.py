@@ -79,9 +79,18 @@ class Session(Defaults):
     def send(self, data):
         try:
             with self.write_lock:
-                self.sock.sendall(data)
+                self.sock.sendall(self.to_wire(data))
         except (OSError, ValueError) as error:
             raise Gone from error
+
+    @staticmethod
+    def to_wire(data):
+        """For a session that compresses: what is sent for these bytes."""
+        return data
+
+    @staticmethod
+    def from_wire(data):
+        return data
 
     def hang(self, seconds=None):
         """Say nothing more, until server.release() or the end."""
@@ -122,7 +131,7 @@ class Session(Defaults):
             raise Gone from error
         if not data:
             raise Gone
-        self.buffer += data
+        self.buffer += self.from_wire(data)
 
     def read_line(self):
         while b"\n" not in self.buffer:
@@ -193,6 +202,8 @@ class Session(Defaults):
 
 
 class ScriptServer:
+    session_class = Session
+
     def __init__(self, boxes=None, pair=None, starttls=None, users=None,
                  capabilities=CAPABILITIES, greeting=None, host="127.0.0.1"):
         """`pair` (certificate, key): TLS from the first byte.
@@ -308,7 +319,7 @@ class ScriptServer:
         except Gone:
             sock.close()
             return
-        session = Session(self, sock, number)
+        session = self.session_class(self, sock, number)
         with self.lock:
             self._sessions.append(session)
         session.run()
@@ -389,21 +400,3 @@ def inject_after_starttls(extra):
         session.send(tag + b" OK begin TLS\r\n" + extra)
         session.start_tls()
     return answer
-
-
-GMAIL_APP_PASSWORD = (
-    b"%TAG% NO [ALERT] Application-specific password required: "
-    b"https://support.google.com/accounts/answer/185833 (Failure)\r\n")
-GMAIL_BAD_CREDENTIALS = (
-    b"%TAG% NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)\r\n")
-GMAIL_WEB_LOGIN = (
-    b"* NO [WEBALERT https://accounts.google.com/signin/continue?sarp=1] "
-    b"Web login required.\r\n"
-    b"%TAG% NO [ALERT] Please log in via your web browser: "
-    b"https://support.google.com/mail/accounts/answer/78754 (Failure)\r\n")
-GMAIL_IMAP_DISABLED = (
-    b"%TAG% NO [ALERT] Your account is not enabled for IMAP use. "
-    b"Please visit your Gmail settings page and enable your account for IMAP "
-    b"access. (Failure)\r\n")
-GMAIL_TOO_MANY = (
-    b"%TAG% NO [ALERT] Too many simultaneous connections. (Failure)\r\n")

@@ -335,26 +335,30 @@ class Defaults:
         parts = [b"UID %d" % message.uid]
         pattern = rb"BODY(?:\.PEEK)?\[([^\]]*)\](?:<(\d+)\.(\d+)>)?|[\w.-]+"
         for match in re.finditer(pattern, items, re.I):
-            word = match.group(0).upper()
             if match.group(1) is not None:
                 parts.append(self._section(message, *match.groups()))
-            elif word == b"FLAGS":
-                parts.append(b"FLAGS (" +
-                             b" ".join(sorted(message.flags)) + b")")
-            elif word == b"INTERNALDATE":
-                parts.append(b"INTERNALDATE " + internal_date(message.date))
-            elif word == b"RFC822.SIZE":
-                size = len(message.data) if message.size is None \
-                    else message.size
-                parts.append(b"RFC822.SIZE %d" % size)
-            elif word in (b"X-GM-MSGID", b"X-GM-THRID") and message.gm:
-                parts.append(word + b" %d" % message.gm)
-            elif word == b"X-GM-LABELS" and message.gm:
-                parts.append(word + b" ()")
+                continue
+            value = self._item(message, match.group(0).upper())
+            if value is not None:
+                parts.append(match.group(0).upper() + b" " + value)
         return b"* %d FETCH (%s)\r\n" % (n, b" ".join(parts))
 
-    @staticmethod
-    def _section(message, section, start, length):
+    def _item(self, message, word):
+        """The value of one item of FETCH that is no section; None: none."""
+        if word == b"FLAGS":
+            return b"(" + b" ".join(sorted(message.flags)) + b")"
+        if word == b"INTERNALDATE":
+            return internal_date(message.date)
+        if word == b"RFC822.SIZE":
+            return b"%d" % (len(message.data) if message.size is None
+                            else message.size)
+        if word in (b"X-GM-MSGID", b"X-GM-THRID") and message.gm:
+            return b"%d" % message.gm
+        if word == b"X-GM-LABELS" and message.gm:
+            return b"()"
+        return None
+
+    def _section(self, message, section, start, length):
         upper = section.upper()
         if upper.startswith(b"HEADER.FIELDS"):
             names = {w.lower() for w in words(section)[1]}

@@ -161,8 +161,8 @@ static void an_older_text_is_not_taken_for_it(void **state)
 			      "S: $T OK x", "C: UID EXPUNGE 21", "S: $T OK x",
 			      "C: EXAMINE \"B\"", "S: * 1 EXISTS",
 			      "S: * OK [UIDVALIDITY 11] ok",
-			      "S: $T OK [READ-ONLY] done", "C: UID FETCH 1:19",
-			      "S: $T OK x", "C: UID FETCH 20:*",
+			      "S: $T OK [READ-ONLY] done", "C: UID FETCH 1:21",
+			      "S: $T OK x", "C: UID FETCH 22:*",
 			      NEW_ROW("22", N_TEXT), "S: $T OK x", "N:")));
 	flushing_wait(t);
 	flushing_end(t);

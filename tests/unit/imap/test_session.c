@@ -137,6 +137,28 @@ static void webalert_names_the_page(void **state)
 	expect(STEPS(GREETING, "C: AUTHENTICATE",
 		     "S: $T NO [WEBALERT https://x.test/] Web login required"),
 	       IMAP_TLS_NONE, -EACCES, FAULT_AUTH, "https://x.test/");
+	expect(STEPS(GREETING, "C: AUTHENTICATE",
+		     "S: * NO [WEBALERT https://x.test/] Web login required.",
+		     "S: $T NO [ALERT] Please log in via your web browser: "
+		     "https://y.test/ (Failure)"),
+	       IMAP_TLS_NONE, -EACCES, FAULT_AUTH,
+	       "with a web browser first: https://x.test/");
+	expect(STEPS(GREETING, "C: AUTHENTICATE",
+		     "S: $T NO [ALERT] Please log in via your web browser: "
+		     "https://y.test/ (Failure)"),
+	       IMAP_TLS_NONE, -EACCES, FAULT_AUTH, "https://y.test/");
+}
+
+static void a_server_in_trouble_is_no_wrong_password(void **state)
+{
+	(void)state;
+	expect(STEPS(GREETING, "C: AUTHENTICATE",
+		     "S: $T NO System Error (Failure)"),
+	       IMAP_TLS_NONE, -ENOTCONN, FAULT_LIMIT, "anybody in now");
+	expect(STEPS(GREETING, "C: AUTHENTICATE",
+		     "S: $T NO [OVERQUOTA] Account exceeded command or "
+		     "bandwidth limits. (Failure)"),
+	       IMAP_TLS_NONE, -ENOTCONN, FAULT_LIMIT, "let in again later");
 }
 
 static void too_many_connections_is_no_wrong_password(void **state)
@@ -347,6 +369,7 @@ int main(void)
 		cmocka_unit_test(google_asks_for_an_app_password),
 		cmocka_unit_test(disabled_imap_says_so),
 		cmocka_unit_test(webalert_names_the_page),
+		cmocka_unit_test(a_server_in_trouble_is_no_wrong_password),
 		cmocka_unit_test(too_many_connections_is_no_wrong_password),
 		cmocka_unit_test(
 			a_login_without_tls_that_is_forbidden_is_not_tried),
