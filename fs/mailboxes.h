@@ -27,9 +27,9 @@
  * M4  While an operation gives a mailbox another name, nobody sends changes to
  *     it: mailboxes_use().
  *
- * Errors are those that the system calls return; none is for now, so none is
- * -EAGAIN or -EBUSY. Every function may be called from any thread, with no lock
- * of the engine held.
+ * Errors are those that the system calls return; what may work another time is
+ * an error, too: none is -EAGAIN or -EBUSY. Every function may be called from
+ * any thread, with no lock of the engine held.
  */
 #ifndef IMAPFS_FS_MAILBOXES_H
 #define IMAPFS_FS_MAILBOXES_H
@@ -97,7 +97,7 @@ void mailboxes_flushed(struct fs *fs);
 void mailboxes_online(struct fs *fs);
 
 /*
- * May a LIST be asked for now? If so, `*ret_epoch` is for the other function.
+ * May a LIST be asked for? If so, `*ret_epoch` is for the other function.
  * False: keep_ask_folders() is called when the last operation has ended.
  */
 bool mailboxes_are_quiet(struct fs *fs, uint64_t *ret_epoch);

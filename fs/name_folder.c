@@ -166,7 +166,9 @@ static int undo_escapes(const char *name, char ret[NAME_BUFFER])
 		int high = *p == '%' ? hex_digit(p[1]) : -1;
 		int low = high >= 0 ? hex_digit(p[2]) : -1;
 
-		ret[n] = low >= 0 ? (char)(high * 16 + low) : *p;
+		ret[n] = *p;
+		if (low >= 0)
+			ret[n] = (char)(unsigned char)(high * 16 + low);
 		if (ret[n] == '\0')
 			return -EINVAL;
 		p += low >= 0 ? 3 : 1;

@@ -6,7 +6,10 @@
 
 #include "fs/tree.h"
 
-/* The answer comes on a connection's thread; statfs(2) reads the last one. */
+/*
+ * One question at a time, for whose answer nobody waits: it comes on the thread
+ * of a connection, under a lock of its own, and statfs(2) reads the last one.
+ */
 
 struct quota {
 	struct lock lock; /* RANK_QUOTA, guards what follows */

@@ -217,7 +217,7 @@ static int gather_locked(struct tree *t, struct folder *top, const char *wire,
 {
 	int r = 0;
 
-	b->f = calloc(t->n + 1, sizeof(*b->f));
+	b->f = calloc(t->n + 1, sizeof(struct folder *));
 	b->wire = calloc(t->n + 1, sizeof(*b->wire));
 	if (!b->f || !b->wire)
 		return -ENOMEM;
