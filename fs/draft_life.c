@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/attr.h"
+#include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/park.h"
 #include "fs/replay.h"
@@ -183,6 +184,8 @@ static void complete(struct fs *fs, struct draft *d)
 	if (is_mine)
 		r = draft_complete(fs, d);
 	lock_drop(&d->lock);
+	if (is_mine && r == 0)
+		flush_wake(fs);
 	if (r != 0) {
 		log_warn("drafts: cannot queue what was written: %s",
 			 strerrordesc_np(-r));

@@ -178,10 +178,10 @@ void draft_end_watches(struct fs *fs, struct watch *w);
 /* --- draft_send.c --- */
 
 /*
- * Nobody writes to it: complete it. 0: it is out of the table, or a ghost.
- * Else it is to be tried again.
+ * Nobody writes to it: complete it. 0: it is out of the table, or a ghost;
+ * wake the flusher. Else it is to be tried again.
  */
-MUST_CHECK int draft_complete(struct fs *fs, struct draft *d);
+MUST_CHECK int draft_complete(struct fs *fs, struct draft *d) REQUIRES(d->lock);
 
 /* --- draft_rest.c --- */
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/flush.h"
 #include "fs/folder.h"
 #include "imap/log.h"
 
@@ -15,20 +16,19 @@
  * completed before anything is served, and nobody sees a hidden file.
  */
 
-/* The message whose hidden file this is; 0: it is none, or of no use. */
-static uint64_t hidden_of(const char *name)
-{
-	unsigned long long id = 0;
-	int n = 0;
-
-	if (sscanf(name, DRAFT_HIDDEN "%llu%n", &id, &n) != 1 || name[n])
-		return 0;
-	return id < CACHE_ID_LIMIT ? id : 0;
-}
-
 static bool is_hidden(const char *name)
 {
 	return strncmp(name, DRAFT_HIDDEN, strlen(DRAFT_HIDDEN)) == 0;
+}
+
+/* The message whose hidden file this is; 0: it is none, or of no use. */
+static uint64_t hidden_of(const char *name)
+{
+	const char *digits = name + strlen(DRAFT_HIDDEN);
+	char *end;
+	uint64_t id = strtoull(digits, &end, 10);
+
+	return end > digits && !*end && id < CACHE_ID_LIMIT ? id : 0;
 }
 
 static int complete(struct fs *fs, const struct draft_new *v)
@@ -115,5 +115,6 @@ int draft_find_rest(struct fs *fs)
 				 strerrordesc_np(-r));
 	}
 	free(l);
+	flush_wake(fs);
 	return 0;
 }

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "fs/attr.h"
-#include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
 #include "fs/spooled.h"
@@ -175,7 +174,7 @@ static int publish(struct sending *s, struct box *box, uint64_t id, int fd)
 static int convert(int from, int to)
 {
 	char *in = malloc(DRAFT_COPY_BYTES),
-	     *out = malloc(2 * DRAFT_COPY_BYTES);
+	     *out = malloc(2UL * DRAFT_COPY_BYTES);
 	struct content c = {0};
 	uint64_t at = 0;
 	long n = 1;
@@ -337,10 +336,9 @@ static int leave_empty(struct sending *s)
 	return 0;
 }
 
-static int send(struct sending *s)
+/* `r`: what draft_check_locked() says of it. */
+static int send(struct sending *s, int r)
 {
-	int r = draft_check_locked(s->fs, s->d, s->fd);
-
 	if (r == -ENODATA)
 		return leave_empty(s);
 	if (r == -EINVAL || r == -EFBIG)
@@ -362,10 +360,8 @@ int draft_complete(struct fs *fs, struct draft *d)
 	int r = open_sending(&s);
 
 	if (r == 0)
-		r = send(&s);
+		r = send(&s, draft_check_locked(fs, d, s.fd));
 	close_sending(&s);
-	if (r == 0)
-		flush_wake(fs);
 	if (r == -ENOENT) {
 		/* Removed in this moment. */
 		draft_leave(fs->drafts, d);

@@ -34,6 +34,8 @@ void flush_wake(struct fs *fs)
 		fl->hurry = true;
 	wake_locked(fl);
 	lock_drop(&fl->lock);
+	/* What was queued may have been taken back: nothing is left to send. */
+	flush_tell(fl);
 }
 
 void flush_folder_idle(struct fs *fs)
@@ -46,6 +48,8 @@ void flush_folder_idle(struct fs *fs)
 	fl->arrived = true;
 	wake_locked(fl);
 	lock_drop(&fl->lock);
+	/* What was queued may be of messages that are gone, by what it heard. */
+	flush_tell(fl);
 }
 
 void flush_online(struct fs *fs)

@@ -23,6 +23,7 @@ struct part_job {
 	struct fs *fs;
 	struct fetch *t;
 	struct origin from;
+	const char *wire; /* as the folder was called then */
 	uint64_t offset;
 	uint64_t length; /* 0: to the end */
 	uint64_t listed; /* what the body has, as the server said */
@@ -212,7 +213,7 @@ static void part_stale(struct part_job *j)
 	part_ends(j);
 }
 
-/* It was moved while it was asked for. */
+/* It, or its folder, was moved while it was asked for. */
 static void part_moved(struct part_job *j)
 {
 	struct fs *fs = j->fs;
@@ -241,7 +242,8 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 		j->began = true;
 	}
 	if (!j->began && (result == 0 || result == -ENOENT) &&
-	    origin_has_moved(j->fs, t->id, &j->from)) {
+	    (j->wire != j->from.f->wire ||
+	     origin_has_moved(j->fs, t->id, &j->from))) {
 		part_moved(j);
 		return;
 	}
@@ -288,8 +290,9 @@ int load_ask(struct fs *fs, struct fetch *t, const struct wanted *w,
 	j->offset = req.offset;
 	j->listed = w->m->size;
 	j->length = req.length;
-	r = imap_fetch(fs->imap, w->from.f->wire, IMAP_PRIO_READER, &req,
-		       &part_ops, j, &job);
+	j->wire = w->from.f->wire;
+	r = imap_fetch(fs->imap, j->wire, IMAP_PRIO_READER, &req, &part_ops, j,
+		       &job);
 	if (r != 0)
 		free(j);
 	return r;

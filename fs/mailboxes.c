@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cache/journal.h"
 #include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
@@ -45,6 +44,7 @@ void mailbox_op_free(struct mailbox_op *o)
 	free(o->wire);
 	free(o->was);
 	free(o->aside);
+	tree_names_free(o->parts, o->n_parts);
 	free(o);
 }
 
@@ -91,8 +91,7 @@ uint64_t mailbox_submit(struct mailbox_op *o)
 	return id;
 }
 
-static struct mailbox_op *find_locked(struct mailboxes *m, uint64_t id)
-	REQUIRES(m->lock)
+struct mailbox_op *mailbox_find_locked(struct mailboxes *m, uint64_t id)
 {
 	struct mailbox_op *o = m->ops;
 
@@ -137,8 +136,9 @@ static void apply(struct mailbox_op *o, bool tell, struct folder **ret)
 
 	if (o->result != 0)
 		return;
+	/* One that is replaced goes by the other's coming. */
 	if (o->victim)
-		tree_removed(t, o->victim, tell);
+		tree_removed(t, o->victim, tell && !o->f);
 	if (o->f)
 		o->result = tree_renamed(t, o->f, o->parent, o->wire, tell);
 	/* The LIST that follows a failure finds it, and tells of it. */
@@ -181,7 +181,7 @@ int mailboxes_end(struct fs *fs, uint64_t op, struct folder **ret)
 	int r;
 
 	lock_take(&m->lock);
-	o = find_locked(m, op);
+	o = mailbox_find_locked(m, op);
 	done = o && o->done;
 	lock_drop(&m->lock);
 	if (!o)
@@ -205,12 +205,6 @@ uint64_t mailboxes_gen(struct fs *fs)
 	return gen;
 }
 
-/* It waits for its turn, and nobody is about to give it that. */
-static bool is_waiting(const struct mailbox_op *o)
-{
-	return !o->holds && !o->done && !o->trying;
-}
-
 void mailboxes_abandon(struct fs *fs, uint64_t op)
 {
 	struct mailboxes *m = fs->mailboxes;
@@ -218,10 +212,10 @@ void mailboxes_abandon(struct fs *fs, uint64_t op)
 	bool over = false;
 
 	lock_take(&m->lock);
-	o = find_locked(m, op);
+	o = mailbox_find_locked(m, op);
 	if (o) {
 		o->abandoned = true;
-		over = o->done || is_waiting(o);
+		over = o->done || mailbox_is_waiting(o);
 		if (!o->done && over)
 			o->result = -ECANCELED;
 	}
@@ -230,181 +224,6 @@ void mailboxes_abandon(struct fs *fs, uint64_t op)
 		return;
 	apply(o, true, NULL);
 	end(o);
-}
-
-/* --- whose turn it is --- */
-
-static bool concerns(const struct mailbox_op *o, const struct folder *f)
-{
-	return (o->f && tree_is_below(f, o->f)) ||
-	       (o->victim && tree_is_below(f, o->victim));
-}
-
-/* Changes of the one that goes, that were not sent. */
-static bool is_drained(const struct mailbox_op *o)
-{
-	struct journal_filter filter = {.max = 1};
-	struct journal_list *l = NULL;
-	bool drained;
-
-	if (!o->victim)
-		return true;
-	filter.folder = o->victim->id;
-	drained = journal_read(o->fs->cache, &filter, &l) == 0 && l->n == 0;
-	free(l);
-	return drained;
-}
-
-/* Has `o` to do with a folder to which `by` gives another name? */
-static bool touches(const struct mailbox_op *by, const struct mailbox_op *o)
-{
-	return (o->f && concerns(by, o->f)) ||
-	       (o->victim && concerns(by, o->victim)) ||
-	       (o->parent && concerns(by, o->parent));
-}
-
-/* Nobody may use its names from now on, if nobody does. */
-static bool take_turn(struct mailbox_op *o)
-{
-	struct mailboxes *m = o->fs->mailboxes;
-	bool mine = true;
-
-	lock_take(&m->lock);
-	for (size_t i = 0; mine && i < m->n_users; i++)
-		mine = !concerns(o, m->users[i].f);
-	for (struct mailbox_op *i = m->ops; mine && i; i = i->next)
-		mine = i == o || !i->holds || !(touches(i, o) || touches(o, i));
-	o->holds = mine;
-	lock_drop(&m->lock);
-	return mine;
-}
-
-/*
- * Drained, then nobody's, then drained still: in that order, so that nobody who
- * is kept from sending has a record for which this waits.
- */
-static bool get_turn(struct mailbox_op *o)
-{
-	struct mailboxes *m = o->fs->mailboxes;
-
-	while (is_drained(o) && take_turn(o)) {
-		if (is_drained(o))
-			return true;
-		lock_take(&m->lock);
-		o->holds = false;
-		lock_drop(&m->lock);
-	}
-	return false;
-}
-
-/* Has its turn come? Then it runs. It is known by number: it may be gone. */
-static void try_turn(struct mailboxes *m, uint64_t id)
-{
-	struct mailbox_op *o;
-	bool over = false;
-	bool mine = false;
-
-	lock_take(&m->lock);
-	o = find_locked(m, id);
-	if (o && o->trying)
-		o->try_again = true;
-	if (!o || !is_waiting(o)) {
-		lock_drop(&m->lock);
-		return;
-	}
-	o->trying = true;
-	do {
-		o->try_again = false;
-		lock_drop(&m->lock);
-		mine = get_turn(o);
-		lock_take(&m->lock);
-	} while (!mine && o->try_again);
-	o->trying = false;
-	over = !mine && o->abandoned;
-	lock_drop(&m->lock);
-	if (mine)
-		mailbox_run(o);
-	else if (over)
-		mailbox_finish(o, -ECANCELED);
-}
-
-/* Begin it as soon as its turn has come. */
-static uint64_t queue(struct mailbox_op *o)
-{
-	struct fs *fs = o->fs;
-	uint64_t id;
-
-	/* What is queued, and may be in its way, is in a hurry now. */
-	if (!is_drained(o))
-		(void)!flush_drained(fs);
-	id = mailbox_submit(o);
-	try_turn(fs->mailboxes, id);
-	return id;
-}
-
-static uint64_t next_waiting(struct mailboxes *m, uint64_t after)
-{
-	uint64_t found = 0;
-
-	lock_take(&m->lock);
-	for (struct mailbox_op *o = m->ops; o; o = o->next)
-		if (o->id > after && !o->holds && !o->done &&
-		    (found == 0 || o->id < found))
-			found = o->id;
-	lock_drop(&m->lock);
-	return found;
-}
-
-void mailboxes_flushed(struct fs *fs)
-{
-	struct mailboxes *m = fs->mailboxes;
-
-	for (uint64_t id = next_waiting(m, 0); id; id = next_waiting(m, id))
-		try_turn(m, id);
-}
-
-bool mailboxes_use(struct fs *fs, struct folder *f)
-{
-	struct mailboxes *m = fs->mailboxes;
-	struct mailbox_user *bigger;
-	bool mine = true;
-	size_t i = 0;
-
-	lock_take(&m->lock);
-	for (struct mailbox_op *o = m->ops; o && mine; o = o->next)
-		mine = !(o->holds && concerns(o, f));
-	while (i < m->n_users && m->users[i].f != f)
-		i++;
-	if (mine && i == m->users_size) {
-		bigger = realloc(m->users, (i + 8) * sizeof(*bigger));
-		mine = bigger != NULL;
-		if (mine) {
-			m->users = bigger;
-			m->users_size = i + 8;
-		}
-	}
-	if (mine && i == m->n_users)
-		m->users[m->n_users++] = (struct mailbox_user){.f = f};
-	if (mine)
-		m->users[i].n++;
-	lock_drop(&m->lock);
-	return mine;
-}
-
-void mailboxes_unuse(struct fs *fs, struct folder *f)
-{
-	struct mailboxes *m = fs->mailboxes;
-
-	lock_take(&m->lock);
-	for (size_t i = 0; i < m->n_users; i++) {
-		if (m->users[i].f != f)
-			continue;
-		if (--m->users[i].n == 0)
-			m->users[i] = m->users[--m->n_users];
-		break;
-	}
-	lock_drop(&m->lock);
-	mailboxes_flushed(fs);
 }
 
 /* --- beginning --- */
@@ -449,7 +268,7 @@ int mailboxes_mkdir(struct fs *fs, struct folder *parent, const char *name,
 		return r;
 	}
 	o->parent = parent;
-	*ret = queue(o);
+	*ret = mailbox_queue(o);
 	return 0;
 }
 
@@ -504,7 +323,7 @@ int mailboxes_rmdir(struct fs *fs, struct folder *f, uint64_t key,
 		mailbox_op_free(o);
 		return r;
 	}
-	*ret = queue(o);
+	*ret = mailbox_queue(o);
 	return 0;
 }
 
@@ -552,7 +371,7 @@ int mailboxes_rename(struct fs *fs, const struct mailboxes_rename *what,
 	}
 	o->f = what->f;
 	o->parent = what->parent;
-	*ret = queue(o);
+	*ret = mailbox_queue(o);
 	return 0;
 }
 

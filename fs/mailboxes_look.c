@@ -57,6 +57,9 @@ static enum seen see(const struct mailbox_op *o, const struct mail_folder *v,
 	case STEP_BACK:
 		return is_there(v, n, o->aside, true) ? SEEN_NOT_DONE
 						      : SEEN_DONE;
+	case STEP_PARTS:
+		return moved(v, n, o->parts[o->part].from,
+			     o->parts[o->part].to);
 	case STEP_RENAME:
 		if (!(o->f->attrs & FOLDER_NOSELECT))
 			return moved(v, n, o->f->wire, o->wire);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What mailboxes.c (who asks and who waits), mailboxes_step.c (what is sent),
- * mailboxes_look.c (what became of it) and mailboxes_aside.c (names that must
- * not stay) share.
+ * What mailboxes.c (who asks and who waits), mailboxes_turn.c (whose turn it
+ * is), mailboxes_step.c (what is sent), mailboxes_look.c (what became of it)
+ * and mailboxes_aside.c (names that must not stay) share.
  */
 #ifndef IMAPFS_FS_MAILBOXES_PRIVATE_H
 #define IMAPFS_FS_MAILBOXES_PRIVATE_H
@@ -30,6 +30,7 @@ enum mailbox_step {
 	STEP_ASIDE,
 	STEP_RECOUNT,
 	STEP_RENAME,
+	STEP_PARTS, /* ... of those below one that is no mailbox itself */
 	STEP_DELETE,
 	STEP_BACK,
 	STEP_CREATE,
@@ -53,6 +54,8 @@ struct mailbox_op {
 	unsigned tries; /* of this step */
 	unsigned looks; /* that failed */
 	int error;      /* why the victim gets its name back */
+	struct tree_names *parts;
+	size_t n_parts, part; /* the one whose turn it is */
 
 	/* The lock of mailboxes. */
 	struct mailbox_op *next;
@@ -100,8 +103,19 @@ void mailbox_op_free(struct mailbox_op *o);
 /* It is one from now on. Its number. */
 uint64_t mailbox_submit(struct mailbox_op *o);
 
+struct mailbox_op *mailbox_find_locked(struct mailboxes *m, uint64_t id)
+	REQUIRES(m->lock);
+
 /* It has ended: whoever waits is woken, or it is done away with. */
 void mailbox_finish(struct mailbox_op *o, int result);
+
+/* --- mailboxes_turn.c --- */
+
+/* Begin it as soon as its turn has come. Its number. */
+uint64_t mailbox_queue(struct mailbox_op *o);
+
+/* It waits for its turn, and nobody is about to give it that. */
+bool mailbox_is_waiting(const struct mailbox_op *o);
 
 /* --- mailboxes_step.c --- */
 

@@ -72,6 +72,9 @@ static int send(struct mailbox_op *o)
 		return imap_uidnext(im, o->aside, on_count, o, &job);
 	case STEP_RENAME:
 		return imap_rename(im, o->f->wire, o->wire, on_change, o, &job);
+	case STEP_PARTS:
+		return imap_rename(im, o->parts[o->part].from,
+				   o->parts[o->part].to, on_change, o, &job);
 	case STEP_DELETE:
 		return imap_delete_mailbox(im, o->aside ? o->aside : o->was,
 					   on_change, o, &job);
@@ -160,14 +163,40 @@ static void recounted(struct mailbox_op *o, int result)
 		start_step(o, o->f ? STEP_RENAME : STEP_DELETE);
 }
 
+/*
+ * Not all servers rename what is no mailbox but only the way to some. Then
+ * those are renamed one by one; if that ends on the way, LIST says how far it
+ * went.
+ */
+static bool rename_parts(struct mailbox_op *o, int result)
+{
+	if (result != -ENOENT || !(o->f->attrs & FOLDER_NOSELECT) || o->parts ||
+	    tree_names_below(o->fs->tree, o->f, o->wire, &o->parts,
+			     &o->n_parts) != 0 ||
+	    o->n_parts == 0)
+		return false;
+	start_step(o, STEP_PARTS);
+	return true;
+}
+
 static void renamed(struct mailbox_op *o, int result)
 {
+	if (rename_parts(o, result))
+		return;
 	if (!o->aside)
 		mailbox_finish(o, result);
 	else if (result != 0)
 		go_back(o, result);
 	else
 		start_step(o, STEP_DELETE);
+}
+
+static void part_renamed(struct mailbox_op *o, int result)
+{
+	if (result == 0 && ++o->part < o->n_parts)
+		start_step(o, STEP_PARTS);
+	else
+		renamed(o, result);
 }
 
 /* One that had no messages, and so no name aside. */
@@ -226,6 +255,9 @@ void mailbox_stepped(struct mailbox_op *o, int result)
 		break;
 	case STEP_RENAME:
 		renamed(o, result);
+		break;
+	case STEP_PARTS:
+		part_renamed(o, result);
 		break;
 	case STEP_DELETE:
 		deleted(o, result);

@@ -307,6 +307,7 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 
 /* --- COPY_FILE_RANGE --- */
 
+/* NOLINTNEXTLINE(readability-function-size): libfuse's parameters */
 void ops_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t off_from,
 			 struct fuse_file_info *fi_from, fuse_ino_t to,
 			 off_t off_to, struct fuse_file_info *fi_to, size_t len,

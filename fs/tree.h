@@ -214,6 +214,20 @@ void tree_removed(struct tree *t, struct folder *f, bool tell);
 MUST_CHECK int tree_renamed(struct tree *t, struct folder *f,
 			    struct folder *parent, const char *wire, bool tell);
 
+/* Wire names: what a mailbox is called, and is to be called. */
+struct tree_names {
+	char *from, *to;
+};
+/*
+ * The mailboxes that are to be renamed one by one so that `f`, which is none
+ * itself but only the way to them, is called `wire`: those below it that have
+ * no other one above them there. Free with tree_names_free(). -ENOMEM.
+ */
+MUST_CHECK int tree_names_below(struct tree *t, struct folder *f,
+				const char *wire, struct tree_names **ret,
+				size_t *ret_n);
+void tree_names_free(struct tree_names *v, size_t n);
+
 /* All folders that are not gone, ascending by id; yours to free. */
 MUST_CHECK int tree_all(struct tree *t, struct folder ***ret, size_t *ret_n);
 

@@ -257,6 +257,58 @@ static int place_locked(struct tree *t, struct folder *f, struct folder *parent,
 	return tree_go_locked(t, f, p, tell, ret_replay);
 }
 
+/* A mailbox, and none above it up to `top`. */
+static bool is_first_below(const struct folder *f, const struct folder *top)
+{
+	if (f->attrs & FOLDER_NOSELECT)
+		return false;
+	for (f = f->parent; f && f != top; f = f->parent)
+		if (!(f->attrs & FOLDER_NOSELECT))
+			return false;
+	return f == top;
+}
+
+int tree_names_below(struct tree *t, struct folder *f, const char *wire,
+		     struct tree_names **ret, size_t *ret_n)
+{
+	struct tree_names *v = NULL;
+	struct batch b = {0};
+	size_t n = 0;
+	int r;
+
+	lock_take(&t->lock);
+	r = gather_locked(t, f, wire, &b);
+	if (r == 0)
+		v = calloc(b.n + 1, sizeof(*v));
+	for (size_t i = 0; v && i < b.n; i++) {
+		if (!is_first_below(b.f[i], f))
+			continue;
+		v[n].from = strdup(b.f[i]->wire);
+		v[n].to = b.wire[i];
+		b.wire[i] = NULL;
+		if (!v[n++].from)
+			r = -ENOMEM;
+	}
+	lock_drop(&t->lock);
+	batch_free(&b);
+	if (r == 0 && v) {
+		*ret = v;
+		*ret_n = n;
+		return 0;
+	}
+	tree_names_free(v, n);
+	return -ENOMEM;
+}
+
+void tree_names_free(struct tree_names *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(v[i].from);
+		free(v[i].to);
+	}
+	free(v);
+}
+
 int tree_renamed(struct tree *t, struct folder *f, struct folder *parent,
 		 const char *wire, bool tell)
 {

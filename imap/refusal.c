@@ -80,6 +80,9 @@ static const struct {
 	{"quota", false, -EIO, -EDQUOT},
 	{"read-only", false, -EIO, -EROFS},
 	{"permission denied", false, -EIO, -EACCES},
+	/* Cyrus and Courier, of names, and of places where nobody may make one.
+	 */
+	{"Invalid mailbox name", false, -EIO, -EPERM},
 	{"too large", false, -EIO, -EFBIG},
 	{"too big", false, -EIO, -EFBIG},
 	/* Courier says this NO to whatever it does not understand. */

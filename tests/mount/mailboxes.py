@@ -304,3 +304,20 @@ def test_without_quota_there_is_plenty(env):
     server, m = started(env)
     v = os.statvfs(m.path)
     assert v.f_bavail * v.f_frsize >= 1 << 40
+
+
+def test_folder_without_a_mailbox_of_its_own_is_renamed(env):
+    server, m = started(env, {"Way/To/One": [1], "Way/To/Two": [2],
+                              "Way/Too": [3]})
+    inode = numbered(m, "Way/To/One")[1].stat().st_ino
+    os.rename(m.path / "Way", m.path / "Path")
+    os.rename(m.path / "Path/To", m.path / "From")
+    assert {"From/One", "From/Two", "Path/Too"} <= set(boxes(server))
+    assert not [b for b in boxes(server) if b.startswith(("Way", "Path/To/"))]
+    for path, n in (("From/One", 1), ("From/Two", 2), ("Path/Too", 3)):
+        assert numbered(m, path)[n].read_bytes() == letter(n)
+    assert numbered(m, "From/One")[1].stat().st_ino == inode
+    os.utime(m.path)
+    m.run(["rm", "-r", "From", "Path"])
+    assert not os.path.exists(m.path / "From")
+    assert boxes(server) == []
