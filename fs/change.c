@@ -160,6 +160,18 @@ static int drop_label(struct moving *v)
 	return r;
 }
 
+/*
+ * An empty file is never sent, so nothing would ever come in the place of the
+ * message whose name it is to take.
+ */
+static bool is_nothing(struct moving *v)
+{
+	struct stat st = {.st_size = (off_t)v->m.size};
+
+	draft_fill_stat(v->fs, v->m.id, &st);
+	return st.st_size == 0 && change_is_only_here(v->fs, &v->m);
+}
+
 static int may_move(struct moving *v)
 {
 	int r = 0;
@@ -175,8 +187,11 @@ static int prepare(struct moving *v)
 {
 	int r = may_move(v);
 
-	if (r == 0 && v->has_other && !change_is_only_here(v->fs, &v->other))
-		r = trash_of(v->fs, v->how->to, &v->trash);
+	if (r == 0 && v->has_other && !change_is_only_here(v->fs, &v->other)) {
+		r = is_nothing(v) ? -EINVAL : 0;
+		if (r == 0)
+			r = trash_of(v->fs, v->how->to, &v->trash);
+	}
 	if (r == 0 && v->has_other && !v->trash)
 		folder_keep_body(v->fs, v->how->to, &v->other);
 	return r;
