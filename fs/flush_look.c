@@ -118,7 +118,8 @@ static void to_done(void *ctx, int result, const struct imap_error *why)
 	flush_arrived(b);
 }
 
-static const struct imap_list_ops to_ops = {to_opened, to_rows, to_done};
+static const struct imap_list_ops to_ops = {
+	.opened = to_opened, .rows = to_rows, .done = to_done};
 
 static void start_to(struct batch *b, enum batch_state state)
 {
