@@ -49,6 +49,7 @@ struct start {
 	int helper_fd;
 	pid_t helper_pid;
 	char *state_dir, *cache_dir;
+	struct lock lock; /* RANK_KEEP: of who sets fs.online */
 };
 
 static void complain(const char *text)
@@ -140,12 +141,29 @@ static int open_cache(struct start *s)
 
 /* --- the account --- */
 
+/*
+ * Connections come and go on threads of their own, and these events with them,
+ * in any order: what counts is how it is now.
+ */
+static bool note_online(struct start *s)
+{
+	struct imap_state now;
+	bool was;
+
+	lock_take(&s->lock);
+	imap_get_state(s->fs.imap, &now);
+	was = s->fs.online;
+	s->fs.online = now.online;
+	lock_drop(&s->lock);
+	flush_online(&s->fs);
+	return was;
+}
+
 static void on_online(void *ctx)
 {
 	struct start *s = ctx;
 
-	s->fs.online = true;
-	flush_online(&s->fs);
+	(void)note_online(s);
 	if (!s->fs.serving)
 		return; /* the start asks by itself */
 	log_info("start: connected again");
@@ -156,10 +174,8 @@ static void on_offline(void *ctx, const struct imap_error *why)
 {
 	struct start *s = ctx;
 
-	if (s->fs.online)
+	if (note_online(s))
 		log_info("start: offline: %s", why->text);
-	s->fs.online = false;
-	flush_online(&s->fs);
 }
 
 static const struct imap_events events = {on_online, on_offline};
@@ -413,9 +429,11 @@ int start_and_serve(const struct options *opt, const struct account *account,
 	fs->timeout_ms = (int64_t)opt->timeout_s * 1000;
 	fs->mounted_at = time(NULL);
 
+	lock_init(&s.lock, RANK_KEEP);
 	secret_stay(secret); /* the helper needs no password */
 	if (helper_start(report_fd, &s.helper_fd, &s.helper_pid) != 0) {
 		complain("cannot start the helper process");
+		lock_finish(&s.lock);
 		return EXIT_SYSTEM;
 	}
 	if (build(&s) != 0 || bring_up_account(&s, secret) != 0 ||
@@ -432,5 +450,6 @@ int start_and_serve(const struct options *opt, const struct account *account,
 
 out:
 	take_down(&s);
+	lock_finish(&s.lock);
 	return status;
 }
