@@ -2,6 +2,7 @@
 #include "fs/flush_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -489,6 +490,28 @@ static void remove_later(struct batch *b)
 	b->resume_ms = clock_now_ms() + ((int64_t)FLUSH_RETRY_MS << n);
 }
 
+/* They are in both places, and stay so: the user has to know. */
+static void note_left(struct batch *b)
+{
+	struct journal_failure f = {
+		.why = b->why ? b->why : "the server has no UID EXPUNGE",
+		.file = b->from->path};
+	char *what = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		n += b->v[i].verdict == VERDICT_OPEN;
+	if (asprintf(&what, "to remove %zu that were copied to '%s'", n,
+		     b->to->path) < 0)
+		what = NULL;
+	f.what = what;
+	if (journal_note_failure(b->flush->fs->cache, &f) != 0)
+		log_debug("flush: a failure is not listed");
+	log_warn("flush: refused %s from '%s': %s", what ? what : "",
+		 b->from->path, f.why);
+	free(what);
+}
+
 static void removed(struct batch *b)
 {
 	if (b->unknown || (b->result != 0 && imap_is_for_now(b->result))) {
@@ -496,10 +519,7 @@ static void removed(struct batch *b)
 	} else if (b->result == 0 && !b->only_flagged) {
 		flush_look_from(b);
 	} else {
-		log_warn("flush: messages of '%s' were copied to '%s', and "
-			 "cannot be removed: %s",
-			 b->from->path, b->to->path,
-			 b->why ? b->why : strerrordesc_np(-b->result));
+		note_left(b);
 		judge_all(b, VERDICT_DONE, 0);
 		flush_end(b);
 	}

@@ -6,7 +6,8 @@
 #include "fs/folder.h"
 
 /*
- * Messages that are alike, when the answer to what moved them was lost.
+ * Messages that are alike, when the answer to what moved them was lost; and
+ * those that are in two places in the end.
  */
 
 /* In the place of message 7, with UID 50. */
@@ -55,6 +56,27 @@ static void the_one_of_two_alike_that_left_is_the_one_that_arrived(void **state)
 	expect_uid(t, t->b, 0, 22);
 }
 
+static void what_stays_in_both_places_is_listed(void **state)
+{
+	struct flushing *t = *state;
+
+	move_to_b(t, 0);
+	flushing_begin(t,
+		       SCRIPTS(STEPS(LOGIN_WITH("UIDPLUS"), "C: EXAMINE \"A\"",
+				     "S: * OK [UIDVALIDITY 7] ok",
+				     "S: $T OK [READ-ONLY] done",
+				     "C: UID COPY 1 \"B\"",
+				     "S: $T OK [COPYUID 11 1 21] x", SELECT_A,
+				     "C: UID STORE 1 +FLAGS.SILENT (\\Deleted)",
+				     "S: $T OK x", "C: UID EXPUNGE 1",
+				     "S: $T NO [NOPERM] not yours", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 21);
+	expect_failed(t, "not yours");
+	expect_failed(t, "to remove 1 that were copied to 'B'");
+}
+
 #define T(f)                                                                   \
 	cmocka_unit_test_setup_teardown(f, flushing_setup, flushing_teardown)
 
@@ -62,6 +84,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(the_one_of_two_alike_that_left_is_the_one_that_arrived),
+		T(what_stays_in_both_places_is_listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
