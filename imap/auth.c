@@ -353,14 +353,27 @@ static int try_once(struct session *s, struct credentials *cred)
 			    s->cfg->host);
 }
 
-/* Try; with a token that is refused, renew it and try once more. */
+/* A token was refused, and that may be its own fault. */
+static bool is_worth_renewing(const struct session *s)
+{
+	return secret_kind(s->cfg->secret) == SECRET_TOKEN &&
+	       !is_passing(&s->answer) && !wants_browser(s) &&
+	       !is_disabled(&s->answer);
+}
+
+/*
+ * Try; a token that is refused is renewed, and tried once more if it is another
+ * one then.
+ */
 static int try_login(struct session *s, struct credentials *cred)
 {
 	/* Capabilities of a client that is not logged in are void behind it. */
 	unsigned caps = s->caps;
-	int r;
 
 	for (int tries = 0;; tries++) {
+		bool is_new = false;
+		int r;
+
 		s->caps = caps;
 		s->caps_fresh = false;
 		s->web_page[0] = '\0';
@@ -372,12 +385,14 @@ static int try_login(struct session *s, struct credentials *cred)
 				s->caps = 0;
 			return 0;
 		}
-		if (tries > 0 || is_passing(&s->answer) || wants_browser(s) ||
-		    secret_kind(s->cfg->secret) != SECRET_TOKEN)
+		if (tries > 0 || !is_worth_renewing(s))
 			return refused(s);
-		r = secret_renew(s->cfg->secret, &s->why);
+		r = secret_renew(s->cfg->secret, cred->secret, &is_new,
+				 &s->why);
 		if (r < 0)
 			return r;
+		if (!is_new)
+			return refused(s);
 	}
 }
 

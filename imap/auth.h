@@ -9,7 +9,8 @@
 
 /*
  * Log in by the best way that both sides know, and wait for the answer. A
- * token that was refused is renewed once. Negative with `s->why`: -EACCES
+ * token that was refused is renewed once, and tried again if that made another
+ * one of it. Negative with `s->why`: -EACCES
  * (FAULT_AUTH), -ENOTCONN (FAULT_LIMIT, or the connection went), and what
  * session_ask() says.
  */

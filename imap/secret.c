@@ -35,6 +35,8 @@ struct secret {
 	struct lock lock; /* RANK_SECRET */
 	enum secret_kind kind;
 	char *tokencmd;
+	struct lock_cond renewed;
+	bool renewing;   /* lock: somebody runs tokencmd */
 	pid_t locked_by; /* lock: the process that has locked the memory */
 	size_t n;        /* lock */
 	char bytes[SECRET_MAX + 2]; /* lock; one more, to notice what is over */
@@ -65,6 +67,7 @@ static struct secret *make(enum secret_kind kind)
 	if (!s)
 		return NULL;
 	lock_init(&s->lock, RANK_SECRET);
+	lock_cond_init(&s->renewed);
 	s->kind = kind;
 	s->locked_by = getpid();
 	return s;
@@ -80,6 +83,7 @@ void secret_free(struct secret *s)
 	if (!s)
 		return;
 	free(s->tokencmd);
+	lock_cond_finish(&s->renewed);
 	lock_finish(&s->lock);
 	locked_free(s, sizeof(*s));
 }
@@ -419,9 +423,49 @@ void secret_get(struct secret *s, char *buf, size_t *ret_n)
 	lock_drop(&s->lock);
 }
 
-int secret_renew(struct secret *s, struct imap_error *why)
+static bool is_same(const struct secret *s, const char *token)
+{
+	return strlen(token) == s->n && memcmp(s->bytes, token, s->n) == 0;
+}
+
+/*
+ * Wait until nobody runs tokencmd. Is the token another one than was refused?
+ * If not, it is now on the caller to run the command.
+ */
+static bool renewed_by_another(struct secret *s, const char *refused)
+{
+	int64_t deadline_ms = clock_now_ms() + 2 * COMMAND_TIMEOUT_MS;
+	bool is_new;
+
+	lock_take(&s->lock);
+	while (s->renewing &&
+	       lock_cond_wait(&s->renewed, &s->lock, deadline_ms))
+		;
+	is_new = !is_same(s, refused);
+	if (!is_new)
+		s->renewing = true;
+	lock_drop(&s->lock);
+	return is_new;
+}
+
+/* The command has ended; `fresh` is what it printed, NULL if it failed. */
+static void end_renewal(struct secret *s, const struct secret *fresh)
+{
+	lock_take(&s->lock);
+	if (fresh) {
+		memcpy(s->bytes, fresh->bytes, sizeof(s->bytes));
+		s->n = fresh->n;
+	}
+	s->renewing = false;
+	lock_cond_wake_all(&s->renewed);
+	lock_drop(&s->lock);
+}
+
+int secret_renew(struct secret *s, const char *refused, bool *ret_is_new,
+		 struct imap_error *why)
 {
 	struct secret *fresh;
+	bool is_new = true;
 	int r;
 
 	lock_assert_none();
@@ -431,13 +475,17 @@ int secret_renew(struct secret *s, struct imap_error *why)
 	fresh = make(SECRET_TOKEN);
 	if (!fresh)
 		return -ENOMEM;
-	r = run_command(fresh, "tokencmd=", s->tokencmd, why);
-	if (r == 0) {
-		lock_take(&s->lock);
-		memcpy(s->bytes, fresh->bytes, sizeof(s->bytes));
-		s->n = fresh->n;
-		lock_drop(&s->lock);
+	if (renewed_by_another(s, refused)) {
+		r = 0;
+		goto out;
 	}
+	r = run_command(fresh, "tokencmd=", s->tokencmd, why);
+	if (r == 0)
+		is_new = !is_same(fresh, refused);
+	end_renewal(s, r == 0 ? fresh : NULL);
+out:
 	secret_free(fresh);
+	if (r == 0)
+		*ret_is_new = is_new;
 	return r;
 }

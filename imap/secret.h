@@ -61,11 +61,14 @@ enum secret_kind secret_kind(const struct secret *s);
 void secret_get(struct secret *s, char *buf, size_t *ret_n);
 
 /*
- * The server said the token has expired: run tokencmd again. -EACCES if that
- * fails or the secret is no token. Any thread; waits for the command, at most
- * 30 s.
+ * The server has refused this token: get another one. If there is one already,
+ * because another connection was refused before, that is it; else tokencmd is
+ * run, once for all who ask meanwhile. *ret_is_new: what secret_get() gives now
+ * is not what was refused, so it is worth a try. -EACCES if the command fails
+ * or the secret is no token. Any thread; waits for the command, at most 30 s.
  */
-MUST_CHECK int secret_renew(struct secret *s, struct imap_error *why);
+MUST_CHECK int secret_renew(struct secret *s, const char *refused,
+			    bool *ret_is_new, struct imap_error *why);
 
 void secret_wipe(void *buf, size_t n);
 

@@ -201,7 +201,8 @@ def test_ids_and_labels_of_a_message(env):
                 (f"X-GM-MSGID {message.msgid}", [1]),
                 (f"X-GM-THRID {message.msgid}", [1, 2]),
                 ("X-GM-LABELS work", [1]), ("NOT X-GM-LABELS work", [2]),
-                ('X-GM-RAW "rfc822msgid:<letter-1@example.com> in:anywhere"', [1]),
+                ('X-GM-RAW "rfc822msgid:<letter-1@example.com> in:anywhere"',
+                 [1]),
                 ("UNSEEN UID 2:9", [2]), ("SUBJECT nothing", [])):
             assert client.uids(ALL, key) == found, key
         client.select(ALL)

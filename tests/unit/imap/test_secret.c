@@ -300,6 +300,7 @@ static void only_a_token_is_renewed(void **state)
 	char buf[SECRET_MAX + 1], command[256];
 	struct imap_error why = {0};
 	struct secret *s;
+	bool is_new;
 	size_t n;
 
 	snprintf(command, sizeof(command),
@@ -309,18 +310,39 @@ static void only_a_token_is_renewed(void **state)
 	assert_int_equal(secret_kind(s), SECRET_TOKEN);
 	secret_get(s, buf, &n);
 	assert_string_equal(buf, "1");
-	assert_int_equal(secret_renew(s, &why), 0);
+	assert_int_equal(secret_renew(s, "1", &is_new, &why), 0);
+	assert_true(is_new);
+	secret_get(s, buf, &n);
+	assert_string_equal(buf, "2");
+	/* Another one who was refused "1" finds it renewed. */
+	assert_int_equal(secret_renew(s, "1", &is_new, &why), 0);
+	assert_true(is_new);
 	secret_get(s, buf, &n);
 	assert_string_equal(buf, "2");
 	secret_free(s);
 
 	assert_int_equal(secret_new(SECRET_PASSWORD, "pw", 2, &s), 0);
-	assert_int_equal(secret_renew(s, &why), -EACCES);
+	assert_int_equal(secret_renew(s, "pw", &is_new, &why), -EACCES);
 	secret_get(s, buf, &n);
 	assert_string_equal(buf, "pw");
 	secret_free(s);
 	assert_int_equal(secret_new(SECRET_PASSWORD, "", 0, &s), -EINVAL);
 	assert_int_equal(secret_new(SECRET_PASSWORD, "a\0b", 3, &s), -EINVAL);
+}
+
+static void the_same_token_again_is_not_new(void **state)
+{
+	struct secret_sources src = sources();
+	struct imap_error why = {0};
+	struct secret *s;
+	bool is_new = true;
+
+	(void)state;
+	src.tokencmd = "echo same";
+	assert_int_equal(secret_find(&src, &s, &why), 0);
+	assert_int_equal(secret_renew(s, "same", &is_new, &why), 0);
+	assert_false(is_new);
+	secret_free(s);
 }
 
 static void a_secret_survives_a_fork(void **state)
@@ -389,6 +411,7 @@ int main(void)
 		TEST(an_open_netrc_is_refused_only_if_it_would_be_used),
 		TEST(blanks_of_an_app_password_go_for_google_only),
 		TEST(only_a_token_is_renewed),
+		TEST(the_same_token_again_is_not_new),
 		TEST(a_secret_survives_a_fork),
 	};
 

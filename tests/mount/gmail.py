@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gmail as a mount shows it: one message in many folders, special folders in
+any language, ids and labels, and how little is asked of the server."""
+
+import os
+
+from imapfstest import *
+from imapfstest.gmail import APP_PASSWORD, names
+from imapfstest.letters import letter, numbered
+
+INBOX = b"\\Inbox"
+
+
+def gmail_mount(env, server, **kw):
+    return env.mount(server, password=APP_PASSWORD, **kw)
+
+
+def attribute(path, name):
+    return os.getxattr(path, "user.imap." + name).decode()
+
+
+# Folders.
+
+def test_folders_have_their_names_in_any_language(env):
+    for language, prefix in (("en", "[Gmail]"), ("de", "[Google Mail]"),
+                             ("zh", "[Gmail]")):
+        server = env.gmail(language=language, prefix=prefix)
+        special = names.special_names(language, prefix)
+        server.account.deliver(letter(1), [utf7_encode("Größe/尺寸")])
+        server.account.deliver(letter(2), (), place=names.TRASH)
+        m = gmail_mount(env, server)
+        wanted = {"INBOX", prefix, "Größe", "Größe/尺寸", *special.values()}
+        assert wanted <= set(m.folders())
+        assert numbered(m, "Größe/尺寸")[1].read_bytes() == letter(1)
+        assert list(numbered(m, special[names.ALL])) == [1]
+        assert list(numbered(m, special[names.TRASH])) == [2]
+        assert m.messages(prefix) == []
+        m.unmount()
+
+
+def test_rm_finds_the_trash_by_its_attribute(env):
+    for language, prefix in (("de", "[Google Mail]"), ("zh", "[Gmail]")):
+        server = env.gmail(language=language, prefix=prefix)
+        message = server.account.deliver(letter(1), [INBOX, b"work"])
+        m = gmail_mount(env, server)
+        numbered(m)[1].unlink()
+        env.wait_for(lambda: message.place == names.TRASH)
+        assert server.count(rb"UID STORE") == 0, "nothing is marked"
+        m.unmount()
+
+
+def test_all_mail_may_be_hidden(env):
+    server = env.gmail()
+    server.account.special(names.ALL).shown = False
+    server.account.deliver(letter(1), [INBOX])
+    m = gmail_mount(env, server)
+    assert "[Gmail]/All Mail" not in m.folders()
+    assert numbered(m)[1].read_bytes() == letter(1)
+
+
+# Messages.
+
+def test_ids_and_labels_are_attributes(env):
+    server = env.gmail()
+    labels = [INBOX, b"work", b"b c", utf7_encode("Größe"), b"\\Important",
+              b"a]b", b'say "x"']
+    message = server.account.deliver(letter(1), labels, {b"\\Flagged"})
+    m = gmail_mount(env, server)
+    for folder in ("INBOX", "work", "[Gmail]/All Mail"):
+        path = numbered(m, folder)[1]
+        assert attribute(path, "gm.msgid") == str(message.msgid)
+        assert attribute(path, "gm.thrid") == str(message.thrid)
+        shown = attribute(path, "gm.labels")
+        for word in ("\\Important", "\\Starred", "b c", "a]b"):
+            assert word in shown, (word, shown)
+
+
+def test_a_message_that_was_read_is_there_under_all_labels(env):
+    server = env.gmail()
+    message = server.account.deliver(
+        letter(1, 20_000), [INBOX, b"work", b"home", b"\\Starred"])
+    m = gmail_mount(env, server)
+    for folder in ("INBOX", "work", "home", "[Gmail]/Starred",
+                   "[Gmail]/All Mail"):
+        assert numbered(m, folder)[1].read_bytes() == letter(1, 20_000)
+    assert server.traffic.bodies == {message.msgid: 20_000}
+
+
+def test_sizes_and_dates_are_the_first_copys(env):
+    server = env.gmail()
+    server.account.deliver(letter(1), [INBOX, b"work"], date=1_000_000_000)
+    m = gmail_mount(env, server)
+    for folder in ("INBOX", "work"):
+        stat = numbered(m, folder)[1].stat()
+        assert stat.st_size == len(letter(1))
+        assert stat.st_mtime == 1_000_000_000
+
+
+def test_flags_set_under_one_label_show_under_all(env):
+    server = env.gmail()
+    message = server.account.deliver(letter(1), [INBOX, b"work"])
+    m = gmail_mount(env, server)
+    paths = [numbered(m, f)[1] for f in ("INBOX", "work")]
+    os.setxattr(paths[0], "user.imap.flags", b"\\Seen \\Flagged")
+    env.wait_for(lambda: message.flags == {b"\\Seen", b"\\Flagged"})
+    assert server.count(rb"UID STORE \d+ FLAGS") == 0, "deltas only"
+
+
+def test_news_of_the_inbox_comes_by_idle(env):
+    server = env.gmail()
+    first = server.account.deliver(letter(1), [INBOX])
+    m = gmail_mount(env, server)
+    paths = numbered(m)
+    m.wait_watching()
+    server.web(lambda account: account.deliver(letter(2), [INBOX]))
+    env.wait_for(lambda: 2 in numbered(m))
+    server.web(lambda account: account.set_flags(first, {b"\\Seen"}))
+    env.wait_for(lambda: "\\Seen" in attribute(paths[1], "flags"))
+    server.web(lambda account: account.relabel(first, remove=[INBOX]))
+    env.wait_for(lambda: 1 not in numbered(m))
+
+
+# What is asked.
+
+NEVER = (rb".*QRESYNC", rb"NOTIFY", rb"XLIST", rb"EXPUNGE", rb"CLOSE",
+         rb"ENABLE .*UTF8", rb".*BODYSTRUCTURE", rb".*ENVELOPE",
+         rb"UID FETCH .*BODY\[", rb".*\+FLAGS.*\\Deleted")
+
+
+def test_only_what_gmail_knows_is_asked(env):
+    server = env.gmail()
+    for n in range(1, 11):
+        server.account.deliver(letter(n), [INBOX, b"work"])
+    m = gmail_mount(env, server)
+    m.run("cat INBOX/* work/* >/dev/null; ls -lR >/dev/null")
+    for name in ("a.eml", "b.eml"):
+        (m.path / "work" / name).write_bytes(letter(20 + len(name)))
+    numbered(m)[3].unlink()
+    numbered(m)[4].rename(m.path / "work" / "four.eml")
+    env.wait_for(lambda: m.status()["queue"]["queued"] == 0 and
+                 server.count(rb"UID MOVE") >= 2)
+    m.unmount()
+    for pattern in NEVER:
+        assert server.count(pattern) == 0, pattern
+
+
+def test_entering_a_folder_again_asks_nothing(env):
+    server = env.gmail()
+    for n in range(1, 4):
+        server.account.deliver(letter(n), [b"work"])
+    m = gmail_mount(env, server)
+    assert len(m.messages("work")) == 3
+    m.wait_watching()
+    before = len(server.commands)
+    for _ in range(20):
+        assert len(m.messages("work")) == 3
+        m.run("cat work/* >/dev/null")
+    asked = [command for _, command in server.commands[before:]
+             if not command.startswith(b"UID FETCH")]
+    assert asked == [], asked
+
+
+def test_a_compressed_session_reads_the_same(env):
+    server = env.gmail()
+    for n in range(1, 21):
+        server.account.deliver(letter(n, 20_000), [INBOX])
+    link = env.proxy(server, rtt=20)
+    m = gmail_mount(env, f"imaps://alice@localhost:{link.port}/")
+    for n, path in numbered(m).items():
+        assert path.read_bytes() == letter(n, 20_000)
+    assert server.count(rb"COMPRESS") >= 1
+
+
+def test_a_limited_folder_hides_and_deletes_nothing(env):
+    server = env.gmail()
+    for n in range(1, 11):
+        server.account.deliver(letter(n), [INBOX])
+    m = gmail_mount(env, server)
+    assert len(m.messages()) == 10
+    m.unmount()
+    server.settings.folder_limit = 6
+    m.start()
+    assert set(numbered(m)) >= set(range(5, 11))
+    for n in range(5, 11):
+        assert numbered(m)[n].read_bytes() == letter(n)
+    assert len(server.account.messages) == 10
