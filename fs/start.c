@@ -141,10 +141,7 @@ static int open_cache(struct start *s)
 
 /* --- the account --- */
 
-/*
- * Connections come and go on threads of their own, and these events with them,
- * in any order: what counts is how it is now.
- */
+/* These events come on several threads: what counts is how it is now. */
 static bool note_online(struct start *s)
 {
 	struct imap_state now;
@@ -429,13 +426,12 @@ int start_and_serve(const struct options *opt, const struct account *account,
 	fs->timeout_ms = (int64_t)opt->timeout_s * 1000;
 	fs->mounted_at = time(NULL);
 
-	lock_init(&s.lock, RANK_KEEP);
 	secret_stay(secret); /* the helper needs no password */
 	if (helper_start(report_fd, &s.helper_fd, &s.helper_pid) != 0) {
 		complain("cannot start the helper process");
-		lock_finish(&s.lock);
 		return EXIT_SYSTEM;
 	}
+	lock_init(&s.lock, RANK_KEEP);
 	if (build(&s) != 0 || bring_up_account(&s, secret) != 0 ||
 	    choose_root(&s) != 0 || mount_it(&s) != 0 || start_drafts(&s) != 0)
 		goto out;
