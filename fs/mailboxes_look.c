@@ -41,15 +41,16 @@ static enum seen moved(const struct mail_folder *v, size_t n, const char *from,
 static enum seen see(const struct mailbox_op *o, const struct mail_folder *v,
 		     size_t n)
 {
-	const char *gone = o->aside ? o->aside : o->was;
-
 	switch (o->step) {
 	case STEP_CREATE:
 		return is_there(v, n, o->wire, true) ? SEEN_DONE
 						     : SEEN_NOT_DONE;
 	case STEP_DELETE:
-		return is_there(v, n, gone, o->aside != NULL) ? SEEN_NOT_DONE
-							      : SEEN_DONE;
+		if (!o->aside)
+			return is_there(v, n, o->was, false) ? SEEN_NOT_DONE
+							     : SEEN_DONE;
+		return is_there(v, n, o->aside, true) ? SEEN_NOT_DONE
+						      : SEEN_DONE;
 	case STEP_ASIDE:
 		/* Nobody else would make such a name. */
 		return is_there(v, n, o->aside, true) ? SEEN_DONE
