@@ -48,7 +48,8 @@ void flush_folder_idle(struct fs *fs)
 	fl->arrived = true;
 	wake_locked(fl);
 	lock_drop(&fl->lock);
-	/* What was queued may be of messages that are gone, by what it heard. */
+	/* What was queued may be of messages that are gone, by what it heard.
+	 */
 	flush_tell(fl);
 }
 
