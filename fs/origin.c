@@ -42,9 +42,13 @@ int origin_of(struct fs *fs, struct folder *f, const struct cache_msg *m,
 	      struct origin *ret)
 {
 	struct cache_state s;
+	int r;
 
-	if (m->unmoored)
-		return folder_need_uids(fs, f);
+	if (m->unmoored) {
+		r = folder_need_uids(fs, f);
+		/* The server denies the folder: nobody will find it there. */
+		return r == 0 ? -ENOENT : r;
+	}
 	if (m->dead)
 		return -ENOENT;
 	if (m->uid == 0)
