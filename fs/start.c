@@ -366,10 +366,8 @@ static void take_down(struct start *s)
 	drafts_stop(fs);
 	if (fs->keep)
 		keep_stop(fs->keep);
-	if (fs->flush) {
-		cache_say_ending(fs->cache);
+	if (fs->flush)
 		flush_stop(fs->flush);
-	}
 	imap_free(fs->imap); /* no job's callback runs after this */
 	if (fs->park)
 		park_close(fs->park);
