@@ -148,6 +148,9 @@ static int drop_label(struct moving *v)
 {
 	int r = change_may_leave(v->fs, v->how->from);
 
+	/* Nothing leaves the mailbox of all messages but for the Trash. */
+	if (r == 0 && (v->how->from->attrs & FOLDER_ALL))
+		r = -EPERM;
 	if (r != 0)
 		return r;
 	folder_keep_body(v->fs, v->how->from, &v->m);

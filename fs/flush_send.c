@@ -36,10 +36,8 @@ static void take_pairs(struct batch *b, const struct imap_outcome *end)
 		b->heard_uidvalidity = end->uidvalidity;
 }
 
-static void command_done(void *ctx, const struct imap_outcome *end)
+static void take_outcome(struct batch *b, const struct imap_outcome *end)
 {
-	struct batch *b = ctx;
-
 	b->result = end->result;
 	b->unknown = end->unknown;
 	b->only_flagged = end->only_flagged;
@@ -50,7 +48,23 @@ static void command_done(void *ctx, const struct imap_outcome *end)
 				   : NULL;
 	free(b->why);
 	b->why = flush_words(&end->why);
+}
+
+static void command_done(void *ctx, const struct imap_outcome *end)
+{
+	struct batch *b = ctx;
+
+	take_outcome(b, end);
 	take_pairs(b, end);
+	flush_arrived(b);
+}
+
+/* Where they are kept without it is of no interest. */
+static void label_taken(void *ctx, const struct imap_outcome *end)
+{
+	struct batch *b = ctx;
+
+	take_outcome(b, end);
 	flush_arrived(b);
 }
 
@@ -103,6 +117,23 @@ static uint32_t *open_uids(const struct batch *b, size_t *ret_n)
 	return uids;
 }
 
+/* Away from this mailbox, and never more than that where they are labels. */
+static int take_away(struct batch *b, const struct imap_messages *which)
+{
+	struct fs *fs = b->flush->fs;
+	bool is_label = imap_has_labels(fs->imap) &&
+			!(b->from->attrs & (FOLDER_TRASH | FOLDER_JUNK));
+	struct folder *all;
+	imap_job job;
+
+	if (!is_label)
+		return imap_remove(fs->imap, which, command_done, b, &job);
+	all = tree_special(fs->tree, FOLDER_ALL);
+	if (!all || all == b->from)
+		return -EPERM;
+	return imap_move(fs->imap, which, all->wire, label_taken, b, &job);
+}
+
 static int start(struct batch *b, enum journal_part part,
 		 const struct imap_messages *which)
 {
@@ -123,7 +154,7 @@ static int start(struct batch *b, enum journal_part part,
 				     : imap_move(im, which, b->to->wire,
 						 command_done, b, &job);
 	default:
-		return imap_remove(im, which, command_done, b, &job);
+		return take_away(b, which);
 	}
 }
 

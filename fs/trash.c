@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "fs/rights.h"
+#include "imap/change.h"
 #include "imap/log.h"
 
 /*
@@ -104,13 +105,16 @@ int change_may_arrive(struct fs *fs, struct folder *f)
 int trash_of(struct fs *fs, struct folder *f, struct folder **ret)
 {
 	struct folder *trash = NULL;
+	/* What is expunged under a label need not be removed at all. */
+	bool uses_trash =
+		fs->opt->deletes == DELETE_TRASH || imap_has_labels(fs->imap);
 	int r = change_may_leave(fs, f);
 
-	if (r == 0 && fs->opt->deletes == DELETE_TRASH)
+	if (r == 0 && uses_trash)
 		r = find_trash(fs, &trash);
 	if (r != 0)
 		return r;
-	if (fs->opt->deletes == DELETE_EXPUNGE || is_within(f, trash)) {
+	if (!uses_trash || is_within(f, trash)) {
 		*ret = NULL;
 		return 0;
 	}

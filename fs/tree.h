@@ -231,4 +231,8 @@ void tree_names_free(struct tree_names *v, size_t n);
 /* All folders that are not gone, ascending by id; yours to free. */
 MUST_CHECK int tree_all(struct tree *t, struct folder ***ret, size_t *ret_n);
 
+/* The first folder with this attribute (FOLDER_ALL ...); NULL: there is none.
+ */
+struct folder *tree_special(struct tree *t, unsigned attr);
+
 #endif

@@ -101,3 +101,17 @@ int tree_is_shown(struct tree *t, const char *wire, char delimiter, bool *ret)
 	free(path);
 	return 0;
 }
+
+struct folder *tree_special(struct tree *t, unsigned attr)
+{
+	struct folder **all, *found = NULL;
+	size_t n;
+
+	if (tree_all(t, &all, &n) != 0)
+		return NULL;
+	for (size_t i = 0; i < n && !found; i++)
+		if (all[i]->attrs & attr)
+			found = all[i];
+	free(all);
+	return found;
+}

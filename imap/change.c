@@ -169,6 +169,16 @@ bool imap_has_move(struct imap *im)
 	return has;
 }
 
+bool imap_has_labels(struct imap *im)
+{
+	bool has;
+
+	lock_take(&im->lock);
+	has = (im->caps & CAP_GMAIL) != 0;
+	lock_drop(&im->lock);
+	return has;
+}
+
 uint64_t imap_append_limit(struct imap *im)
 {
 	uint64_t limit;

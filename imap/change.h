@@ -169,6 +169,13 @@ MUST_CHECK int imap_append(struct imap *im,
 
 /* As the server said at the last login; before the first: false, 0. */
 bool imap_has_move(struct imap *im);
+/*
+ * Are mailboxes labels of messages (X-GM-EXT-1)? Then a message that is moved
+ * to the mailbox of all messages loses the label that it is moved out of, and
+ * nothing else; what imap_remove() takes away with a label is a setting of the
+ * account's, which may be the message itself.
+ */
+bool imap_has_labels(struct imap *im);
 uint64_t imap_append_limit(struct imap *im); /* RFC 7889; 0: not known */
 
 /* --- mailboxes --- */
