@@ -25,6 +25,10 @@ ROWS = [
     ("", names.TRASH, TRASH, "mv $f INBOX/", "all: \\Inbox"),
     ("", names.SPAM, SPAM, "mv $f INBOX/", "all: \\Inbox"),
     ("\\Inbox", names.ALL, "INBOX", "cp $f work/", "all: \\Inbox work"),
+    # The same message is there already: only the label goes.
+    ("\\Inbox", names.ALL, "INBOX", f"mv $f '{ALL}/'", "all"),
+    ("\\Inbox work", names.ALL, "INBOX", f"mv $f '{ALL}/'", "all: work"),
+    ("\\Inbox work", names.ALL, "INBOX", "mv $f work/", "all: work"),
 ]
 
 
