@@ -432,28 +432,6 @@ MUST_CHECK int body_end(struct body *b, uint64_t size);
 /* Is the body of this message whole in the cache? Asks SQL. */
 bool cache_has_body(struct cache *c, uint64_t id);
 
-/*
- * Whole bodies of at most CACHE_CHUNK bytes, for whoever reads many in a row.
- * `v` has the ids of `n` messages, ascending, and their sizes as listed; those
- * whose body is here get their key and stay, in order, the others are taken
- * out: how many are left. One that was published within the last milliseconds
- * may be missing.
- */
-struct cache_small {
-	uint64_t id;
-	uint64_t size;
-	unsigned char key[16];
-};
-size_t cache_find_small(struct cache *c, struct cache_small *v, size_t n);
-
-/*
- * Read one, s->size bytes, and check it. -ENODATA: it is not there (any more)
- * as it should be, or has another size; body_open() and body_check() say why.
- * -ENOMEM.
- */
-MUST_CHECK int cache_read_small(struct cache *c, const struct cache_small *s,
-				void *buf);
-
 struct cache_stats {
 	uint64_t bodies; /* stored, each content once */
 	uint64_t body_bytes;

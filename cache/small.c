@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache/small.h"
+
 #include "cache/blob.h"
 
 /*

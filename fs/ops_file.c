@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/small.h"
 #include "fs/ahead.h"
 #include "fs/attr.h"
 #include "fs/draft.h"

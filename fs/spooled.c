@@ -7,7 +7,10 @@
 #include "cache/journal.h"
 #include "imap/names.h"
 
-/* Any thread; reads the disk, no locks. */
+/*
+ * What the file of a message that was not sent says of itself: its header
+ * fields. Any thread; reads the disk, no locks.
+ */
 
 #define HEAD_BYTES (256u << 10) /* of the header that are looked at */
 

@@ -11,6 +11,7 @@
 #ifndef IMAPFS_FS_STORE_H
 #define IMAPFS_FS_STORE_H
 
+#include "cache/small.h"
 #include "fs/tree.h"
 
 struct fuse_session;

@@ -62,48 +62,6 @@ unsigned conn_in_flight(const struct conn *c)
 	return n;
 }
 
-/* Let the others see what they decide by. */
-static void publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock)
-{
-	struct session *s = &c->session;
-	unsigned n = 0;
-
-	c->n_background = 0;
-	c->uploading = session_leftover(s);
-	c->watching = false;
-	for (struct job *j = c->running.first; j; j = j->next) {
-		c->running_id[n] = j->id;
-		c->running_job[n++] = j;
-		c->n_background += job_is_background(j);
-		c->uploading += j->upload;
-		c->watching = c->watching || j->class->lasting;
-	}
-	c->n_running = n;
-	c->word = c->running.first ? c->running.first->word : NULL;
-	c->doubted = session_is_probed(s);
-	c->in_flight = conn_in_flight(c);
-	c->expected = session_expected(s);
-	c->bytes_in = net_bytes_in(s->net);
-	c->bytes_out = net_bytes_out(s->net);
-	c->compressed = net_is_compressed(s->net);
-	if (c->state == CONN_READY) {
-		memcpy(im->server, s->server, sizeof(s->server));
-		im->caps = s->caps;
-		im->append_limit = s->append_limit;
-	}
-	if (c->outdated && n == 0 && c->in_flight == 0) {
-		select_forget(s);
-		c->outdated = false;
-	}
-	c->opened_ms = s->opened_ms;
-	if ((s->mailbox == NULL) != (c->mailbox == NULL) ||
-	    (s->mailbox && strcmp(s->mailbox, c->mailbox) != 0)) {
-		free(c->mailbox);
-		c->mailbox = s->mailbox ? strdup(s->mailbox) : NULL;
-	}
-	c->writable = s->writable;
-}
-
 /* Somebody has a reason to doubt all connections. */
 static void follow_probe_locked(struct imap *im, struct conn *c)
 	REQUIRES(im->lock)
@@ -128,12 +86,12 @@ static void take_jobs(struct conn *c)
 	do {
 		lock_take(&im->lock);
 		follow_probe_locked(im, c);
-		publish_locked(im, c);
+		conn_publish_locked(im, c);
 		j = atomic_load(&im->stop) ? NULL : pool_take_locked(im, c);
 		if (j) {
 			j->taken_ms = clock_now_ms();
 			jobs_push(&c->running, j);
-			publish_locked(im, c);
+			conn_publish_locked(im, c);
 		} else {
 			yield = pool_yields_locked(im, c);
 			c->look_at_ms = later(pool_watch_at_locked(im, c));
@@ -171,7 +129,7 @@ static void put_back(struct conn *c)
 	}
 	while ((j = jobs_pop(&again)) != NULL)
 		pool_requeue_locked(im, j);
-	publish_locked(im, c);
+	conn_publish_locked(im, c);
 	lock_drop(&im->lock);
 	while ((j = jobs_pop(&ended)) != NULL)
 		keeper_end_job(j);
@@ -202,7 +160,7 @@ static void put_off(struct conn *c, struct job *j)
 	j->finished = false;
 	j->started = false;
 	pool_requeue_locked(im, j);
-	publish_locked(im, c);
+	conn_publish_locked(im, c);
 	pool_kick_locked(im);
 	lock_drop(&im->lock);
 }
@@ -230,7 +188,7 @@ static void reap_jobs(struct conn *c)
 		lock_take(&im->lock);
 		(void)jobs_remove(&c->running, j);
 		c->job_ms = clock_now_ms();
-		publish_locked(im, c);
+		conn_publish_locked(im, c);
 		pool_kick_locked(im);
 		lock_drop(&im->lock);
 		keeper_end_job(j);
@@ -380,7 +338,7 @@ static void note_ready(struct conn *c)
 	c->probes = im->probes;
 	/* Who waits for the first connection has something to ask. */
 	c->job_ms = im->n_ready == 1 ? clock_now_ms() : 0;
-	publish_locked(im, c);
+	conn_publish_locked(im, c);
 	lock_cond_wake_all(&im->attempted);
 	lock_cond_wake(
 		&im->keeper_wake); /* it watches the clocks from now on */
@@ -408,7 +366,7 @@ static void note_closed(struct conn *c, int r)
 	session_close(&c->session);
 
 	lock_take(&im->lock);
-	publish_locked(im, c);
+	conn_publish_locked(im, c);
 	/* A server that lets us in only to throw us out counts as failing. */
 	if (c->useful)
 		im->failures = 0;

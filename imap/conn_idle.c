@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "imap/pool.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "imap/alive.h"
+
 /*
  * A connection that has nothing to do: how long it waits, what keeps it from
  * being forgotten on the way (a NAT, a server that ends silent sessions), and
- * whether it is needed at all. On the connection's own thread.
+ * whether it is needed at all. And what others are to know of one that is
+ * busy. On the connection's own thread.
  */
 
 int conn_keep_alive(struct conn *c)
@@ -53,4 +59,45 @@ int64_t conn_next_deadline(const struct conn *c)
 			     used_ms + (clock_now_ms() - used_ms < im->idle_ms
 						? im->idle_ms
 						: im->keepalive_ms));
+}
+
+void conn_publish_locked(struct imap *im, struct conn *c)
+{
+	struct session *s = &c->session;
+	unsigned n = 0;
+
+	c->n_background = 0;
+	c->uploading = session_leftover(s);
+	c->watching = false;
+	for (struct job *j = c->running.first; j; j = j->next) {
+		c->running_id[n] = j->id;
+		c->running_job[n++] = j;
+		c->n_background += job_is_background(j);
+		c->uploading += j->upload;
+		c->watching = c->watching || j->class->lasting;
+	}
+	c->n_running = n;
+	c->word = c->running.first ? c->running.first->word : NULL;
+	c->doubted = session_is_probed(s);
+	c->in_flight = conn_in_flight(c);
+	c->expected = session_expected(s);
+	c->bytes_in = net_bytes_in(s->net);
+	c->bytes_out = net_bytes_out(s->net);
+	c->compressed = net_is_compressed(s->net);
+	if (c->state == CONN_READY) {
+		memcpy(im->server, s->server, sizeof(s->server));
+		im->caps = s->caps;
+		im->append_limit = s->append_limit;
+	}
+	if (c->outdated && n == 0 && c->in_flight == 0) {
+		select_forget(s);
+		c->outdated = false;
+	}
+	c->opened_ms = s->opened_ms;
+	if ((s->mailbox == NULL) != (c->mailbox == NULL) ||
+	    (s->mailbox && strcmp(s->mailbox, c->mailbox) != 0)) {
+		free(c->mailbox);
+		c->mailbox = s->mailbox ? strdup(s->mailbox) : NULL;
+	}
+	c->writable = s->writable;
 }

@@ -239,6 +239,9 @@ bool conn_is_superfluous(struct conn *c);
 /* When is there something to do, if nothing happens until then? */
 int64_t conn_next_deadline(const struct conn *c);
 
+/* Let the others see what they decide by. */
+void conn_publish_locked(struct imap *im, struct conn *c) REQUIRES(im->lock);
+
 /* Wake it, whatever it waits for. */
 void conn_wake_locked(struct conn *c);
 

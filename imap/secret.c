@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "imap/secret.h"
-#include "imap/lock.h"
+#include "imap/secret_private.h"
+
 #include "imap/locked.h"
 #include "imap/netrc.h"
 #include "imap/prompt.h"
@@ -27,23 +27,10 @@
  * held while a command runs.
  */
 
-#define COMMAND_TIMEOUT_MS 30000
 #define NETRC_SIZE_MAX 65536
 #define APP_PASSWORD_LETTERS 16
 
-struct secret {
-	struct lock lock; /* RANK_SECRET */
-	enum secret_kind kind;
-	char *tokencmd;
-	struct lock_cond renewed;
-	bool renewing;   /* lock: somebody runs tokencmd */
-	pid_t locked_by; /* lock: the process that has locked the memory */
-	size_t n;        /* lock */
-	char bytes[SECRET_MAX + 2]; /* lock; one more, to notice what is over */
-};
-
-__attribute__((format(printf, 2, 3))) static int refuse(struct imap_error *why,
-							const char *fmt, ...)
+int secret_refuse(struct imap_error *why, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -60,7 +47,7 @@ void secret_wipe(void *buf, size_t n)
 	explicit_bzero(buf, n);
 }
 
-static struct secret *make(enum secret_kind kind)
+struct secret *secret_make(enum secret_kind kind)
 {
 	struct secret *s = locked_alloc(sizeof(*s));
 
@@ -99,18 +86,19 @@ static int check_bytes(char *bytes, size_t *n, const char *source,
 	if (len > 0 && len < *n && bytes[len - 1] == '\r')
 		len--;
 	if (len == 0)
-		return refuse(why, "The password from %s is empty.", source);
+		return secret_refuse(why, "The password from %s is empty.",
+				     source);
 	if (len > SECRET_MAX)
-		return refuse(why,
-			      "The password from %s is longer than %d "
-			      "bytes.",
-			      source, SECRET_MAX);
+		return secret_refuse(why,
+				     "The password from %s is longer than %d "
+				     "bytes.",
+				     source, SECRET_MAX);
 	if (memchr(bytes, '\n', len) || memchr(bytes, '\r', len) ||
 	    memchr(bytes, '\0', len))
-		return refuse(why,
-			      "The password from %s is more than one "
-			      "line.",
-			      source);
+		return secret_refuse(why,
+				     "The password from %s is more than one "
+				     "line.",
+				     source);
 	*n = len;
 	return 0;
 }
@@ -143,15 +131,16 @@ out:
 	explicit_bzero(joined, sizeof(joined));
 }
 
-static int run_command(struct secret *s, const char *option,
-		       const char *command, struct imap_error *why)
+int secret_run(struct secret *s, const char *option, const char *command,
+	       struct imap_error *why)
 {
 	char reason[SHELL_WHY];
-	int r = shell_read(command, COMMAND_TIMEOUT_MS, s->bytes,
+	int r = shell_read(command, SECRET_COMMAND_MS, s->bytes,
 			   sizeof(s->bytes), &s->n, reason);
 
 	if (r < 0)
-		return refuse(why, "The command of %s %s.", option, reason);
+		return secret_refuse(why, "The command of %s %s.", option,
+				     reason);
 	return check_bytes(s->bytes, &s->n, option, why);
 }
 
@@ -163,18 +152,19 @@ static int check_owner(int fd, const char *path, struct imap_error *why)
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return refuse(why, "The file '%.200s' cannot be read: %s.",
-			      path, strerrordesc_np(errno));
+		return secret_refuse(why,
+				     "The file '%.200s' cannot be read: %s.",
+				     path, strerrordesc_np(errno));
 	if (st.st_uid != geteuid())
-		return refuse(why,
-			      "The file '%.200s' with the password "
-			      "belongs to somebody else.",
-			      path);
+		return secret_refuse(why,
+				     "The file '%.200s' with the password "
+				     "belongs to somebody else.",
+				     path);
 	if (st.st_mode & 077)
-		return refuse(why,
-			      "The file '%.200s' with the password is "
-			      "open to others: run chmod 600 on it.",
-			      path);
+		return secret_refuse(why,
+				     "The file '%.200s' with the password is "
+				     "open to others: run chmod 600 on it.",
+				     path);
 	return 0;
 }
 
@@ -190,11 +180,13 @@ static int open_file(const char *path, int *ret, struct imap_error *why)
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return -ENOENT;
 	if (fd < 0)
-		return refuse(why, "The file '%.200s' cannot be read: %s.",
-			      path, strerrordesc_np(errno));
+		return secret_refuse(why,
+				     "The file '%.200s' cannot be read: %s.",
+				     path, strerrordesc_np(errno));
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
-		return refuse(why, "'%.200s' is not a regular file.", path);
+		return secret_refuse(why, "'%.200s' is not a regular file.",
+				     path);
 	}
 	*ret = fd;
 	return 0;
@@ -211,10 +203,10 @@ static int read_all(int fd, const char *path, char *buf, size_t size,
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return refuse(why,
-				      "The file '%.200s' cannot be "
-				      "read: %s.",
-				      path, strerrordesc_np(errno));
+			return secret_refuse(why,
+					     "The file '%.200s' cannot be "
+					     "read: %s.",
+					     path, strerrordesc_np(errno));
 		if (n == 0)
 			break;
 		len += (size_t)n;
@@ -258,13 +250,14 @@ static int read_netrc(struct secret *s, const char *path,
 	text = locked_alloc(NETRC_SIZE_MAX);
 	r = text ? read_all(fd, path, text, NETRC_SIZE_MAX, &n, why) : -ENOMEM;
 	if (r == 0 && n == NETRC_SIZE_MAX)
-		r = refuse(why, "The file '%.200s' is too large.", path);
+		r = secret_refuse(why, "The file '%.200s' is too large.", path);
 	if (r == 0)
 		r = netrc_find(text, n, &query, s->bytes, sizeof(s->bytes),
 			       &s->n);
 	locked_free(text, NETRC_SIZE_MAX);
 	if (r == -EFBIG)
-		r = refuse(why, "The password in '%.200s' is too long.", path);
+		r = secret_refuse(why, "The password in '%.200s' is too long.",
+				  path);
 	if (r == 0)
 		r = check_owner(fd, path, why);
 	close(fd);
@@ -323,13 +316,14 @@ static int read_prompt(struct secret *s, const struct secret_sources *src,
 	if (r == -ENXIO)
 		return -ENOENT;
 	if (r == -EINTR) {
-		(void)refuse(why, "No password was given.");
+		(void)secret_refuse(why, "No password was given.");
 		why->code = -EINTR;
 		return -EINTR;
 	}
 	if (r == -EFBIG)
-		return refuse(why, "The password is longer than %d bytes.",
-			      SECRET_MAX);
+		return secret_refuse(why,
+				     "The password is longer than %d bytes.",
+				     SECRET_MAX);
 	return r < 0 ? r : check_bytes(s->bytes, &s->n, "the prompt", why);
 }
 
@@ -339,20 +333,20 @@ static int find(struct secret *s, const struct secret_sources *src,
 	int r;
 
 	if (src->passcmd)
-		return run_command(s, "passcmd=", src->passcmd, why);
+		return secret_run(s, "passcmd=", src->passcmd, why);
 	if (src->passfile) {
 		r = read_file(s, src->passfile, TRUST_OWNER_ONLY, why);
 		return r != -ENOENT ? r
-				    : refuse(why,
-					     "There is no passfile "
-					     "'%.200s'.",
-					     src->passfile);
+				    : secret_refuse(why,
+						    "There is no passfile "
+						    "'%.200s'.",
+						    src->passfile);
 	}
 	if (src->tokencmd) {
 		s->kind = SECRET_TOKEN;
 		s->tokencmd = strdup(src->tokencmd);
 		return s->tokencmd
-			       ? run_command(s, "tokencmd=", src->tokencmd, why)
+			       ? secret_run(s, "tokencmd=", src->tokencmd, why)
 			       : -ENOMEM;
 	}
 	r = read_credential(s, why);
@@ -361,19 +355,19 @@ static int find(struct secret *s, const struct secret_sources *src,
 	if (r == -ENOENT)
 		r = read_prompt(s, src, why);
 	if (r == -ENOENT)
-		r = refuse(why,
-			   "There is no password for %.100s on %.100s: "
-			   "use passcmd=, passfile=, tokencmd=, "
-			   "~/.authinfo or ~/.netrc, or mount from a "
-			   "terminal.",
-			   src->user, src->host);
+		r = secret_refuse(why,
+				  "There is no password for %.100s on %.100s: "
+				  "use passcmd=, passfile=, tokencmd=, "
+				  "~/.authinfo or ~/.netrc, or mount from a "
+				  "terminal.",
+				  src->user, src->host);
 	return r;
 }
 
 int secret_find(const struct secret_sources *src, struct secret **ret,
 		struct imap_error *why)
 {
-	struct secret *s = make(SECRET_PASSWORD);
+	struct secret *s = secret_make(SECRET_PASSWORD);
 	int r;
 
 	if (!s)
@@ -396,7 +390,7 @@ int secret_new(enum secret_kind kind, const char *bytes, size_t n,
 
 	if (n == 0 || n > SECRET_MAX || memchr(bytes, '\0', n))
 		return -EINVAL;
-	s = make(kind);
+	s = secret_make(kind);
 	if (!s)
 		return -ENOMEM;
 	memcpy(s->bytes, bytes, n);
@@ -421,71 +415,4 @@ void secret_get(struct secret *s, char *buf, size_t *ret_n)
 	buf[s->n] = '\0';
 	*ret_n = s->n;
 	lock_drop(&s->lock);
-}
-
-static bool is_same(const struct secret *s, const char *token)
-{
-	return strlen(token) == s->n && memcmp(s->bytes, token, s->n) == 0;
-}
-
-/*
- * Wait until nobody runs tokencmd. Is the token another one than was refused?
- * If not, it is now on the caller to run the command.
- */
-static bool renewed_by_another(struct secret *s, const char *refused)
-{
-	int64_t deadline_ms = clock_now_ms() + 2 * COMMAND_TIMEOUT_MS;
-	bool is_new;
-
-	lock_take(&s->lock);
-	while (s->renewing &&
-	       lock_cond_wait(&s->renewed, &s->lock, deadline_ms))
-		;
-	is_new = !is_same(s, refused);
-	if (!is_new)
-		s->renewing = true;
-	lock_drop(&s->lock);
-	return is_new;
-}
-
-/* The command has ended; `fresh` is what it printed, NULL if it failed. */
-static void end_renewal(struct secret *s, const struct secret *fresh)
-{
-	lock_take(&s->lock);
-	if (fresh) {
-		memcpy(s->bytes, fresh->bytes, sizeof(s->bytes));
-		s->n = fresh->n;
-	}
-	s->renewing = false;
-	lock_cond_wake_all(&s->renewed);
-	lock_drop(&s->lock);
-}
-
-int secret_renew(struct secret *s, const char *refused, bool *ret_is_new,
-		 struct imap_error *why)
-{
-	struct secret *fresh;
-	bool is_new = true;
-	int r;
-
-	lock_assert_none();
-	if (s->kind != SECRET_TOKEN || !s->tokencmd)
-		return refuse(why, "There is no tokencmd= to renew the token "
-				   "with.");
-	fresh = make(SECRET_TOKEN);
-	if (!fresh)
-		return -ENOMEM;
-	if (renewed_by_another(s, refused)) {
-		r = 0;
-		goto out;
-	}
-	r = run_command(fresh, "tokencmd=", s->tokencmd, why);
-	if (r == 0)
-		is_new = !is_same(fresh, refused);
-	end_renewal(s, r == 0 ? fresh : NULL);
-out:
-	secret_free(fresh);
-	if (r == 0)
-		*ret_is_new = is_new;
-	return r;
 }

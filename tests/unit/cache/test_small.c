@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "scene.h"
 
+#include "cache/small.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/secret_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * Another token in place of one that was refused. One thread runs the command,
+ * the others wait for it and take what it printed: a command may ask somebody,
+ * or be limited by the provider.
+ */
+
+static bool is_same(const struct secret *s, const char *token)
+{
+	return strlen(token) == s->n && memcmp(s->bytes, token, s->n) == 0;
+}
+
+/*
+ * Wait until nobody runs tokencmd. Is the token another one than was refused?
+ * If not, it is now on the caller to run the command.
+ */
+static bool renewed_by_another(struct secret *s, const char *refused)
+{
+	int64_t deadline_ms = clock_now_ms() + 2 * SECRET_COMMAND_MS;
+	bool is_new;
+
+	lock_take(&s->lock);
+	while (s->renewing &&
+	       lock_cond_wait(&s->renewed, &s->lock, deadline_ms))
+		;
+	is_new = !is_same(s, refused);
+	if (!is_new)
+		s->renewing = true;
+	lock_drop(&s->lock);
+	return is_new;
+}
+
+/* The command has ended; `fresh` is what it printed, NULL if it failed. */
+static void end_renewal(struct secret *s, const struct secret *fresh)
+{
+	lock_take(&s->lock);
+	if (fresh) {
+		memcpy(s->bytes, fresh->bytes, sizeof(s->bytes));
+		s->n = fresh->n;
+	}
+	s->renewing = false;
+	lock_cond_wake_all(&s->renewed);
+	lock_drop(&s->lock);
+}
+
+int secret_renew(struct secret *s, const char *refused, bool *ret_is_new,
+		 struct imap_error *why)
+{
+	struct secret *fresh;
+	bool is_new = true;
+	int r;
+
+	lock_assert_none();
+	if (s->kind != SECRET_TOKEN || !s->tokencmd)
+		return secret_refuse(why,
+				     "There is no tokencmd= to renew the token "
+				     "with.");
+	fresh = secret_make(SECRET_TOKEN);
+	if (!fresh)
+		return -ENOMEM;
+	if (renewed_by_another(s, refused)) {
+		r = 0;
+		goto out;
+	}
+	r = secret_run(fresh, "tokencmd=", s->tokencmd, why);
+	if (r == 0)
+		is_new = !is_same(fresh, refused);
+	end_renewal(s, r == 0 ? fresh : NULL);
+out:
+	secret_free(fresh);
+	if (r == 0)
+		*ret_is_new = is_new;
+	return r;
+}
