@@ -333,9 +333,9 @@ enum journal_rest {
 	 * that are not wanted any more are taken back. Tell how they are now
 	 * (box_set_flags()) right after it. */
 	JOURNAL_UNSURE,
-	JOURNAL_UNDO,  /* refused for good: row and flags as on the server. A
-			* message that was never there goes to rejected/ */
-	JOURNAL_GONE,  /* the message is nowhere any more: row and record go */
+	JOURNAL_UNDO, /* refused for good: row and flags as on the server. A
+		       * message that was never there goes to rejected/ */
+	JOURNAL_GONE, /* the message is nowhere any more: row and record go */
 };
 
 struct journal_result {

@@ -273,7 +273,7 @@ static bool is_finished(struct flush *fl)
 	journal_count(fl->fs->cache, &n);
 	if (n.queued + n.sent == 0)
 		return true;
-	/* What the server refuses for now stays queued. */
+	/* What the server may take another time stays queued. */
 	return !fl->batches && fl->n_waiting == 0;
 }
 

@@ -45,10 +45,10 @@ static void texts_of_strangers_stay_in_their_line(void **state)
 {
 	struct changed *t = *state;
 	char long_text[2000], *text;
-	struct journal_failure f = {
-		.what = "send",
-		.why = "NO\r\n2026 forged\x1b[2J \xc2\x9b" "1m \x7f \xc3\xa4",
-		.file = long_text};
+	struct journal_failure f = {.what = "send",
+				    .why = "NO\r\n2026 forged\x1b[2J \xc2\x9b"
+					   "1m \x7f \xc3\xa4",
+				    .file = long_text};
 
 	memset(long_text, 'x', sizeof(long_text) - 1);
 	memcpy(long_text + 498, "\xe2\x82\xac", 3); /* cut in the middle */
