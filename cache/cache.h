@@ -71,7 +71,7 @@ struct cache_report {
 	bool is_new;          /* there was no database */
 	char set_aside[4096]; /* path of a damaged one; "" if none */
 	char text[512];       /* a sentence on failure; "" if none */
-	bool is_ending;       /* of -EBUSY: by a mount that is being left */
+	bool is_ending;       /* -EBUSY: see cache_say_ending() */
 };
 
 /*
@@ -83,10 +83,7 @@ struct cache_report {
 MUST_CHECK int cache_open(const struct cache_config *cfg, unsigned wait_ms,
 			  struct cache **ret, struct cache_report *report);
 
-/*
- * From now on this mount is only sending what is queued: who is told -EBUSY
- * may wait for it.
- */
+/* This mount only sends what is queued: who is told -EBUSY may wait for it. */
 void cache_say_ending(struct cache *c);
 
 /*
@@ -102,10 +99,7 @@ void cache_close(struct cache *c);
  */
 MUST_CHECK int cache_sync(struct cache *c);
 
-/*
- * All that was changed before this call outlives the program, if not a power
- * loss. Waits for a write, not for the disk. Errors as above.
- */
+/* The same outlives the program, if not a power loss. Errors as above. */
 MUST_CHECK int cache_commit(struct cache *c);
 
 /*
@@ -244,14 +238,12 @@ struct cache_flags {
 MUST_CHECK int box_set_flags(struct box *b, const struct cache_flags *v,
 			     size_t n);
 
-/* What the keywords of a row are compared by; 0 for none. */
+/* What keywords, in any order, are compared by; 0 for none. */
 uint32_t box_keywords_hash(struct box *b, uint64_t id);
-/* The order of the keywords does not matter. NULL or "": 0. */
 uint32_t cache_keywords_hash(const char *keywords);
 
 /* The server lied about the size. */
 MUST_CHECK int box_set_size(struct box *b, uint64_t id, uint64_t size);
-
 void box_announce(struct box *b, uint64_t id);
 
 /*
@@ -266,10 +258,9 @@ MUST_CHECK int box_doom(struct box *b, const uint64_t *ids, size_t n,
 /* Gone: the row leaves the disk; memory keeps it, dead, while it is held. */
 MUST_CHECK int box_remove(struct box *b, const uint64_t *ids, size_t n);
 
-/* The kernel took or gave back references. -ENOENT (it may be elsewhere by
- * now), -EOVERFLOW. */
+/* The kernel took or gave back references. -ENOENT (not here), -EOVERFLOW. */
 MUST_CHECK int box_hold(struct box *b, uint64_t id);
-/* False: it is not here (any more): ask cache_folder_of() where it is. */
+/* False: it is not here (any more), but where cache_folder_of() says. */
 bool box_release(struct box *b, uint64_t id, uint64_t n);
 uint64_t box_held(struct box *b); /* sum over all rows */
 
