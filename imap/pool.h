@@ -64,6 +64,7 @@ struct conn {
 	struct lock_cond wake; /* while not READY */
 	enum conn_state state;
 	bool wanted;
+	bool beside;       /* another one was good when it began to connect */
 	bool writable;     /* by SELECT */
 	bool outdated;     /* what `mailbox` names was renamed or deleted */
 	char *mailbox;     /* open, or being opened; NULL: none */
