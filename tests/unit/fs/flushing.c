@@ -10,7 +10,6 @@
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "fs/load.h"
-#include "fs/mailboxes.h"
 
 /* See flushing.h. */
 
@@ -72,7 +71,6 @@ static void open_world(struct flushing *t)
 	world_open(&t->w);
 	assert_int_equal(load_new(t->fs, &t->fs->load), 0);
 	assert_int_equal(keep_new(t->fs, &t->fs->keep), 0);
-	assert_int_equal(mailboxes_new(t->fs, &t->fs->mailboxes), 0);
 	t->a = walk(&t->w, "A", NULL);
 	t->b = walk(&t->w, "B", NULL);
 }
@@ -82,7 +80,6 @@ static void close_world(struct flushing *t)
 	struct fs *fs = t->fs;
 
 	keep_stop(fs->keep);
-	mailboxes_free(fs->mailboxes);
 	keep_free(fs->keep);
 	load_free(fs->load);
 	world_close(&t->w);
