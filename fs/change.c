@@ -117,12 +117,17 @@ static int look(struct moving *v)
 	return r;
 }
 
-static uint64_t gm_msgid(struct box *box, uint64_t id)
+static uint64_t gm_msgid(struct fs *fs, struct box *box, uint64_t id)
 {
 	struct cache_details *d;
 	uint64_t msgid;
 
-	if (box_details(box, id, &d) != 0)
+	int r = box_details(box, id, &d);
+
+	/* A row that has just been listed may not be on the disk yet. */
+	if (r == -ENOENT && cache_sync(fs->cache) == 0)
+		r = box_details(box, id, &d);
+	if (r != 0)
 		return 0;
 	msgid = d->gm_msgid;
 	free(d);
@@ -136,8 +141,8 @@ static bool is_same(struct moving *v)
 
 	if (!v->has_other || v->from == v->to)
 		return false;
-	msgid = gm_msgid(v->from, v->m.id);
-	return msgid != 0 && msgid == gm_msgid(v->to, v->other.id);
+	msgid = gm_msgid(v->fs, v->from, v->m.id);
+	return msgid != 0 && msgid == gm_msgid(v->fs, v->to, v->other.id);
 }
 
 /*

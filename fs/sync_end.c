@@ -29,9 +29,9 @@ struct gone {
 
 /*
  * Messages from `uidnext` on are asked for in full, whatever the method. One of
- * them may be here all the same, moved here by the user, or brought by a sync
- * that was cut off; if it is not named, somebody else has removed it since, and
- * nothing says that it vanished.
+ * them may be here all the same, moved here by the user, from a sync that was
+ * cut off, or from moor.c; if it is not named, somebody else has removed it
+ * since, and nothing says that it vanished.
  */
 static bool is_gone(struct sync *y, bool by_absence, uint32_t uid)
 {
