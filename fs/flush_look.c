@@ -10,23 +10,9 @@
 #include "imap/log.h"
 
 /*
- * F2: a command went out, and nobody knows what it did, or where its messages
- * are now. The destination is listed from its old UIDNEXT on: what is there,
- * was not known before, and has the content key of one of the messages, is it.
- * Of a move the source is asked, too:
- *
- *   destination  source
- *   yes          no      done
- *   yes          yes     those of the source are removed, then done
- *   no           yes     again
- *   no           no      somebody took it away: gone
- *
- * Of flags that may have been set the present ones are asked for. What was
- * removed is looked at, too.
- *
- * A server may need a moment to show what it has done, so the first "no" is
- * asked for once more before it is believed. Both folders are held meanwhile:
- * their boxes are as they were before the command.
+ * What is asked to learn what became of a command: the destination is listed
+ * from its old UIDNEXT on, and the source is synced. What it means says
+ * flush_found.c. Callbacks run on connections' threads.
  */
 
 /* --- what is found --- */
@@ -102,7 +88,7 @@ static void to_done(void *ctx, int result, const struct imap_error *why)
 static const struct imap_list_ops to_ops = {
 	.opened = to_opened, .rows = to_rows, .done = to_done};
 
-static void start_to(struct batch *b, enum batch_state state)
+void look_start_to(struct batch *b, enum batch_state state)
 {
 	const struct imap_list_request req = {0};
 	imap_job job;
@@ -213,7 +199,7 @@ static void from_done(void *ctx, int result, const struct imap_error *why,
 static const struct imap_sync_ops from_ops = {
 	from_opened, from_rows, from_present, from_vanished, from_done};
 
-static void start_from(struct batch *b)
+void look_start_from(struct batch *b)
 {
 	struct imap_sync_request req = {.uidvalidity = b->from_uidvalidity};
 	struct cache_state s;
@@ -237,172 +223,4 @@ static void start_from(struct batch *b)
 		return;
 	b->look.result = r;
 	flush_arrived(b);
-}
-
-/* --- what it means --- */
-
-static size_t count_missing(const struct batch *b)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < b->n; i++)
-		n += b->v[i].verdict == VERDICT_OPEN && b->v[i].to == 0;
-	return n;
-}
-
-static void pause_batch(struct batch *b, int64_t ms)
-{
-	look_clear(&b->look);
-	b->state = BATCH_PAUSED;
-	b->resume_ms = clock_now_ms() + ms;
-}
-
-static int64_t retry_ms(struct batch *b)
-{
-	unsigned n = b->retries < 8 ? b->retries : 8;
-
-	b->retries++;
-	return (int64_t)FLUSH_RETRY_MS << n;
-}
-
-/* It was not done: as the server said, or once more. */
-static void judge_missing(struct batch *b, struct item *it)
-{
-	bool is_refused =
-		b->result != 0 && !b->unknown && !imap_is_for_now(b->result);
-
-	if (it->is_gone)
-		it->verdict = VERDICT_GONE;
-	else if (is_refused || it->tries >= FLUSH_TRIES)
-		it->verdict = VERDICT_UNDO;
-	else
-		it->verdict = VERDICT_AGAIN;
-	it->error = is_refused ? b->result : -EIO;
-}
-
-/* All has been heard. */
-static void judge(struct batch *b)
-{
-	bool is_move = b->part == JOURNAL_MOVE;
-
-	for (size_t i = 0; i < b->n; i++) {
-		struct item *it = &b->v[i];
-
-		if (it->verdict != VERDICT_OPEN)
-			continue;
-		if (it->to == 0)
-			judge_missing(b, it);
-		else if (!is_move || it->is_gone)
-			it->verdict = VERDICT_DONE;
-	}
-	look_clear(&b->look);
-	/* What is still open is in both places. */
-	flush_remove_rest(b);
-}
-
-static void looked_to(struct batch *b)
-{
-	int r = b->look.result;
-
-	/* No such mailbox: nothing is in it. */
-	if (r == 0)
-		r = flush_match(b);
-	if (r != 0 && r != -ENOENT) {
-		pause_batch(b, retry_ms(b));
-		return;
-	}
-	if (count_missing(b) > 0 && ++b->looks < FLUSH_LOOKS) {
-		pause_batch(b, FLUSH_LOOK_AGAIN_MS);
-		return;
-	}
-	if (b->part == JOURNAL_MOVE ||
-	    (b->part == JOURNAL_COPY && count_missing(b) > 0))
-		start_from(b);
-	else
-		judge(b);
-}
-
-/* Is this message still in the source? */
-static bool is_left(struct look *l, const struct item *it)
-{
-	/*
-	 * Other UIDs, or no mailbox: what was found in the destination is all
-	 * that there is, and what was not is looked for by its content key.
-	 */
-	if (l->result != 0)
-		return it->to == 0;
-	return l->by_absence ? ranges_has(&l->present, it->uid)
-			     : !ranges_has(&l->vanished, it->uid);
-}
-
-static void looked_from(struct batch *b)
-{
-	struct look *l = &b->look;
-	bool left = false;
-
-	if (l->result != 0 && imap_is_for_now(l->result)) {
-		pause_batch(b, retry_ms(b));
-		return;
-	}
-	for (size_t i = 0; i < b->n; i++) {
-		b->v[i].is_gone = !is_left(l, &b->v[i]);
-		left |= b->v[i].verdict == VERDICT_OPEN && !b->v[i].is_gone;
-	}
-	/* What vanished long ago is not named as vanished: ask what is there.
-	 */
-	if (left && l->result == 0 && !l->by_absence && !b->is_plain) {
-		b->is_plain = true;
-		start_from(b);
-		return;
-	}
-	if (!b->has_removed) {
-		flush_match_gone(b);
-		judge(b);
-		return;
-	}
-	look_clear(l);
-	flush_looked_again(b);
-}
-
-void flush_look_from(struct batch *b)
-{
-	b->has_removed = true;
-	start_from(b);
-}
-
-void flush_look(struct batch *b)
-{
-	start_to(b, BATCH_LOOKING_TO);
-}
-
-void flush_measure(struct batch *b)
-{
-	start_to(b, BATCH_MEASURING);
-}
-
-/* What is not known is fetched when it is read. */
-static void measured(struct batch *b)
-{
-	for (size_t i = 0; i < b->look.n; i++) {
-		for (size_t j = 0; j < b->n; j++)
-			if (b->v[j].to != 0 &&
-			    b->v[j].to == b->look.found[i].key.of)
-				b->v[j].size_there = b->look.found[i].size;
-	}
-	look_clear(&b->look);
-	flush_end(b);
-}
-
-void flush_looked(struct batch *b)
-{
-	switch (b->state) {
-	case BATCH_LOOKING_TO:
-		looked_to(b);
-		break;
-	case BATCH_LOOKING_FROM:
-		looked_from(b);
-		break;
-	default:
-		measured(b);
-	}
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the files of the flusher share: flush.c (the thread), flush_plan.c
- * (from the journal to batches), flush_send.c (commands), flush_look.c (what
- * became of a command whose answer was lost) and flush_end.c (settling).
+ * (from the journal to batches), flush_lane.c (what was learnt of a pair of
+ * folders), flush_send.c (commands), flush_answer.c (their answers),
+ * flush_look.c and flush_found.c (what became of a command whose answer was
+ * lost) and flush_end.c (settling).
  *
  * The life of a batch; all of it on the flusher's thread, but for the jobs'
  * callbacks, which fill in what was heard and say that it has come:
@@ -197,7 +199,7 @@ void flush_remember(struct flush *fl, uint64_t id, int error);
 /* Something was settled: who waits looks again. */
 void flush_tell(struct flush *fl);
 
-/* --- flush_plan.c --- */
+/* --- flush_lane.c, flush_plan.c --- */
 
 /* Begin what may begin. */
 void flush_plan(struct flush *fl);
@@ -216,6 +218,13 @@ void batch_drop(struct batch *b, size_t i);
 
 /* --- flush_send.c --- */
 
+/*
+ * This command for the messages that have no verdict yet. One that cannot be
+ * begun was not sent.
+ */
+void flush_run(struct batch *b, enum journal_part part);
+/* What imap_uidnext() was asked has come. */
+void flush_asked(struct batch *b);
 /* A batch whose folders are held. */
 void flush_begin(struct batch *b);
 /* Its command again, or what comes after a pause. */
@@ -229,7 +238,10 @@ void flush_looked_again(struct batch *b);
 /* Copy the server's words; NULL is fine. */
 char *flush_words(const struct imap_error *why);
 
-/* --- flush_look.c --- */
+/* --- flush_look.c: what is asked; flush_found.c: what it means --- */
+
+void look_start_to(struct batch *b, enum batch_state state);
+void look_start_from(struct batch *b);
 
 void flush_look(struct batch *b);
 /* New messages have UIDs: are they there as they were sent? */

@@ -49,6 +49,7 @@ struct start {
 	int helper_fd;
 	pid_t helper_pid;
 	char *state_dir, *cache_dir;
+	struct lock lock; /* RANK_KEEP: of who sets fs.online */
 };
 
 static void complain(const char *text)
@@ -140,12 +141,26 @@ static int open_cache(struct start *s)
 
 /* --- the account --- */
 
+/* These events come on several threads: what counts is how it is now. */
+static bool note_online(struct start *s)
+{
+	struct imap_state now;
+	bool was;
+
+	lock_take(&s->lock);
+	imap_get_state(s->fs.imap, &now);
+	was = s->fs.online;
+	s->fs.online = now.online;
+	lock_drop(&s->lock);
+	flush_online(&s->fs);
+	return was;
+}
+
 static void on_online(void *ctx)
 {
 	struct start *s = ctx;
 
-	s->fs.online = true;
-	flush_online(&s->fs);
+	(void)note_online(s);
 	if (!s->fs.serving)
 		return; /* the start asks by itself */
 	log_info("start: connected again");
@@ -156,10 +171,8 @@ static void on_offline(void *ctx, const struct imap_error *why)
 {
 	struct start *s = ctx;
 
-	if (s->fs.online)
+	if (note_online(s))
 		log_info("start: offline: %s", why->text);
-	s->fs.online = false;
-	flush_online(&s->fs);
 }
 
 static const struct imap_events events = {on_online, on_offline};
@@ -418,6 +431,7 @@ int start_and_serve(const struct options *opt, const struct account *account,
 		complain("cannot start the helper process");
 		return EXIT_SYSTEM;
 	}
+	lock_init(&s.lock, RANK_KEEP);
 	if (build(&s) != 0 || bring_up_account(&s, secret) != 0 ||
 	    choose_root(&s) != 0 || mount_it(&s) != 0 || start_drafts(&s) != 0)
 		goto out;
@@ -432,5 +446,6 @@ int start_and_serve(const struct options *opt, const struct account *account,
 
 out:
 	take_down(&s);
+	lock_finish(&s.lock);
 	return status;
 }

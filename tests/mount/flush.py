@@ -3,6 +3,7 @@
 
 import os
 import re
+import threading
 
 from imapfstest import *
 from imapfstest.changed import DATE, changing, numbers, on_server, sent
@@ -98,15 +99,18 @@ def test_the_next_mount_waits_for_what_is_still_being_sent(env):
     m = env.mount(server.url(port=link.port))
     m.messages("Work")
     paths = numbered(m)
-    link.rtt(3000)
+    link.rtt(6000)
     os.rename(paths[1], m.path / "Work" / "x.eml")
     unmounted = m.run(["umount", str(m.path)], cwd="/", user=None) \
         if os.geteuid() == 0 else \
         m.run(["fusermount3", "-u", str(m.path)], cwd="/")
     assert unmounted.code == 0 and m.pids()
-    link.rtt(0)
+    # The second one would be slow, too.
+    soon = threading.Timer(5, link.rtt, [0])
+    soon.start()
     second = env.mount_object(server.url(port=link.port), cache=m.cache,
                               background=True).start()
+    soon.join()
     assert "still sending changes" in second.start_result.err.decode()
     assert second.messages("Work") == ["x.eml"]
     assert second.status()["queue"]["queued"] == 0
