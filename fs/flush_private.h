@@ -242,6 +242,7 @@ char *flush_words(const struct imap_error *why);
 
 void look_start_to(struct batch *b, enum batch_state state);
 void look_start_from(struct batch *b);
+
 void flush_look(struct batch *b);
 /* New messages have UIDs: are they there as they were sent? */
 void flush_measure(struct batch *b);

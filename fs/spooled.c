@@ -8,8 +8,9 @@
 #include "imap/names.h"
 
 /*
- * What the file of a message that was not sent says of itself: its header
- * fields. Any thread; reads the disk, no locks.
+ * The file is what there is of a new message wherever its row is by now: in
+ * its folder, in another one, or nowhere. Any thread; reads the disk, takes no
+ * lock.
  */
 
 #define HEAD_BYTES (256u << 10) /* of the header that are looked at */

@@ -237,26 +237,6 @@ def test_a_scratch_file_that_is_no_message_is_not_renamed(env):
     assert not (work / "x.eml").exists()
 
 
-def test_an_empty_file_takes_the_place_of_no_message(env):
-    server, m = mounted(env)
-    work = m.path / "Work"
-    (work / "x.eml").write_bytes(letter(1))
-    sync(m)
-    for name in (".empty", "empty.eml"):
-        (work / name).touch()
-        try:
-            os.rename(work / name, work / "x.eml")
-        except OSError as error:
-            assert error.errno == errno.EINVAL
-        else:
-            raise AssertionError("renamed")
-        os.rename(work / name, work / "y.eml")
-        os.unlink(work / "y.eml")
-    sync(m)
-    check(server, [(1, ("\\Seen",), None)])
-    assert (work / "x.eml").read_bytes() == letter(1)
-
-
 def test_a_message_renamed_to_a_scratch_name_stays_one(env):
     server, m = mounted(env)
     work = m.path / "Work"

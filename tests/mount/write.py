@@ -149,6 +149,19 @@ def test_empty_files_stay_and_are_not_sent(env):
     complete(path)
 
 
+def test_empty_files_take_the_place_of_no_message(env):
+    _, m = mounted(env)
+    inbox = m.path / "INBOX"
+    message, = inbox.iterdir()
+    for name in (".empty", "empty.eml"):
+        (inbox / name).touch()
+        fails(errno.EINVAL, os.rename, inbox / name, message)
+        os.rename(inbox / name, inbox / "y.eml")
+        os.unlink(inbox / "y.eml")
+    m.run(["sync", ".imapfs/queue"])
+    assert message.read_bytes() == letter(0)
+
+
 def test_scratch_files_have_any_content_and_stay(env):
     _, m = mounted(env)
     inbox = m.path / "INBOX"
