@@ -25,6 +25,8 @@ const struct sql db_blob_sql[] = {
 	{S_BLOB_PUT, "INSERT INTO blobs (key, size, hashes, read_at)"
 		     " VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"},
 	{S_BLOB_REMOVE, "DELETE FROM blobs WHERE key = ? RETURNING size"},
+	{S_BLOB_NEXT, "SELECT key FROM blobs WHERE key > ? ORDER BY key"
+		      " LIMIT 1"},
 	{S_BLOB_TOUCH, "UPDATE blobs SET read_at = ? WHERE key = ?"},
 	{S_BLOB_SUM, "SELECT count(*), total(size) FROM blobs"},
 	{S_BLOB_OLDEST, "SELECT key, 0, read_at FROM blobs WHERE read_at > ?1"
@@ -82,6 +84,7 @@ void blob_begin_batch(struct cache *c)
 	c->bodies.add_bodies = 0;
 	c->bodies.add_bytes = 0;
 	c->bodies.add_evicted = 0;
+	c->bodies.add_lost = 0;
 }
 
 void blob_end_batch(struct cache *c)
@@ -92,6 +95,7 @@ void blob_end_batch(struct cache *c)
 	all->stats.bodies += (uint64_t)all->add_bodies;
 	all->stats.body_bytes += (uint64_t)all->add_bytes;
 	all->stats.evicted += all->add_evicted;
+	all->stats.lost += all->add_lost;
 	if (all->stats.body_bytes <= all->stats.max_bytes)
 		all->stats.full = false;
 	lock_drop(&all->lock);

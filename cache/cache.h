@@ -346,6 +346,14 @@ MUST_CHECK int cache_keep_folder(struct cache *c, uint64_t folder, bool keep);
  */
 MUST_CHECK int box_missing_bodies(struct box *b, uint64_t **ret, size_t *ret_n);
 
+/*
+ * Has `cache_dir` been wiped since the last time, in this mount or before? Then
+ * the bodies that are not there any more are forgotten in the background, and
+ * counted (struct cache_stats): true. Otherwise a body that was removed by
+ * somebody is missed when it is read. Asks the disk once.
+ */
+bool cache_look_for_wipe(struct cache *c);
+
 /* --- bodies --- */
 
 /*
@@ -443,6 +451,7 @@ struct cache_stats {
 	uint64_t max_bytes;
 	uint64_t evicted; /* since the start */
 	uint64_t damaged; /* found damaged since the start */
+	uint64_t lost;    /* found missing since the start, all at once */
 	bool full; /* over the bound, and what is left may not be evicted */
 };
 void cache_get_stats(struct cache *c, struct cache_stats *ret);

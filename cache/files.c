@@ -19,8 +19,14 @@
  * the user may wipe cache_dir at any moment. The sweep takes one of the 256
  * folders at a time between other work of the writer; it leaves what is
  * younger than this start alone, for a body that is being published has its
- * file before its row.
+ * file before its row. On its way it drops rows whose files are gone.
+ *
+ * A file tells whether that has happened: the tag by which backups know a cache
+ * (https://bford.info/cachedir/), made by us, and gone with the rest.
  */
+
+#define TAG_NAME "CACHEDIR.TAG"
+#define TAG "Signature: 8a477f597d28d172789f06886806bc55\n"
 
 #define HEX "0123456789abcdef"
 
@@ -165,6 +171,46 @@ static void sweep_file(struct cache *c, DIR *d, unsigned first,
 		(void)unlinkat(dirfd(d), name, 0);
 }
 
+/* The next row after `*key`: 1, and `*key` is its; 0: there is none. */
+static int next_row(struct cache *c, blob_hash key)
+{
+	sqlite3_stmt *st = c->write.stmt[S_BLOB_NEXT];
+	int r;
+
+	db_bind_blob(&c->write, S_BLOB_NEXT, 1, key, KEY_BYTES);
+	r = db_step(&c->write, S_BLOB_NEXT);
+	if (r == 1 && sqlite3_column_bytes(st, 0) == KEY_BYTES)
+		memcpy(key, sqlite3_column_blob(st, 0), KEY_BYTES);
+	else if (r == 1)
+		r = 0;
+	db_reset(&c->write, S_BLOB_NEXT);
+	return r;
+}
+
+/* Rows of this folder whose files are gone. */
+static int drop_lost(struct cache *c, unsigned first)
+{
+	blob_hash key = {(unsigned char)first};
+	struct stat st;
+	char *path;
+	int r;
+
+	while ((r = next_row(c, key)) == 1 && key[0] == first) {
+		path = blob_path(c, key);
+		if (!path)
+			return -ENOMEM;
+		r = lstat(path, &st) != 0 && errno == ENOENT;
+		free(path);
+		if (!r)
+			continue;
+		r = blob_remove(c, key);
+		if (r != 0)
+			return r;
+		c->bodies.add_lost++;
+	}
+	return r < 0 ? r : 0;
+}
+
 static int run_sweep(struct cache *c, struct op *op)
 {
 	unsigned first = ((struct sweep_op *)op)->folder;
@@ -177,14 +223,13 @@ static int run_sweep(struct cache *c, struct op *op)
 		return -ENOMEM;
 	d = opendir(path);
 	free(path);
-	if (!d)
-		return 0;
-	while ((e = readdir(d))) { /* NOLINT(concurrency-mt-unsafe) */
+	while (d && (e = readdir(d))) { /* NOLINT(concurrency-mt-unsafe) */
 		if (e->d_name[0] != '.')
 			sweep_file(c, d, first, e->d_name);
 	}
-	closedir(d);
-	return 0;
+	if (d)
+		closedir(d);
+	return drop_lost(c, first);
 }
 
 static void queue_sweep(struct cache *c, unsigned folder);
@@ -212,4 +257,23 @@ static void queue_sweep(struct cache *c, unsigned folder)
 void blob_start_sweep(struct cache *c)
 {
 	queue_sweep(c, 0);
+}
+
+bool cache_look_for_wipe(struct cache *c)
+{
+	char *path = path_join(c->cache_dir, TAG_NAME);
+	struct stat st;
+	int fd = -1;
+
+	if (path && lstat(path, &st) != 0 && errno == ENOENT &&
+	    home_make_dirs(c->cache_dir) == 0)
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	free(path);
+	if (fd < 0)
+		return false;
+	/* Only its name counts for us. */
+	(void)!write(fd, TAG, strlen(TAG));
+	close(fd);
+	blob_start_sweep(c);
+	return true;
 }

@@ -103,6 +103,7 @@ enum stmt {
 	S_BLOB_SUM,
 	S_BLOB_OLDEST,
 	S_BLOB_KEPT,
+	S_BLOB_NEXT,
 	/* parts.c */
 	S_PART_PUT,
 	S_PART_REMOVE,
@@ -232,7 +233,7 @@ struct bodies {
 
 	/* What the present transaction changes; of the writer thread. */
 	int64_t add_bodies, add_bytes;
-	uint64_t add_evicted;
+	uint64_t add_evicted, add_lost;
 };
 
 /* --- the journal (changes.h) --- */

@@ -41,6 +41,8 @@ bool ahead_is_coming(struct fs *fs, uint64_t id);
 
 /* A body has come just now, whoever asked for it. */
 void ahead_remember(struct fs *fs, uint64_t id);
+/* Bodies have been removed by somebody: nothing is remembered. */
+void ahead_forget(struct fs *fs);
 
 /* Is a reader of this folder still on its way to this message? */
 bool ahead_is_wanted(struct fs *fs, struct folder *f, uint64_t id);

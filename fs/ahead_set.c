@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fs/folder.h"
 #include "fs/load_private.h"
@@ -259,6 +260,15 @@ void ahead_remember(struct fs *fs, uint64_t id)
 
 	lock_take(&a->lock);
 	a->fresh[id % FRESH] = id;
+	lock_drop(&a->lock);
+}
+
+void ahead_forget(struct fs *fs)
+{
+	struct ahead *a = fs->ahead;
+
+	lock_take(&a->lock);
+	memset(a->fresh, 0, sizeof(a->fresh));
 	lock_drop(&a->lock);
 }
 

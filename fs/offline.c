@@ -23,6 +23,7 @@
 #define IN_FLIGHT 2    /* sets, or large bodies */
 #define FAILURES_MAX 3 /* in a row, before nothing is asked for a while */
 #define SOON_MS 10000
+#define LOST_MS 2000 /* bodies are being missed: how many are, then? */
 
 struct kept {
 	struct kept *next;
@@ -40,6 +41,10 @@ struct kept {
 };
 
 struct offline {
+	/* The thread's own. */
+	uint64_t lost; /* of cache_stats, as last seen */
+	int64_t again_ms;
+
 	struct lock lock; /* RANK_OFFLINE, guards what follows */
 	struct kept *kept;
 	unsigned in_flight;
@@ -306,14 +311,47 @@ static void run_folder(struct fs *fs, struct offline *o, struct kept *k,
 		k->retry_ms = now + OFFLINE_RETRY_MS;
 }
 
+/* Were bodies removed, by whoever wiped their folder? All is looked for. */
+static bool follow_wipe(struct fs *fs, struct offline *o)
+{
+	struct cache_stats st;
+	bool begun = cache_look_for_wipe(fs->cache);
+	bool more;
+
+	cache_get_stats(fs->cache, &st);
+	more = st.lost != o->lost;
+	o->lost = st.lost;
+	if (!more)
+		return begun;
+	ahead_forget(fs);
+	lock_take(&o->lock);
+	for (struct kept *k = o->kept; k; k = k->next)
+		k->look = true;
+	lock_drop(&o->lock);
+	return true;
+}
+
+/* When is it to be looked for a wipe again, whatever else happens? */
+static int64_t look_again_ms(struct fs *fs, struct offline *o, int64_t now)
+{
+	if (!o->kept)
+		return CLOCK_NEVER;
+	if (follow_wipe(fs, o))
+		o->again_ms = now + LOST_MS;
+	else if (now >= o->again_ms)
+		o->again_ms = now + OFFLINE_RETRY_MS;
+	return o->again_ms;
+}
+
 int64_t offline_run(struct fs *fs, int64_t now)
 {
 	struct offline *o = fs->offline;
-	int64_t when;
+	int64_t when, again;
 
 	renew_list(fs, o);
+	again = look_again_ms(fs, o, now);
 	if (!may_ask(fs, o, now, &when))
-		return when;
+		return clock_earlier(when, again);
 	/* This thread alone changes the list. */
 	for (struct kept *k = o->kept; k; k = k->next)
 		run_folder(fs, o, k, now);
@@ -321,7 +359,7 @@ int64_t offline_run(struct fs *fs, int64_t now)
 	for (struct kept *k = o->kept; k; k = k->next)
 		if (k->retry_ms != 0 && k->retry_ms < when)
 			when = k->retry_ms;
-	return when;
+	return clock_earlier(when, again);
 }
 
 /* --- asked from outside --- */

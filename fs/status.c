@@ -59,7 +59,7 @@ static void print_folder(FILE *out, struct fs *fs, struct folder *f)
 	fprintf(out, " messages  %s%s%s\n", f->path, fr.error ? ": " : "",
 		fr.error ? strerrordesc_np(-fr.error) : "");
 	if (fr.kept_up[0]) {
-		fprintf(out, "            kept up by %s", fr.kept_up);
+		fprintf(out, "            kept up to date by %s", fr.kept_up);
 		if (fr.method[0])
 			fprintf(out, ", last asked by %s", fr.method);
 		if (fr.synced_at > 0)

@@ -35,7 +35,7 @@ static const char *watch_word(struct fs *fs, const struct folder *f)
 	case IMAP_WATCHED_NOT:
 		break;
 	}
-	return "polled";
+	return "polling";
 }
 
 bool folder_report_make(struct fs *fs, struct folder *f,

@@ -33,7 +33,7 @@ struct folder_report {
 	uint64_t messages; /* shown */
 	uint64_t expected; /* of a running listing */
 	int error;
-	const char *kept_up; /* "idle", "notify", "polled"; "" if not in use */
+	const char *kept_up; /* "idle", "notify", "polling"; "" if not in use */
 	const char *method;  /* of the last sync of this mount; "" if none */
 	int64_t synced_at;   /* time(2) of the server's last answer; 0: none */
 	bool kept;

@@ -344,6 +344,12 @@ static void note_failure(struct conn *c, int r)
 		pool_kick_locked(im);
 		if (r == -ETIMEDOUT)
 			pool_probe_locked(im, im->cfg.timeout_ms);
+	} else if (c->beside && r == -ENOTCONN) {
+		/*
+		 * What took the good ones away took it along: that there is no
+		 * way is for the next try to say. (Not a refusal of ours.)
+		 */
+		log_debug("imap: %s: %s", c->name, why->text);
 	} else {
 		im->fails++;
 		im->fail_until_ms = clock_now_ms() + POOL_FAIL_FAST_MS;
@@ -424,8 +430,10 @@ static bool wait_wanted(struct conn *c)
 	while (!c->wanted && !atomic_load(&im->stop))
 		(void)lock_cond_wait(&c->wake, &im->lock, CLOCK_NEVER);
 	go = !atomic_load(&im->stop);
-	if (go)
+	if (go) {
 		c->state = CONN_CONNECTING;
+		c->beside = im->n_ready > 0;
+	}
 	lock_drop(&im->lock);
 	return go;
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "imap/halves.h"
 
-/* There are few at a time: they stand in no order, and are looked through. */
+/*
+ * What a server cannot describe is mostly one message: its window is cut some
+ * ten times, so there are few halves at a time. They stand in no order, and
+ * are looked through.
+ */
 
 static unsigned find_upper(const struct halves *h)
 {

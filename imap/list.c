@@ -234,15 +234,16 @@ static void halve(struct list_job *j, struct session *s,
 
 	if (session_errno(st) != -EIO || ++j->l.refusals > REFUSALS_MAX) {
 		job_refuse(&j->l.job, st);
-	} else if (w.first > s->box.messages) {
 		return;
-	} else if (w.first == w.last) {
+	}
+	if (w.first > s->box.messages)
+		return;
+	if (w.first == w.last)
 		log_warn("imap: message number %u of '%s' is left out: the "
 			 "server refuses to describe it",
 			 w.first, j->l.job.mailbox);
-	} else if (!halves_add(&j->halves, w, s->box.messages)) {
+	else if (!halves_add(&j->halves, w, s->box.messages))
 		job_refuse(&j->l.job, st);
-	}
 }
 
 static void answer_window(struct list_job *j, struct session *s,

@@ -28,9 +28,10 @@
 #define COMPRESS_RTT_MS 5
 
 /*
- * Something was waited for since then. The quickest answer is nearest to the
- * round trip, since a server may think long about a password. The time of the
- * TCP handshake does not count: a relay on this machine may have answered it.
+ * Something was asked for no earlier than then, and has come. The quickest
+ * answer is nearest to the round trip, since a server may think long about a
+ * password. The time of the TCP handshake does not count: a relay on this
+ * machine may have answered it.
  */
 static void note_wait(struct session *s, int64_t since_ms)
 {
@@ -252,7 +253,6 @@ static int compress(struct session *s)
 
 static int open_steps(struct session *s)
 {
-	int64_t since_ms;
 	int r = connect_net(s);
 
 	if (r < 0)
@@ -260,11 +260,10 @@ static int open_steps(struct session *s)
 	r = frame_new(&session_frame_ops, s, &s->frame);
 	if (r < 0)
 		return r;
-	since_ms = clock_now_ms();
 	r = wait_greeting(s);
 	if (r < 0)
 		return r;
-	note_wait(s, since_ms);
+	note_wait(s, net_asked_ms(s->net));
 	if (s->cfg->tls == IMAP_TLS_STARTTLS) {
 		r = start_tls(s);
 		if (r < 0)

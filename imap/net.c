@@ -32,6 +32,7 @@ struct net {
 	uint16_t port;
 	unsigned patience_ms; /* 0: as long as the system likes */
 	struct wire wire;
+	int64_t asked_ms; /* see net_asked_ms() */
 	struct tls_verdict verdict;
 	struct deflate *deflate; /* NULL: not compressed */
 	size_t deflate_taken;    /* bytes packed, but not written entirely */
@@ -132,6 +133,7 @@ int net_connect(struct net *n, const char *host, uint16_t port,
 
 	lock_assert_none();
 	net_close(n);
+	n->asked_ms = clock_now_ms();
 	r = dial_host(&d, &n->wire.fd, why);
 	if (r == -ECANCELED)
 		(void)take_wake(n);
@@ -151,6 +153,7 @@ static int shake_hands(struct net *n, const char *host, int64_t deadline_ms,
 		int code;
 		int r;
 
+		n->asked_ms = clock_now_ms();
 		ERR_clear_error();
 		r = SSL_do_handshake(n->wire.ssl);
 		if (r == 1)
@@ -167,6 +170,11 @@ static int shake_hands(struct net *n, const char *host, int64_t deadline_ms,
 		if (ready == NET_TIMEOUT)
 			return net_fail_timeout(host, n->port, since_ms, why);
 	}
+}
+
+int64_t net_asked_ms(const struct net *n)
+{
+	return n->asked_ms;
 }
 
 int net_start_tls(struct net *n, struct net_tls *tls, const char *host,

@@ -58,6 +58,13 @@ MUST_CHECK int net_start_tls(struct net *n, struct net_tls *tls,
 			     struct imap_error *why);
 
 /*
+ * A moment before that part of connecting, or of the handshake, after which the
+ * peer may speak: it has been asked to no earlier. (One after it says nothing:
+ * this thread may have stood still between the two.)
+ */
+int64_t net_asked_ms(const struct net *n);
+
+/*
  * From here on both ways are compressed (RFC 4978), until net_close(). The
  * `n_bytes` of `early` (at most NET_EARLY_MAX) are compressed ones that were
  * read already. -ENOTCONN: not open, or compressed already; -ENOMEM.

@@ -64,10 +64,11 @@ struct conn {
 	struct lock_cond wake; /* while not READY */
 	enum conn_state state;
 	bool wanted;
-	bool writable;     /* by SELECT */
+	bool beside;       /* another one was good when it began to connect */
 	bool outdated;     /* what `mailbox` names was renamed or deleted */
 	char *mailbox;     /* open, or being opened; NULL: none */
-	int64_t opened_ms; /* when that was asked for */
+	bool writable;     /* ... by SELECT */
+	int64_t opened_ms; /* ... when that was asked for */
 	unsigned n_running;
 	unsigned n_background;
 	unsigned in_flight; /* commands, also of jobs that were cancelled */

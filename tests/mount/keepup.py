@@ -54,7 +54,7 @@ def keeps_up_by(env, mask, method, kept_up):
     assert report["method"] == method, report
     assert abs(report["synced_at"] - time.time()) < 60 * slowdown(), report
     text = m.control("status")
-    assert f"kept up by {kept_up}, last asked by {method}" in text, text
+    assert f"kept up to date by {kept_up}, last asked by {method}" in text, text
     return tap
 
 
@@ -71,7 +71,7 @@ def test_keeps_up_by_condstore_and_idle(env):
 
 def test_keeps_up_by_all_flags_and_touch(env):
     tap = keeps_up_by(env, ["QRESYNC", "CONDSTORE", "ESEARCH", "NOTIFY",
-                            "IDLE"], "flags", "polled")
+                            "IDLE"], "flags", "polling")
     assert tap.count(rb"UID FETCH 1:\d+ \(UID FLAGS\)") > 0
     assert tap.count(rb".*(CHANGEDSINCE|QRESYNC|IDLE)") == 0
 
@@ -153,6 +153,30 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(env):
         m.start()
     m.messages()
     wait_equal(m, truth(server))
+
+
+def test_mail_of_a_sync_that_was_cut_off_goes_if_it_went(env):
+    """It is here, but what is stored does not say that it is known."""
+    box = Box([Msg(n, letter(n)) for n in range(1, 6)])
+    server = env.script({b"INBOX": box})
+    m = env.mount(server)
+    assert sorted(numbered(m)) == [1, 2, 3, 4, 5]
+    watch = env.watch(m.path / "INBOX")
+    server.on(rb"UID FETCH 1:\d+ \(UID FLAGS\)", lambda *_: None)
+    with server.lock:
+        box.messages.append(Msg(6, letter(6)))
+        box.uidnext = 7
+    os.utime(m.path / "INBOX")
+    watch.wait("CREATE", "_Letter-6_")
+    begin = time.monotonic()
+    wait_for(lambda: time.monotonic() - begin > 0.3, 5, "it is on the disk")
+    m.kill9()
+    m.wait_end()
+    server.clear()
+    with server.lock:
+        del box.messages[-1]
+    m.start()
+    env.wait_for(lambda: sorted(numbered(m)) == [1, 2, 3, 4, 5], 20)
 
 
 @deadline(150)

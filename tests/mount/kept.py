@@ -5,6 +5,7 @@ newest first, and kept."""
 import errno
 import os
 import re
+import shutil
 import subprocess
 
 from imapfstest import *
@@ -110,6 +111,44 @@ def test_goes_on_after_a_remount(env):
     server.stop()
     m.wait_offline()
     assert numbered(m, "Work")[100].read_bytes() == letter(100, size=3000)
+
+
+def wipe_bodies(m):
+    """As a user who wants room: all of the folder of bodies goes."""
+    for top, folders, _ in os.walk(m.cache):
+        if os.path.basename(top) == "bodies":
+            for name in os.listdir(top):
+                path = os.path.join(top, name)
+                shutil.rmtree(path) if os.path.isdir(path) else \
+                    os.unlink(path)
+            folders.clear()
+
+
+def test_bodies_that_were_wiped_come_again(env):
+    server = filled(env, [3000] * 30)
+    m = env.mount(server)
+    keep(m)
+    wait_complete(m)
+    m.unmount()
+    wipe_bodies(m)
+    m.start()
+    env.wait_for(lambda: all_cached(m), 40)
+    # And while mounted: it is noticed when something else is to be done.
+    wipe_bodies(m)
+    with Client(server) as c:
+        c.append("Work", letter(100, size=3000))
+    env.wait_for(lambda: 100 in numbered(m, "Work"), 30)
+    env.wait_for(lambda: len(files_of_bodies(m)) == 31, 40)
+    wait_complete(m)
+    server.stop()
+    m.wait_offline()
+    for n, path in numbered(m, "Work").items():
+        assert path.read_bytes() == letter(n, size=3000)
+
+
+def files_of_bodies(m):
+    return [name for top, _, names in os.walk(m.cache) for name in names
+            if "bodies" in top and len(name) == 30]
 
 
 def test_attribute_is_one_as_any_other(env):

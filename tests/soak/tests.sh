@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # By hand: sh tests/soak/tests.sh [PATTERN]
-# End-to-end tests that are too long for run.sh, or that a busy machine makes
-# fail: changes by another client while others read, and what goes on beside a
-# long listing. The plain build, one test at a time.
+# End-to-end tests that are too long for run.sh: changes by another client while
+# others read. The plain build, one test at a time.
 
 tree=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 . "$tree/tests/lib/prepare.sh"

@@ -77,6 +77,30 @@ static void a_connection_that_answers_the_probe_lives(void **state)
 	assert_int_equal(account_offline(), 0);
 }
 
+/* The second one is still being made: what takes both is one loss. */
+static void a_loss_takes_who_is_connecting_along(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(LOGIN, "C: EXAMINE \"Work\"", "W:", "X:"),
+		STEPS("V:", "X:"),
+		STEPS(LOGIN, EMPTY("\"Work\""), EMPTY("\"Play\""), "H:"));
+	struct imap *im = account_connected(s, 2);
+	struct seen work = {0}, play = {0};
+
+	(void)state;
+	start_list(im, "Work", &work);
+	start_list(im, "Play", &play);
+	wait_state(im, "connecting");
+	server_go(s);
+	wait_state(im, "closed");
+	server_go_too(s);
+	seen_wait(&work);
+	seen_wait(&play);
+	account_end(im, s);
+	assert_int_equal(work.result, 0);
+	assert_int_equal(play.result, 0);
+}
+
 /* It is silent, as an idle one may be; the reader comes right behind. */
 static void sleep_probes_what_is_idle(void **state)
 {
@@ -209,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_time_out_probes_the_others),
 		cmocka_unit_test(a_connection_that_answers_the_probe_lives),
+		cmocka_unit_test(a_loss_takes_who_is_connecting_along),
 		cmocka_unit_test(sleep_probes_what_is_idle),
 		cmocka_unit_test(sleep_probes_who_waits_for_an_answer),
 		cmocka_unit_test(a_stopped_process_probes),
