@@ -14,6 +14,7 @@ from pathlib import Path
 
 from imapfstest import *
 from imapfstest.letters import letter
+from imapfstest.script import CAPABILITIES
 
 DATE = 1_500_000_000
 
@@ -378,6 +379,7 @@ WRITER = r"""
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from imapfstest.letters import letter
+from imapfstest.script import CAPABILITIES
 work, draft, first = sys.argv[2], sys.argv[3], int(sys.argv[4])
 for n in range(first, first + 1000):
     text = letter(n).replace(b"\r\n", b"\n")
@@ -429,3 +431,33 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(env):
     assert draft[0] == letter(number)
     assert number >= max(n for n in [0] + safe if n % 3 == 0)
     assert "\\Draft" in draft[1]
+
+
+def test_gio_copy(env):
+    """File managers set the times after the close."""
+    if not shutil.which("gio"):
+        env.skip("no gio")
+    server, m = mounted(env)
+    m.run(["gio", "copy", "-p", str(source(env, 1, 0o644)),
+           str(m.path / "Work" / "x.eml")])
+    sync(m)
+    check(server, [(1, ("\\Seen",), DATE + 1)])
+
+
+def test_what_is_larger_than_the_server_takes_is_refused_and_kept(env):
+    server = env.script({b"INBOX": Box()}, capabilities=(
+        *CAPABILITIES, b"APPENDLIMIT=1000"))
+    m = env.mount(server)
+    path = m.path / "INBOX" / "large.eml"
+    os.listdir(path.parent)
+    text = letter(1, size=900)
+    with open(path, "xb", buffering=0) as f:
+        f.write(text)
+        refused(errno.EFBIG, f.write, bytes(101))
+        refused(errno.EFBIG, os.truncate, path, 1001)
+    wait_for(lambda: not path.exists(), 20, "it is gone")
+    wait_for(lambda: [p.read_bytes() for p in m.cache.rglob("rejected/*")] ==
+             [text], 20, "what was written is kept")
+    # With CR at every line end it would be too large, too.
+    path.write_bytes(lf(letter(2, size=1002)))
+    wait_for(lambda: not path.exists(), 20, "it is gone")
