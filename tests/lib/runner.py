@@ -389,7 +389,7 @@ def main():
     parser.add_argument("--binary", help="mount.imapfs under test")
     parser.add_argument("--testproxy", help="the delay proxy's binary")
     parser.add_argument("--tests", default=HERE.parent / "mount")
-    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=6)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--as-user", action="store_true",
                         help="every test that can as an ordinary user")
