@@ -375,22 +375,6 @@ def test_no_file_is_made_on_a_full_disk(env):
         sorted([letter(1), letter(2)])
 
 
-WRITER = r"""
-import os, sys
-sys.path.insert(0, sys.argv[1])
-from imapfstest.letters import letter
-from imapfstest.script import CAPABILITIES
-work, draft, first = sys.argv[2], sys.argv[3], int(sys.argv[4])
-for n in range(first, first + 1000):
-    text = letter(n).replace(b"\r\n", b"\n")
-    for path in [f"{work}/{n}.eml"] + ([draft] if n % 3 == 0 else []):
-        with open(path, "wb", buffering=0) as f:
-            f.write(text)
-            os.fsync(f.fileno())
-    print(n, flush=True)
-"""
-
-
 @deadline(240)
 @slow
 def test_killed_at_any_moment_nothing_is_lost_or_doubled(env):
@@ -399,10 +383,10 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(env):
         c.append("Drafts", letter(0), flags=["\\Draft"])
     rng = random.Random(5)
     name, safe, begun = m.messages("Drafts")[0], [], 1
-    lib = str(Path(__file__).parent.parent / "lib")
+    writer_py = str(Path(__file__).parent.parent / "lib/keep_writing.py")
     for _ in range(12):
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, lib, str(m.path / "Work"),
+            [sys.executable, "-B", writer_py, str(m.path / "Work"),
              str(m.path / "Drafts" / name), str(begun)],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         lines = [writer.stdout.readline()]
