@@ -220,7 +220,7 @@ static int copy_once(struct box *from, uint64_t id,
 int journal_copy(struct box *from, uint64_t id, const struct journal_copy *how,
 		 uint64_t *ret)
 {
-	uint64_t new_id = how->into, gen;
+	uint64_t new_id = how->into, gen = 0;
 	int r = journal_ready(from->c);
 
 	if (r == 0 && !how->into &&

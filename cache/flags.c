@@ -60,11 +60,11 @@ static int check_words(const struct journal_flags *v, const char *has)
 }
 
 /* What is really new, in the row and in the record. */
-static int apply(struct step *s, const struct journal_flags *v, char *words,
-		 struct change *c)
+static int apply(struct step *s, const struct journal_flags *v,
+		 const char *words, struct change *c)
 {
 	/* The strings are borrowed: nothing here frees these sets. */
-	const struct flagset row = {s->row.state & RECORD_FLAGS, words};
+	const struct flagset row = {s->row.state & RECORD_FLAGS, (char *)words};
 	const struct delta want = {
 		{v->add & RECORD_FLAGS, (char *)v->add_keywords},
 		{v->remove & RECORD_FLAGS, (char *)v->remove_keywords}};

@@ -269,7 +269,7 @@ int spool_sync_names(struct cache *c)
 int spool_harden(struct cache *c, const char *name, uint64_t *ret)
 {
 	uint64_t size = 0;
-	int fd, r = spool_open_file(c, name, false, &fd);
+	int fd = -1, r = spool_open_file(c, name, false, &fd);
 
 	if (r != 0)
 		return r;
@@ -308,7 +308,7 @@ static int copy_bytes(int from, int to)
 
 int spool_copy(struct cache *c, const char *from, const char *to)
 {
-	int in, out, r = spool_open_file(c, from, false, &in);
+	int in = -1, out = -1, r = spool_open_file(c, from, false, &in);
 
 	if (r != 0)
 		return r;
@@ -334,18 +334,23 @@ int spool_copy(struct cache *c, const char *from, const char *to)
 static int hash_file(struct cache *c, int fd, struct blob *b)
 {
 	int r = spool_size(fd, &b->size);
+	blob_hash *hash;
 
 	if (r != 0)
 		return r;
 	b->n_chunks = blob_chunks(b->size);
-	b->hash = malloc(b->n_chunks * KEY_BYTES + 1);
-	if (!b->hash)
+	hash = malloc(b->n_chunks * KEY_BYTES + 1);
+	if (!hash)
 		return -ENOMEM;
 	for (size_t k = 0; r == 0 && k < b->n_chunks; k++)
 		r = blob_hash_file(c, fd, (uint64_t)k * CACHE_CHUNK,
-				   blob_chunk_bytes(b->size, k), b->hash[k]);
+				   blob_chunk_bytes(b->size, k), hash[k]);
 	if (r == 0)
-		r = blob_make_key(c, b->hash, b->n_chunks, b->size, b->key);
+		r = blob_make_key(c, hash, b->n_chunks, b->size, b->key);
+	if (r == 0)
+		b->hash = hash;
+	else
+		free(hash);
 	return r;
 }
 

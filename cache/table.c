@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -115,6 +116,7 @@ void table_put(const struct index *ix, struct table *t, size_t pos)
 	uint32_t hash = hash_of(ix, t, (uint32_t)pos);
 	uint32_t i = home(t, hash);
 
+	assert(slot); /* table_reserve() has made room */
 	while (slot[i] != 0)
 		i = next_slot(t, i);
 	slot[i] = hash << POS_BITS | ((uint32_t)pos + 1);

@@ -62,13 +62,14 @@ static void judge(struct batch *b)
 {
 	bool has_to = b->to != NULL;
 
+	/* To remove twice does no harm; what else is unknown is looked at. */
+	bool may_repeat =
+		b->unknown ? b->part == JOURNAL_REMOVE
+			   : imap_is_for_now(b->result) || b->result == -ESTALE;
+
 	if (b->result == 0 && !has_to)
 		judge_all(b, VERDICT_DONE, 0);
-	else if (b->unknown && b->part == JOURNAL_REMOVE)
-		judge_all(b, VERDICT_AGAIN, 0);
-	else if (b->result != 0 && !b->unknown && imap_is_for_now(b->result))
-		judge_all(b, VERDICT_AGAIN, 0);
-	else if (b->result == -ESTALE && !b->unknown)
+	else if (b->result != 0 && may_repeat)
 		judge_all(b, VERDICT_AGAIN, 0);
 	else if (b->result != 0 && !b->unknown)
 		refuse(b);

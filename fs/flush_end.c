@@ -68,6 +68,8 @@ static char *file_of(struct batch *b, const struct item *it)
 			m.name[0] = '\0';
 		folder_put(b->flush->fs, at);
 	}
+	if (!f)
+		return NULL;
 	if (m.name[0] && asprintf(&file, "%s/%s", f->path, m.name) >= 0)
 		return file;
 	if (asprintf(&file, "%s, UID %u", f->path, it->uid) >= 0)

@@ -122,7 +122,7 @@ static int by_uid(const void *a, const void *b)
 /* From here on nothing is added: its messages have their place. */
 static void link_batch(struct flush *fl, struct batch *b)
 {
-	if (b->part != JOURNAL_APPEND)
+	if (b->part != JOURNAL_APPEND && b->n > 1)
 		qsort(b->v, b->n, sizeof(b->v[0]), by_uid);
 	b->next = fl->batches;
 	fl->batches = b;

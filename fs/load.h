@@ -33,6 +33,22 @@ MUST_CHECK int load_read(struct fs *fs, struct folder *f,
 			 const struct cache_msg *m, uint64_t offset, size_t n,
 			 struct body **ret);
 
+/*
+ * READs of one large message that are not answered yet. The kernel believes a
+ * short answer to tell the size only if it heard of no other one since it asked
+ * (its attr_version): of those that touch the end the lowest must be answered
+ * first, or it fills up with zeros what the others left out.
+ */
+struct reading;
+
+/* NULL: no memory, or the message comes in one piece: then it never waits. */
+struct reading *load_reading_begin(struct fs *fs, const struct cache_msg *m,
+				   uint64_t offset);
+/* Is no READ of lower bytes waiting? If one is, load_gen() moves at its end. */
+bool load_reading_is_lowest(struct fs *fs, struct reading *v);
+/* It is answered. NULL is fine. */
+void load_reading_end(struct fs *fs, struct reading *v);
+
 /* Who waits for a body of this message looks again: the message changed. */
 void load_wake(struct fs *fs, uint64_t id);
 

@@ -51,6 +51,7 @@ struct load {
 	struct lock lock; /* RANK_LOAD, guards what follows */
 	struct fetch *head;
 	unsigned n;
+	struct reading *readings;
 
 	/* Counters: read without the lock, exactness does not matter. */
 	_Atomic uint64_t gen;

@@ -157,3 +157,65 @@ void load_free(struct load *l)
 	lock_finish(&l->lock);
 	free(l);
 }
+
+/* --- READs that are not answered yet --- */
+
+struct reading {
+	struct reading *next;
+	uint64_t id;
+	uint64_t offset;
+	bool holds_up; /* a higher one waits for its answer */
+};
+
+struct reading *load_reading_begin(struct fs *fs, const struct cache_msg *m,
+				   uint64_t offset)
+{
+	struct load *l = fs->load;
+	struct reading *v;
+
+	if (m->size <= LOAD_WHOLE)
+		return NULL;
+	v = calloc(1, sizeof(*v));
+	if (!v)
+		return NULL;
+	v->id = m->id;
+	v->offset = offset;
+	lock_take(&l->lock);
+	v->next = l->readings;
+	l->readings = v;
+	lock_drop(&l->lock);
+	return v;
+}
+
+bool load_reading_is_lowest(struct fs *fs, struct reading *v)
+{
+	struct load *l = fs->load;
+	bool yes = true;
+
+	lock_take(&l->lock);
+	for (struct reading *o = v ? l->readings : NULL; o; o = o->next) {
+		if (o->id != v->id || o->offset >= v->offset)
+			continue;
+		o->holds_up = true;
+		yes = false;
+	}
+	lock_drop(&l->lock);
+	return yes;
+}
+
+void load_reading_end(struct fs *fs, struct reading *v)
+{
+	struct load *l = fs->load;
+	struct reading **at = &l->readings;
+
+	if (!v)
+		return;
+	lock_take(&l->lock);
+	while (*at != v)
+		at = &(*at)->next;
+	*at = v->next;
+	lock_drop(&l->lock);
+	if (v->holds_up)
+		load_moved(fs, v->id);
+	free(v);
+}

@@ -69,6 +69,8 @@ void ops_run(struct request *r, const struct waiting *w)
 		how.resume = w->resume;
 		ticket = park_put(r->fs->park, r, &how);
 		if (ticket == 0) {
+			if (how.gone)
+				how.gone(r);
 			ops_reply_err(r->req, -ENOTCONN);
 			break;
 		}

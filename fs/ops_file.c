@@ -106,18 +106,17 @@ static bool reply_draft(struct request *r, const struct cache_msg *m)
 	return n != -ENOENT;
 }
 
-static int read_once(struct request *r)
+/* -EAGAIN: not yet. */
+static int read_message(struct request *r)
 {
 	struct cache_msg m;
 	struct folder *f;
 	struct body *b;
 	int error;
 
-	if (r->ino >= CONTROL_INO_FIRST) {
-		read_control(r);
-		return 0;
-	}
 	error = attr_find_message(r->fs, r->ino, &m, &f);
+	if (error == 0 && !r->reading)
+		r->reading = load_reading_begin(r->fs, &m, (uint64_t)r->off);
 	if (error == 0 && reply_draft(r, &m))
 		return 0;
 	if (error == 0 && reply_small(r, &m)) {
@@ -132,12 +131,37 @@ static int read_once(struct request *r)
 	if (error == -EAGAIN)
 		return error;
 	if (error == 0) {
-		error = reply_body(r, b);
+		if ((uint64_t)r->off >= body_size(b) &&
+		    !load_reading_is_lowest(r->fs, r->reading))
+			error = -EAGAIN;
+		else
+			error = reply_body(r, b);
 		body_put(b);
 	}
+	if (error == -EAGAIN)
+		return error;
 	if (error != 0)
 		ops_reply_err(r->req, error);
 	return 0;
+}
+
+static void read_gone(struct request *r)
+{
+	load_reading_end(r->fs, r->reading);
+	r->reading = NULL;
+}
+
+static int read_once(struct request *r)
+{
+	int error = 0;
+
+	if (r->ino >= CONTROL_INO_FIRST)
+		read_control(r);
+	else
+		error = read_message(r);
+	if (error != -EAGAIN)
+		read_gone(r);
+	return error;
 }
 
 uint64_t ops_body_gen(struct request *r)
@@ -153,10 +177,16 @@ void ops_body_how(struct request *r, struct parking *ret)
 	ret->late_error = -ETIMEDOUT;
 }
 
+static void read_how(struct request *r, struct parking *ret)
+{
+	ops_body_how(r, ret);
+	ret->gone = read_gone;
+}
+
 static void read_resume(struct request *r);
 
-static const struct waiting read_waiting = {read_once, ops_body_how,
-					    ops_body_gen, read_resume};
+static const struct waiting read_waiting = {read_once, read_how, ops_body_gen,
+					    read_resume};
 
 static void read_resume(struct request *r)
 {

@@ -56,7 +56,8 @@ struct request {
 	int64_t began_ms; /* when it first had to wait */
 	char *name;       /* its own copy, or the bytes of a WRITE, or NULL */
 	bool plus;
-	struct edit edit; /* of a change (ops_change.c) */
+	struct reading *reading; /* of a READ (load.h); NULL: of no matter */
+	struct edit edit;        /* of a change (ops_change.c) */
 	struct mailbox_wait mailbox;
 };
 

@@ -21,7 +21,7 @@ static bool is_same(const struct secret *s, const char *token)
  */
 static bool renewed_by_another(struct secret *s, const char *refused)
 {
-	int64_t deadline_ms = clock_now_ms() + 2 * SECRET_COMMAND_MS;
+	int64_t deadline_ms = clock_now_ms() + INT64_C(2) * SECRET_COMMAND_MS;
 	bool is_new;
 
 	lock_take(&s->lock);
