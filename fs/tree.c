@@ -316,7 +316,7 @@ int tree_set_root(struct tree *t, const char *mailbox)
 	if (!found && strcasecmp(wire, "INBOX") == 0)
 		found = tree_by_wire_locked(t, "INBOX");
 	if (found) {
-		found->held = 1;
+		folder_hold(found);
 		t->root = found;
 	}
 	lock_drop(&t->lock);

@@ -70,8 +70,9 @@ def test_a_long_queue_made_offline_survives_remounts_and_goes_out(env):
         c.create("Work"), c.create("Home")
     m = env.mount(server)
     m.messages("Work"), m.messages("Home")
+    # The server may find the last of so many files later than the first.
+    wait_for(lambda: len(numbered(m)) == count, 60)
     paths = numbered(m)
-    assert len(paths) == count
     server.stop()
     m.wait_offline()
     for n, path in paths.items():
