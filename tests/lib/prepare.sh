@@ -9,7 +9,7 @@ libetpan-dev libssl-dev libsqlite3-dev libxxhash-dev zlib1g-dev
 libunistring-dev libcmocka-dev"
 SERVER_PACKAGES="dovecot-imapd openssl python3-minimal python3"
 TEST_PACKAGES="clang clang-format clang-tidy libclang-rt-dev binutils
-inotify-tools attr rsync mandoc shellcheck procps"
+inotify-tools attr rsync mandoc shellcheck procps vim libglib2.0-bin"
 
 say() {
 	printf '%s\n' "$*" >&2
