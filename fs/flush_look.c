@@ -161,28 +161,18 @@ static int from_rows(void *ctx, const struct mail_row *rows, size_t n)
 	return r;
 }
 
-static int add_all(struct ranges *to, const struct mail_range *v, size_t n)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if (v[i].first <= v[i].last)
-			r = ranges_add(to, v[i].first, v[i].last);
-	return r;
-}
-
 static int from_present(void *ctx, const struct mail_range *v, size_t n)
 {
 	struct batch *b = ctx;
 
-	return add_all(&b->look.present, v, n);
+	return ranges_add_all(&b->look.present, v, n);
 }
 
 static int from_vanished(void *ctx, const struct mail_range *v, size_t n)
 {
 	struct batch *b = ctx;
 
-	return add_all(&b->look.vanished, v, n);
+	return ranges_add_all(&b->look.vanished, v, n);
 }
 
 static void from_done(void *ctx, int result, const struct imap_error *why,

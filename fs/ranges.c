@@ -121,3 +121,13 @@ bool ranges_has(struct ranges *r, uint32_t uid)
 	}
 	return low < r->n && r->v[low].first <= uid;
 }
+
+int ranges_add_all(struct ranges *to, const struct mail_range *v, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (v[i].first <= v[i].last)
+			r = ranges_add(to, v[i].first, v[i].last);
+	return r;
+}

@@ -19,6 +19,9 @@ void ranges_clear(struct ranges *r); /* and give its memory back */
 
 /* `first` <= `last`. In any order, also again. -ENOMEM. */
 MUST_CHECK int ranges_add(struct ranges *r, uint32_t first, uint32_t last);
+/* The same for many; those that end before they begin are left out. */
+MUST_CHECK int ranges_add_all(struct ranges *to, const struct mail_range *v,
+			      size_t n);
 
 /* How many UIDs are in it; of those below `end`. */
 uint64_t ranges_count(struct ranges *r);

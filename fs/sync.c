@@ -218,28 +218,18 @@ static int sync_rows(void *ctx, const struct mail_row *rows, size_t n)
 	return r;
 }
 
-static int add_all(struct ranges *to, const struct mail_range *v, size_t n)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if (v[i].first <= v[i].last)
-			r = ranges_add(to, v[i].first, v[i].last);
-	return r;
-}
-
 static int sync_present(void *ctx, const struct mail_range *v, size_t n)
 {
 	struct sync *y = ctx;
 
-	return add_all(&y->named, v, n);
+	return ranges_add_all(&y->named, v, n);
 }
 
 static int sync_vanished(void *ctx, const struct mail_range *v, size_t n)
 {
 	struct sync *y = ctx;
 
-	return add_all(&y->gone, v, n);
+	return ranges_add_all(&y->gone, v, n);
 }
 
 /* The second question instead of the end. */

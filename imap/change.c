@@ -159,24 +159,24 @@ int imap_remove(struct imap *im, const struct imap_messages *which,
 	return r < 0 ? r : change_submit(im, &j->c, done, ctx, ret);
 }
 
-bool imap_has_move(struct imap *im)
+static bool has_cap(struct imap *im, unsigned cap)
 {
 	bool has;
 
 	lock_take(&im->lock);
-	has = (im->caps & CAP_MOVE) != 0;
+	has = (im->caps & cap) != 0;
 	lock_drop(&im->lock);
 	return has;
 }
 
+bool imap_has_move(struct imap *im)
+{
+	return has_cap(im, CAP_MOVE);
+}
+
 bool imap_has_labels(struct imap *im)
 {
-	bool has;
-
-	lock_take(&im->lock);
-	has = (im->caps & CAP_GMAIL) != 0;
-	lock_drop(&im->lock);
-	return has;
+	return has_cap(im, CAP_GMAIL);
 }
 
 uint64_t imap_append_limit(struct imap *im)
