@@ -19,7 +19,8 @@
  *  C4  A schema newer than ours is refused, an older one migrated, a damaged
  *      database set aside under another name (never deleted) and begun anew.
  *  C5  Killing the program at any moment loses at most the rows of the last
- *      few milliseconds, never consistency.
+ *      few milliseconds, never consistency, and nothing that cache_commit()
+ *      was waited for.
  *  C6  A row whose mailbox has other UIDs now (box_unmoor()) keeps its id, name
  *      and body until it is moored to a UID that is certainly the same
  *      message's, or is removed; a kill in between changes nothing of that.

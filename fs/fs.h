@@ -4,13 +4,16 @@
  *
  * Two halves. The FUSE edge (ops*.c, park.c, notify.c, mountpoint.c) is all
  * that sees libfuse: it turns requests into questions to the engine, and
- * replies. The engine (tree, folder, sync, load, control) knows folders,
- * messages and jobs, asks imap/ and cache/, and neither sees libfuse nor
- * libetpan.
+ * replies. The engine (tree, folder, sync, load, change, draft, flush, control)
+ * knows folders, messages and jobs, asks imap/ and cache/, and neither sees
+ * libfuse nor libetpan.
  *
  *  read:  ops_file -> load -> cache (hit) or imap -> cache -> park_wake()
  *  list:  ops_dir -> folder -> cache, or imap -> cache -> park_wake()
  *  event: imap -> sync -> cache -> replay (inotify) or notify (kernel)
+ *  write: ops_change, ops_write -> change, draft -> cache (journal) -> reply;
+ *         flush -> imap -> cache (settled) -> effects, if it was refused
+ *  mkdir: ops_folder -> mailboxes -> imap -> tree -> park_wake()
  *
  * No FUSE worker ever waits for the network: what is not here is -EAGAIN from
  * the engine; the edge parks the request (park.h) and the thread that brings
@@ -18,9 +21,9 @@
  * inode number), and has a generation: read the generation, look, park, and
  * look again if the generation has moved.
  *
- * Inode numbers: 1 is the root; ids of cache/ are folders and messages; from
- * CONTROL_INO_FIRST on they are `.imapfs` and its snapshots. None is ever used
- * twice.
+ * Inode numbers: 1 is the root; 2 is no inode, but the key of who waits for the
+ * flusher; ids of cache/ are folders and messages; from CONTROL_INO_FIRST on
+ * they are `.imapfs` and its snapshots. None is ever used twice.
  */
 #ifndef IMAPFS_FS_FS_H
 #define IMAPFS_FS_FS_H
