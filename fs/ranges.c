@@ -19,6 +19,13 @@ void ranges_clear(struct ranges *r)
 	*r = (struct ranges){0};
 }
 
+/* Where there is something, or room, there is memory. */
+static void check(const struct ranges *r)
+{
+	assert(r->v || (r->n == 0 && r->size == 0));
+	(void)r;
+}
+
 static int by_first(const void *a, const void *b)
 {
 	const struct mail_range *x = a, *y = b;
@@ -36,6 +43,7 @@ static void sort(struct ranges *r)
 {
 	size_t to = 0;
 
+	check(r);
 	if (r->sorted || r->n == 0)
 		return;
 	qsort(r->v, r->n, sizeof(r->v[0]), by_first);
@@ -70,6 +78,7 @@ int ranges_add(struct ranges *r, uint32_t first, uint32_t last)
 	struct mail_range *end = r->n > 0 ? &r->v[r->n - 1] : NULL;
 	struct mail_range add = {first, last};
 
+	check(r);
 	if (end && first >= end->first && joins(end, &add)) {
 		if (last > end->last)
 			end->last = last;
@@ -77,7 +86,7 @@ int ranges_add(struct ranges *r, uint32_t first, uint32_t last)
 	}
 	if (r->n == r->size && grow(r) != 0)
 		return -ENOMEM;
-	assert(r->v); /* there is room, so there is memory */
+	check(r);
 	r->sorted = r->n == 0 || (r->sorted && first > r->v[r->n - 1].last);
 	r->v[r->n++] = add;
 	return 0;
