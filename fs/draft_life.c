@@ -20,8 +20,9 @@
  *    | +---- a writer ----+  +--no leases--> BLIND --due--> CLEAR
  *    +--- a write, a rename, ... (from any of them)
  *
- * It is due DRAFT_QUIET_MS after the last thing that happened to it, if it was
- * closed; else DRAFT_WRITTEN_MS. The lease is asked for only then, once, since
+ * It is due DRAFT_QUIET_MS after the last thing that happened to it (to be
+ * closed is one: a program may open it again at once), if it was closed; else
+ * DRAFT_WRITTEN_MS. The lease is asked for only then, once, since
  * its answer is exact: so nothing but the last look decides, and a draft that
  * is written to while it is asked about is OPEN again.
  *
@@ -91,8 +92,10 @@ void draft_closed(struct fs *fs, uint64_t folder, const char *name)
 		return;
 	lock_take(&ds->lock);
 	d = draft_find_locked(ds, m.id);
-	if (d && d->closed_ms == 0) {
-		d->closed_ms = clock_now_ms();
+	if (d) {
+		d->touched_ms = clock_now_ms();
+		if (d->closed_ms == 0)
+			d->closed_ms = d->touched_ms;
 		draft_look_locked(ds, due_ms(d));
 	}
 	lock_drop(&ds->lock);
