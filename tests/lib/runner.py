@@ -3,9 +3,9 @@
 """Runs end-to-end tests: runner.py [options] [PATTERN].
 
 Every function test_*(env) of tests/mount/*.py runs in a process and a folder
-of its own, four at a time, each with a deadline: most of a test is waiting.
-PATTERN chooses by file or function name. One line a test; the output of those that fail is shown; the
-last line counts. Nothing is left: mounts and processes of a test are found
+of its own, several at a time, each with a deadline: most of a test is
+waiting. PATTERN chooses by file or function name. One line a test; the output
+of those that fail is shown; the last line counts. Nothing is left: mounts and processes of a test are found
 by its folder and by descent, never by a name.
 
 Started by root, the run has a mount namespace of its own, in which /dev/fuse
@@ -13,8 +13,6 @@ is open to everybody: tests that run as an ordinary user work everywhere.
 """
 
 import argparse
-import ctypes
-import faulthandler
 import importlib.util
 import os
 import select
@@ -23,24 +21,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from imapfstest import Env, Skip  # noqa: E402
 from imapfstest.mount import detach, slowdown  # noqa: E402
-from imapfstest.util import (MARKER, Timeout, alive, children,  # noqa: E402
-                             mounts_under, wait_for)
+from imapfstest.supervise import (SKIPPED, listen_to_signals,  # noqa: E402
+                                  supervise)
+from imapfstest.util import mounts_under  # noqa: E402
 
-ORDINARY_UID = 65534
 NAMESPACE = "IMAPFS_TEST_NAMESPACE"
 DEFAULT_DEADLINE = 60
-SKIPPED = 77
-PR_SET_CHILD_SUBREAPER = 36
+SANITIZER = "sanitizer"  # how their reports' names begin
 
 
 def load(path):
@@ -62,168 +56,28 @@ def discover(folder, pattern):
     return found
 
 
-# One test: a supervisor process, and below it the test.
-
-def become_ordinary(tmp):
-    os.chown(tmp, ORDINARY_UID, ORDINARY_UID)
-    os.setgroups([])
-    os.setgid(ORDINARY_UID)
-    os.setuid(ORDINARY_UID)
-
-
-def run_test_function(function, tmp, certs, data, as_user):
-    """The body of the test process; its exit code is the verdict."""
-    home = Path(tmp) / "home"
-    if as_user and os.geteuid() == 0:
-        become_ordinary(tmp)
-    home.mkdir()
-    os.environ["HOME"] = str(home)
-    os.chdir(tmp)
-    faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1)
-    env = Env(tmp, certs, data)
-    verdict = 1
-    try:
-        function(env)
-        verdict = 0
-    except Skip as reason:
-        print(f"SKIP: {reason}")
-        verdict = SKIPPED
-    except BaseException:
-        traceback.print_exc()
-        show_logs(env)
-    try:
-        env.finish(verdict == 0)
-    except BaseException:
-        traceback.print_exc()
-        show_logs(env)
-        verdict = 1
-    return verdict
-
-
-def supervise(args):
-    """Fork the test, hold its deadline, end whatever it leaves running.
-
-    As a subreaper this process becomes the parent of everything that the
-    test's processes leave behind, whatever they did to their environment,
-    session or user.
-    """
-    path, name, tmp, certs, data, as_user, limit = args
-    function = getattr(load(Path(path)), name)
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    listen_to_signals()
-    pid = os.fork()
-    if pid == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        verdict = 1
-        try:
-            verdict = run_test_function(function, tmp, certs, data,
-                                        as_user == "yes")
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(verdict)
-    try:
-        verdict = wait_test(pid, float(limit))
-    except KeyboardInterrupt:
-        verdict = 1
-    well = verdict in (0, SKIPPED)
-    left = end_descendants(patience=2 if well else 0)
-    if well and left:
-        print(*left, sep="\n", flush=True)
-        verdict = 1
-    os._exit(verdict)
-
-
-def listen_to_signals():
-    """SIGTERM ends a run as Ctrl-C does; Ctrl-C works in a background job
-    too, which inherits it as ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def wait_test(pid, limit):
-    """The verdict of the test process; 1, and why, at its deadline."""
-    fd = os.pidfd_open(pid)
-    if select.select([fd], [], [], limit)[0]:
-        return abs(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-    print(f"not done within {limit:.0f} s", flush=True)
-    os.kill(pid, signal.SIGUSR1)  # shows where it stands
-    if not select.select([fd], [], [], 0.5)[0]:
-        # It may be held by a mount that does not answer: it ends when that
-        # does, so nobody waits for it here.
-        os.kill(pid, signal.SIGKILL)
-    return 1
-
-
-def end_descendants(patience):
-    """Kill what is still there after `patience` seconds; a line for each."""
-    def others():
-        reap()
-        return [p for p in children(os.getpid())[1:] if alive(p)]
-
-    said = {}
-    try:
-        wait_for(lambda: not others(), patience)
-    except Timeout:
-        pass
-    end = time.monotonic() + 10
-    while others() and time.monotonic() < end:
-        for pid in others():
-            try:
-                name = Path(f"/proc/{pid}/cmdline").read_bytes()
-                os.kill(pid, signal.SIGKILL)
-                said.setdefault(pid, f"left behind: process {pid} "
-                                f"{name.replace(bytes(1), b' ')[:200]!r}")
-            except OSError:
-                continue
-        time.sleep(0.01)
-    return list(said.values())
-
-
-def reap():
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
-def show_logs(env):
-    for mount in env.mounts:
-        lines = fold(mount.log().splitlines())[-40:]
-        if lines:
-            print(f"--- end of the log of {mount.name}:",
-                  *lines, sep="\n  ", file=sys.stderr)
-
-
-def fold(lines):
-    """Equal neighbours become one line that says how many they were."""
-    found = []
-    for line in lines:
-        if found and found[-1][0] == line:
-            found[-1][1] += 1
-        else:
-            found.append([line, 1])
-    return [f"{line}  ({n} times)" if n > 1 else line for line, n in found]
-
-
 # The run.
 
 def deadline_of(function):
     return getattr(function, "deadline", DEFAULT_DEADLINE)
 
 
+class Job:
+    """A test that runs: its supervisor's pid and pidfd, its folder, the file
+    that its output goes to, when it began, its deadline in seconds."""
+
+    def __init__(self, path, name, function):
+        self.path, self.name, self.function = path, name, function
+        self.pid = self.fd = self.tmp = self.output = None
+        self.start = self.limit = 0
+
+
 class Run:
     def __init__(self, options, folder):
         self.options, self.folder = options, Path(folder)
-        self.lock = threading.Lock()
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.number = 0
-        self.running = set()
-        self.interrupted = False
+        self.running = {}  # by the supervisor's pidfd
 
     def prepare(self):
         """Certificates and test data, once, readable by every user."""
@@ -252,58 +106,79 @@ class Run:
                 word = "not ok"
                 reason += " (a skip is a failure under CI)"
         kind = {"ok": "passed", "skip": "skipped", "not ok": "failed"}[word]
-        with self.lock:
-            self.number += 1
-            self.counts[kind] += 1
-            print(f"{word} {self.number} {path.stem} {name} "
-                  f"({seconds:.1f} s){reason}", flush=True)
-            shown = output if word == "not ok" else "".join(
-                line + "\n" for line in output.splitlines()
-                if line.startswith("NOTE: "))
-            for line in shown.splitlines():
+        self.number += 1
+        self.counts[kind] += 1
+        print(f"{word} {self.number} {path.stem} {name} "
+              f"({seconds:.1f} s){reason}")
+        for line in output.splitlines():
+            if word == "not ok" or line.startswith("NOTE: "):
                 print("    " + line)
-            sys.stdout.flush()
+        sys.stdout.flush()
 
-    def run_test(self, path, name, function):
-        """Start one test process, hold its deadline, clean up after it."""
-        tmp = Path(tempfile.mkdtemp(prefix="t", dir=self.folder))
-        tmp.chmod(0o755)
-        as_user = getattr(function, "ordinary_user", False) or (
-            self.options.as_user and
-            not getattr(function, "needs_root", False))
-        environ = dict(os.environ)
-        environ[MARKER] = str(tmp)
-        report = tmp / "sanitizer"
-        for tool in ("ASAN", "TSAN", "UBSAN"):
-            key = tool + "_OPTIONS"
-            environ[key] = f"{environ.get(key, '')}:log_path={report}"
-        limit = deadline_of(function) * slowdown()
-        output = tempfile.TemporaryFile()
-        start = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-B", __file__, "--one", str(path), name,
-             str(tmp), str(self.folder / "certs"), str(self.folder / "data"),
-             "yes" if as_user else "no", str(limit)],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env=environ, start_new_session=True)
-        self.running.add(process)
+    def start(self, path, name, function):
+        """Fork a supervisor (supervise.py) for one test."""
+        job = Job(path, name, function)
+        job.tmp = Path(tempfile.mkdtemp(prefix="t", dir=self.folder))
+        job.tmp.chmod(0o755)
+        job.output = tempfile.TemporaryFile()
+        job.start = time.monotonic()
+        job.limit = deadline_of(function) * slowdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        job.pid = os.fork()
+        if job.pid == 0:
+            self.become_supervisor(job)
+        job.fd = os.pidfd_open(job.pid)
+        self.running[job.fd] = job
+
+    def become_supervisor(self, job):
+        """The child's life, in a session of its own."""
         try:
-            verdict = process.wait(limit + 60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            verdict = process.wait()
+            os.setsid()
+            with open(os.devnull) as nothing:
+                os.dup2(nothing.fileno(), 0)
+            os.dup2(job.output.fileno(), 1)
+            os.dup2(job.output.fileno(), 2)
+            for tool in ("ASAN", "TSAN", "UBSAN"):
+                key = tool + "_OPTIONS"
+                os.environ[key] = (f"{os.environ.get(key, '')}:"
+                                   f"log_path={job.tmp / SANITIZER}")
+            root_only = getattr(job.function, "needs_root", False)
+            as_user = getattr(job.function, "ordinary_user", False) or (
+                self.options.as_user and not root_only)
+            supervise(job.function, job.tmp, self.folder, as_user, job.limit)
         finally:
-            self.running.discard(process)
-        seconds = time.monotonic() - start
+            os._exit(1)
+
+    def finish(self, job):
+        """Its supervisor has ended: clean up after it, and say how it was."""
+        del self.running[job.fd]
+        os.close(job.fd)
+        verdict = abs(os.waitstatus_to_exitcode(os.waitpid(job.pid, 0)[1]))
+        seconds = time.monotonic() - job.start
         left = [found.read_text(errors="replace")[-20000:]
-                for found in sorted(tmp.glob(report.name + "*"))]
-        left += self.clean(tmp)
-        output.seek(0)
-        text = output.read().decode("utf-8", "replace")
+                for found in sorted(job.tmp.glob(SANITIZER + "*"))]
+        left += self.clean(job.tmp)
+        job.output.seek(0)
+        text = job.output.read().decode("utf-8", "replace")
+        job.output.close()
         if left:
             verdict = verdict if verdict not in (0, SKIPPED) else 1
             text += "\n" + "\n".join(left)
-        self.report(path, name, verdict, seconds, text)
+        self.report(job.path, job.name, verdict, seconds, text)
+
+    def wait(self):
+        """Until a test ends. Supervisors hold the deadlines; one that does
+        not is ended a minute later."""
+        ends = [job.start + job.limit + 60 for job in self.running.values()]
+        ready = select.select(list(self.running), [], [],
+                              max(0, min(ends) - time.monotonic()))[0]
+        for fd in ready:
+            self.finish(self.running[fd])
+        if not ready:
+            for job in self.running.values():
+                if job.start + job.limit + 60 <= time.monotonic():
+                    os.kill(job.pid, signal.SIGKILL)
 
     @staticmethod
     def clean(tmp):
@@ -322,35 +197,24 @@ class Run:
 
     def run_all(self, tests):
         """Several at a time, those that may take longest first; the
-        measuring ones alone, at the end."""
+        measuring ones alone, at the end.
+
+        All is done by one thread, and the tests' modules are loaded before
+        the first fork: starting a test costs no start of an interpreter."""
         together = [t for t in tests if not getattr(t[2], "measure", False)]
         together.sort(key=lambda t: -deadline_of(t[2]))
         alone = [t for t in tests if getattr(t[2], "measure", False)]
-        jobs = iter(together)
-
-        def worker():
-            while not self.interrupted:
-                with self.lock:
-                    job = next(jobs, None)
-                if not job:
-                    return
-                self.run_test(*job)
-
-        threads = [threading.Thread(target=worker)
-                   for _ in range(self.options.jobs)]
-        for thread in threads:
-            thread.start()
         try:
-            for thread in threads:
-                thread.join()
-            for job in alone:
-                self.run_test(*job)
+            for jobs, waiting in ((self.options.jobs, together), (1, alone)):
+                while waiting or self.running:
+                    while waiting and len(self.running) < jobs:
+                        self.start(*waiting.pop(0))
+                    self.wait()
         except KeyboardInterrupt:
-            self.interrupted = True
-            for process in list(self.running):
-                process.terminate()
-            for thread in threads:
-                thread.join()
+            for job in self.running.values():
+                os.kill(job.pid, signal.SIGTERM)
+            while self.running:
+                self.wait()
             raise
 
 
@@ -383,8 +247,6 @@ def own_namespace():
 
 
 def main():
-    if len(sys.argv) > 1 and sys.argv[1] == "--one":
-        supervise(sys.argv[2:])
     parser = argparse.ArgumentParser(description="end-to-end tests")
     parser.add_argument("--binary", help="mount.imapfs under test")
     parser.add_argument("--testproxy", help="the delay proxy's binary")

@@ -16,14 +16,14 @@ from .script import (Box, Msg, ScriptServer, cut_after, hang_in_literal,
                      inject_after_starttls, slowly)
 from .tap import Tap
 from .terminal import Terminal
-from .util import Timeout, alive, marked, mounts_under, popen, run, wait_for
+from .util import Timeout, alive, mounts_under, popen, run, wait_for
 from .watch import PUSHED, Watch
 
 __all__ = [
     "Box", "Certs", "Client", "Dovecot", "Env", "Mount", "Msg", "PUSHED",
     "Proxy", "ScriptServer", "Skip", "StartFailed", "Tap", "Terminal",
     "Timeout", "Watch", "alive", "cut_after", "deadline", "hang_in_literal",
-    "inject_after_starttls", "marked", "measure", "mounts_under",
-    "needs_root", "ordinary_user", "popen", "quote", "run", "skip", "slow",
-    "slowdown", "slowly", "utf7_decode", "utf7_encode", "wait_for",
+    "inject_after_starttls", "measure", "mounts_under", "needs_root",
+    "ordinary_user", "popen", "quote", "run", "skip", "slow", "slowdown",
+    "slowly", "utf7_decode", "utf7_encode", "wait_for",
 ]

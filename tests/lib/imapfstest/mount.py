@@ -15,8 +15,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-from .util import (Result, Timeout, alive, environment, kill_group, marked,
-                   mounts_under, popen, run, wait_end, wait_for)
+from .util import (Result, Timeout, alive, environment, kill_group,
+                   mounts_under, of_process, popen, processes, run, wait_end,
+                   wait_for)
 
 MOUNT_MARKER = "IMAPFS_TEST_MOUNT"
 START_TIMEOUT = 30
@@ -148,21 +149,19 @@ class Mount:
                    for point, _ in mounts_under(self.path.parent))
 
     def pids(self):
-        """Every living process of this mount: program and helpers. By the
-        command line too: a process may hide its environment."""
-        found = set(marked(self.marker(), MOUNT_MARKER))
-        binary = os.environ["IMAPFS_BINARY"].encode()
-        for entry in os.listdir("/proc"):
-            if not entry.isdigit() or not alive(int(entry)):
-                continue
-            try:
-                words = Path(f"/proc/{entry}/cmdline").read_bytes()
-            except OSError:
-                continue
-            words = words.split(b"\0")
-            if words[0] == binary and bytes(self.path) in words:
-                found.add(int(entry))
-        return sorted(found)
+        """Every living process of this mount, program and helpers: by the
+        marker in the environment, and by the command line: a process may
+        hide its environment."""
+        marker = f"{MOUNT_MARKER}={self.marker()}".encode()
+        words = [os.environ["IMAPFS_BINARY"].encode(), bytes(self.path)]
+
+        def is_ours(pid):
+            line = of_process(pid, "cmdline").split(b"\0")
+            return (line[0] == words[0] and words[1] in line) or \
+                marker in of_process(pid, "environ").split(b"\0")
+
+        return sorted(pid for pid in processes()
+                      if pid != os.getpid() and is_ours(pid) and alive(pid))
 
     @property
     def pid(self):

@@ -157,7 +157,7 @@ class Tap:
         self._serial = 0
         self._server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._server_side.load_cert_chain(*map(str, pair))
-        self._client_side = ssl.create_default_context()
+        self._client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._client_side.check_hostname = False
         self._client_side.verify_mode = ssl.CERT_NONE
         self._listener = socket.create_server((host, 0), backlog=64)

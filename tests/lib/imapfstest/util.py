@@ -2,9 +2,7 @@
 """Waiting, running commands and knowing processes: what every helper needs.
 
 wait_for() is the only way to wait: it asks until the answer is yes or the
-deadline passes. Every process started here carries the marker of its test in
-the environment, so that a clean-up finds it again even when it has forked
-away, and never meets a process of somebody else.
+deadline passes.
 """
 
 import os
@@ -13,8 +11,6 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-
-MARKER = "IMAPFS_TEST_MARKER"
 
 
 class Timeout(AssertionError):
@@ -138,47 +134,49 @@ def run(args, timeout=20.0, check=True, input=None, user=None, env=None,
     return result
 
 
+def of_process(pid, name):
+    """The text of /proc/PID/NAME; empty: there is no such process."""
+    try:
+        fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        text = b""
+        while more := os.read(fd, 65536):
+            text += more
+        return text
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def processes():
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def stat_of(pid):
+    """The fields of /proc/PID/stat behind the name; none: it is gone."""
+    return of_process(pid, "stat").rpartition(b")")[2].split()
+
+
 def alive(pid):
     """Is this process there and not a zombie?"""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return False
-    return stat.rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
+    fields = stat_of(pid)
+    return bool(fields) and fields[0] not in (b"Z", b"X")
 
 
 def children(pid):
     """All living descendants of a process, the process itself first."""
     parents = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            stat = Path(f"/proc/{entry}/stat").read_bytes()
-        except OSError:
-            continue
-        fields = stat.rsplit(b")", 1)[1].split()
-        parents.setdefault(int(fields[1]), []).append(int(entry))
+    for one in processes():
+        fields = stat_of(one)
+        if fields:
+            parents.setdefault(int(fields[1]), []).append(one)
     found = [pid]
     for one in found:
         found.extend(parents.get(one, []))
     return found
-
-
-def marked(value, name=MARKER):
-    """Processes, except this one, whose environment has this marker."""
-    needle = f"{name}={value}".encode() + b"\0"
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) == os.getpid():
-            continue
-        try:
-            text = Path(f"/proc/{entry}/environ").read_bytes()
-        except OSError:
-            continue
-        if b"\0" + needle in b"\0" + text:
-            found.append(int(entry))
-    return [pid for pid in found if alive(pid)]
 
 
 def end_process(pid, patience=5.0):
