@@ -3,12 +3,13 @@
 # All tests: sh tests/run.sh [--quick] [PATTERN]
 # shellcheck disable=SC2317
 #
-# Installs what is missing, builds outside the tree, and runs, with the time
-# of each stage: lint; gcc: unit tests, fuzz corpora, end-to-end tests; clang;
-# ASan and UBSan; TSan. --quick stops after gcc. PATTERN chooses end-to-end
+# Installs what is missing, builds outside the tree, and runs lint, unit tests,
+# fuzz corpora and end-to-end tests: built by gcc; by gcc with ASan and UBSan;
+# by clang with TSan. --quick stops after the first. PATTERN chooses end-to-end
 # tests by file or function name, and leaves the other stages out.
-# The last line counts; the exit status is 0 if nothing failed. With CI=true
-# a test that cannot run (no /dev/fuse) is a failure.
+# At the end it says how long each stage took, and names what failed; the last
+# line counts; the exit status is 0 if nothing failed. With CI=true a test that
+# cannot run (no /dev/fuse) is a failure.
 #
 # Run by root, the plain build is tested as root and the sanitizer builds as
 # an ordinary user; run by an ordinary user, all is that user's.
@@ -70,6 +71,8 @@ stage() {
 	times="$times
   $(printf '%4d s  %s' $seconds "$name")"
 	status=$(cat "$work/status")
+	sed -n "s/^not ok \([0-9]* \)\{0,1\}\(.*\)/  \2; $name/p" "$work/output" \
+		>>"$work/failures"
 	counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' \
 		"$work/output" | tail -n 1)
 	if [ -z "$counts" ]; then
@@ -78,6 +81,8 @@ stage() {
 		# It failed without a test that did: that is one more.
 		counts="${counts%% *} 1 ${counts##* }"
 	fi
+	[ "$status" -eq 0 ] || grep -q "; $name\$" "$work/failures" ||
+		echo "  $name" >>"$work/failures"
 	# shellcheck disable=SC2086
 	add_up $counts
 	printf '== %s: %s after %d s\n' "$name" \
@@ -101,6 +106,8 @@ unit() {
 		--timeout-multiplier "${2:-1}" >"$work/unit" 2>&1
 	result=$?
 	[ $result -eq 0 ] || cat "$work/unit"
+	sed -n 's|^ *[0-9]*/[0-9]* mount.imapfs:\(.*\) \(FAIL\|TIMEOUT\|ERROR\) .*|not ok \1 \2|p' \
+		"$work/unit" | tr -s ' ' | sort -u
 	awk '/^Ok:/ { ok = $2 } /^(Fail|Timeout|Unexpected Pass):/ { bad += $NF }
 		/^Skipped:/ { skip = $2 }
 		END { printf "%d passed, %d failed, %d skipped\n", ok, bad, skip }' \
@@ -121,6 +128,11 @@ mounts() {
 
 finish() {
 	printf '\ntime of each stage:%s\n\n' "$times"
+	[ ! -s "$work/failures" ] || {
+		echo "what failed:"
+		cat "$work/failures"
+		echo
+	}
 	printf '%d passed, %d failed, %d skipped\n' $passed $failed $skipped
 	if [ "${CI:-}" = true ] && [ $skipped -ne 0 ]; then
 		say "a skip is a failure under CI"
@@ -141,13 +153,13 @@ if [ -n "$pattern" ]; then
 	stage "end to end" mounts "$root/gcc"
 	finish
 fi
-CC=clang stage "build with clang" build "$root/clang"
+# Of a plain build by clang lint reads the commands; it compiles for TSan.
+CC=clang configure "$root/clang" || finish
 stage "lint" python3 "$tree/tests/lint/run.py" --gcc "$root/gcc" \
 	--clang "$root/clang" --cache "$root/tidy" $quick
 stage "unit tests and fuzz corpora, gcc" unit "$root/gcc"
 stage "end to end, gcc" mounts "$root/gcc"
 [ -z "$quick" ] || finish
-stage "unit tests, clang" unit "$root/clang"
 
 if stage "build with ASan and UBSan" build "$root/asan" \
 	-Db_sanitize=address,undefined -Db_lundef=false \

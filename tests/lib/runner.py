@@ -15,6 +15,7 @@ is open to everybody: tests that run as an ordinary user work everywhere.
 import argparse
 import importlib.util
 import os
+import re
 import select
 import shutil
 import signal
@@ -34,6 +35,7 @@ from imapfstest.util import mounts_under  # noqa: E402
 
 NAMESPACE = "IMAPFS_TEST_NAMESPACE"
 DEFAULT_DEADLINE = 60
+MEMORY = 6 << 30  # more than the tests' folders ever have in them
 SANITIZER = "sanitizer"  # how their reports' names begin
 
 
@@ -218,6 +220,27 @@ class Run:
             raise
 
 
+def memory():
+    """A folder in memory for the tests' folders, if there is plenty of it,
+    it can do what a disk can, and nobody has chosen one by TMPDIR: much of
+    what tests do is to make files and to delete them. Else None."""
+    if "TMPDIR" in os.environ:
+        return None
+    shm = "/dev/shm"
+    try:
+        free = os.statvfs(shm)
+        with tempfile.NamedTemporaryFile(dir=shm) as probe:
+            os.setxattr(probe.name, "user.probe", b"x")
+        available = re.search(r"^MemAvailable: *(\d+) kB",
+                              Path("/proc/meminfo").read_text(), re.M)
+    except OSError:
+        return None
+    if free.f_bavail * free.f_frsize < MEMORY or not available or \
+            int(available[1]) * 1024 < 2 * MEMORY:
+        return None
+    return shm
+
+
 def readable_python():
     """Go on in Debian's Python if root runs another: tests that become an
     ordinary user could not read one in somebody's home."""
@@ -251,7 +274,7 @@ def main():
     parser.add_argument("--binary", help="mount.imapfs under test")
     parser.add_argument("--testproxy", help="the delay proxy's binary")
     parser.add_argument("--tests", default=HERE.parent / "mount")
-    parser.add_argument("--jobs", type=int, default=6)
+    parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--as-user", action="store_true",
                         help="every test that can as an ordinary user")
@@ -267,7 +290,7 @@ def main():
     corpus = HERE.parents[2] / "shared" / "corpus"
     if corpus.is_dir():
         os.environ.setdefault("IMAPFS_TEST_CORPUS", str(corpus))
-    with tempfile.TemporaryDirectory(prefix="imapfs-test-",
+    with tempfile.TemporaryDirectory(prefix="imapfs-test-", dir=memory(),
                                      ignore_cleanup_errors=True) as folder:
         run = Run(options, folder)
         run.prepare()

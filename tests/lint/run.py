@@ -3,7 +3,7 @@
 """Every check of the sources, one line each, complaints below it.
 
 run.py --gcc BUILD --clang BUILD --cache FOLDER [--quick]
-The builds must be complete: archives and the program of the first are looked
+The first build must be complete: its archives and its program are looked
 at, the compile commands of the second are clang-tidy's. What clang-tidy has
 passed is remembered in the cache folder by a hash of everything it depends
 on. --quick leaves clang-tidy out.
