@@ -106,7 +106,7 @@ unit() {
 		--timeout-multiplier "${2:-1}" >"$work/unit" 2>&1
 	result=$?
 	[ $result -eq 0 ] || cat "$work/unit"
-	sed -n 's|^ *[0-9]*/[0-9]* mount.imapfs:\(.*\) \(FAIL\|TIMEOUT\|ERROR\) .*|not ok \1 \2|p' \
+	sed -n "s,^ *[0-9]*/[0-9]* mount.imapfs:\(.*\) \(FAIL\|TIMEOUT\|ERROR\) .*,not ok \1 \2,p" \
 		"$work/unit" | tr -s ' ' | sort -u
 	awk '/^Ok:/ { ok = $2 } /^(Fail|Timeout|Unexpected Pass):/ { bad += $NF }
 		/^Skipped:/ { skip = $2 }
