@@ -37,13 +37,26 @@ bool folder_is_entered(struct folder *f)
 	return entered;
 }
 
+/* When a train of our own changes is over, for whoever waits for that. */
+static int64_t own_end_locked(const struct folder *f) REQUIRES(f->lock)
+{
+	int64_t since = f->train_ms > f->asked_ms ? f->train_ms : f->asked_ms;
+
+	if (f->flushed_ms == 0)
+		return 0;
+	return clock_earlier(f->flushed_ms + KEEP_OWN_MS,
+			     since + KEEP_OWN_MAX_MS);
+}
+
 static int64_t due_locked(const struct folder *f) REQUIRES(f->lock)
 {
 	if (!is_used_locked(f))
 		return CLOCK_NEVER;
 	if (f->doubted)
 		return f->known_ms + KEEP_ENTER_MS;
-	return f->moved_ms != 0 && f->moved_ms >= f->known_ms ? 0 : CLOCK_NEVER;
+	return f->moved_ms != 0 && f->moved_ms >= f->known_ms
+		       ? own_end_locked(f)
+		       : CLOCK_NEVER;
 }
 
 int64_t folder_due_ms(struct folder *f)

@@ -30,9 +30,13 @@ bool folder_flush_begin(struct fs *fs, struct folder *f)
 
 void folder_flush_end(struct fs *fs, struct folder *f)
 {
+	int64_t now = clock_now_ms();
 	bool last;
 
 	lock_take(&f->lock);
+	if (f->flushed_ms == 0 || now - f->flushed_ms > KEEP_OWN_MS)
+		f->train_ms = now;
+	f->flushed_ms = now;
 	last = --f->flushing == 0;
 	if (last)
 		f->gen++;

@@ -281,6 +281,9 @@ static void catch_up(struct keep *k, struct folder *f)
 	lock_take(&k->lock);
 	ended_locked(k, f);
 	lock_drop(&k->lock);
+	/* We have changed it since it became due: a little later. */
+	if (folder_due_ms(f) > clock_now_ms())
+		keep_make_due(k, f, 0);
 }
 
 enum work { WORK_STOP, WORK_FOLDER, WORK_POLL, WORK_OFFLINE };

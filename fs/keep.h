@@ -17,6 +17,11 @@
  * more is due, and that one begins KEEP_GAP_MS after the last has ended. At
  * most KEEP_SYNCS run at once. The same for LIST.
  *
+ * Changes that we have made come back as news. They are waited out, so that
+ * the next change (`mv` with -o sync makes one after the other) finds the
+ * folder idle: a sync begins KEEP_OWN_MS after the last change, at the latest
+ * KEEP_OWN_MAX_MS after the first one, or after the last sync.
+ *
  * One thread waits for what is due and for the next deadline; it never waits
  * for the network. Every function may be called from any thread, with no lock
  * of the engine held but where it says so.
@@ -31,6 +36,9 @@
 #define KEEP_ENTER_MS 60000
 #define KEEP_ENTER_GOOGLE_MS 600000 /* it counts what is asked */
 #define KEEP_GAP_MS 250
+/* After a change of ours; at most, from the first of a train of them. */
+#define KEEP_OWN_MS 100
+#define KEEP_OWN_MAX_MS 2000
 #define KEEP_SYNCS 8
 
 struct keep;

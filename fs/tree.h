@@ -83,6 +83,8 @@ struct folder {
 	unsigned box_users;     /* who may be using `box` at this moment */
 	unsigned flushing; /* batches on their way that name it (flush.h) */
 	bool flush_waits;  /* one is to begin when its job has ended */
+	/* The last batch ended; the first one of its train did; 0: none. */
+	int64_t flushed_ms, train_ms;
 	enum folder_busy {
 		FOLDER_IDLE,
 		FOLDER_LISTING,

@@ -38,6 +38,25 @@ def test_a_thousand_moves_are_few_commands(env):
     assert len(m.messages("Work")) == 1000 and not m.messages("INBOX")
 
 
+@measure
+@deadline(120)
+def test_moves_that_are_waited_for_cost_a_command_each(env):
+    """With the option sync. Their own echo starts no sync between them."""
+    server = env.dovecot()
+    fill(server, 60)
+    link = env.proxy(server, rtt=50)
+    m = env.mount(server.url(port=link.port), options=["sync"])
+    m.messages("Work"), m.messages("INBOX")
+    m.wait_watching()
+    server.forget_commands()
+    m.run("mv INBOX/* Work/", timeout=60)
+    assert server.count(rb"UID MOVE") == 60
+    assert server.count(rb"(SELECT|EXAMINE|UID FETCH) ") <= 30
+    assert numbers(server, "INBOX", "Work") == [[], list(range(60))]
+    env.wait_for(lambda: len(m.messages("Work")) == 60)
+    assert not m.messages("INBOX")
+
+
 # What becomes of message n: where it is in the end, and its flags.
 MIXED = [("Work", set()), ("INBOX", {"\\Seen"}), ("Home", set()),
          ("INBOX", {"\\Flagged"}), ("Trash", set()),
