@@ -38,7 +38,8 @@ USER, PASSWORD = "alice", "wonder"
 FIELDS = "DATE FROM TO CC SUBJECT MESSAGE-ID"
 LISTING = ("(UID FLAGS RFC822.SIZE INTERNALDATE "
            f"BODY.PEEK[HEADER.FIELDS ({FIELDS})])")
-SMALL, SIZES = 20, ("files", "messages", "memory", "walk", "step")
+SMALL, SIZES = 20, ("files", "messages", "memory", "walk", "step",
+                    "moves", "waited")
 NAMESPACE = "IMAPFS_BENCH_NAMESPACE"
 # The server counts the commands itself: its raw logs would cost time, and
 # are not readable behind COMPRESS.
@@ -272,12 +273,12 @@ class Bench:
                        env={"HOME": folder}).seconds
             return pull, timed(then, mail / box)[0] if then else 0.0
 
-    def mount(self, port=None, cache=None, wait=True):
+    def mount(self, port=None, cache=None, wait=True, options=()):
         """A fresh mount, started as a user does, idle when this returns,
         unless nobody shall `wait` for that."""
         folder = tempfile.mkdtemp(dir=self.tmp)
         m = Mount(folder, self.server.url(port=port), background=True,
-                  cafile=self.certs.ca, cache=cache)
+                  cafile=self.certs.ca, cache=cache, options=list(options))
         self.mounts.append(m)
         began = time.monotonic()
         m.start()
