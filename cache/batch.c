@@ -353,3 +353,56 @@ int journal_settle(struct cache *c, const struct journal_result *v, size_t n,
 	batch_finish(&b, r, ret);
 	return r;
 }
+
+/* --- what is no message --- */
+
+/* The file goes to rejected/, also that of a scratch file. */
+static int take_rejected(struct batch *b, struct box *box, uint64_t id)
+{
+	char name[CACHE_NAME_MAX + 1];
+	const struct change *v;
+	struct record rec;
+	int r = -ENOENT;
+
+	lock_take(&b->plan.c->journal.lock);
+	v = journal_find_locked(&b->plan.c->journal, id);
+	if (v && v->spool && v->at == box->folder)
+		r = v->phase == JOURNAL_SENT ? -EBUSY : 0;
+	lock_drop(&b->plan.c->journal.lock);
+	if (r == 0)
+		r = box_read_row(box, id, &rec, name);
+	if (r != 0)
+		return r;
+	b->file = calloc(1, sizeof(*b->file));
+	if (!b->file)
+		return -ENOMEM;
+	b->file[b->n_files++] = (struct batch_file){.id = id};
+	return rejected_reserve(b->plan.c, name, &b->file[0].rejected);
+}
+
+int journal_reject(struct box *box, uint64_t id,
+		   const struct journal_failure *why, char *ret_name,
+		   struct journal_effects **ret)
+{
+	const struct journal_result v = {
+		.id = id, .rest = JOURNAL_UNDO, .why = why};
+	struct batch b;
+	int r = journal_ready(box->c);
+
+	if (r != 0)
+		return r;
+	batch_init(&b, box->c, ret != NULL);
+	r = take_rejected(&b, box, id);
+	if (r == 0) {
+		do
+			r = try_once(&b, &v, 1);
+		while (r == 1);
+	}
+	if (r == 0 && !b.file[0].is_used)
+		r = -ENOENT; /* it went in this moment */
+	if (r == 0)
+		memcpy(ret_name, b.file[0].rejected,
+		       strlen(b.file[0].rejected) + 1);
+	batch_finish(&b, r, ret);
+	return r;
+}

@@ -245,11 +245,14 @@ struct journal_failure {
 /*
  * It cannot be a message: row and record go, the file goes to rejected/ under
  * a name like the row's, which `ret_name` (CACHE_NAME_MAX + 1 bytes) tells, and
- * `why` is listed. -ENOENT; -EBUSY: it is SENT.
+ * `why` is listed. What it was to replace comes back. For one that is being
+ * written; nobody publishes it meanwhile. -ENOENT; -EBUSY: it is SENT. Effects
+ * as of journal_settle().
  */
+struct journal_effects;
 MUST_CHECK int journal_reject(struct box *b, uint64_t id,
-			      const struct journal_failure *why,
-			      char *ret_name);
+			      const struct journal_failure *why, char *ret_name,
+			      struct journal_effects **ret);
 
 /* state_dir/rejected; fixed while the cache is open. */
 const char *journal_rejected_dir(const struct cache *c);

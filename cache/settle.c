@@ -186,20 +186,25 @@ static int undo(struct batch *b, struct step *s, const struct carried *sent,
 /* --- one answer --- */
 
 static int go(struct batch *b, struct step *s, const struct journal_result *v)
+	REQUIRES(b->plan.c->journal.lock)
 {
 	bool was_wanted = s->next->at == JOURNAL_LIMBO;
 	bool is_text = s->next->spool && s->next->phase != JOURNAL_SCRATCH;
+	const char *rejected = was_wanted ? NULL : batch_rejected(b, s->id);
 	int r = 0;
 
 	if (s->was == ROW_SAME) {
 		/* No row: the record alone. */
 		change_free(s->next);
 		s->next = NULL;
-	} else if (is_text && !was_wanted) {
-		r = drop_kept(b, s);
+	} else if (is_text && !was_wanted && !rejected) {
+		r = -EAGAIN; /* there is no name for it yet */
 	} else {
-		r = step_drop(s, NULL);
+		r = step_drop(s, rejected);
 	}
+	/* What it was to replace comes back. */
+	if (r == 0 && v->rest == JOURNAL_UNDO)
+		r = batch_undo_waiters(b, s->old);
 	return r == 0 && v->why && !was_wanted ? step_fail(s, v->why) : r;
 }
 

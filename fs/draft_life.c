@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/attr.h"
+#include "fs/effects.h"
 #include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/park.h"
@@ -175,6 +176,7 @@ static void rest(struct fs *fs, struct draft *d)
 
 static void complete(struct fs *fs, struct draft *d)
 {
+	struct journal_effects *undone = NULL;
 	struct drafts *ds = fs->drafts;
 	bool is_mine;
 	int r = 0;
@@ -185,8 +187,10 @@ static void complete(struct fs *fs, struct draft *d)
 	is_mine = d->is_in_table && d->life == LIFE_BUSY;
 	lock_drop(&ds->lock);
 	if (is_mine)
-		r = draft_complete(fs, d);
+		r = draft_complete(fs, d, &undone);
 	lock_drop(&d->lock);
+	effects_tell(fs, undone);
+	free(undone);
 	if (is_mine && r == 0)
 		flush_wake(fs);
 	if (r != 0) {

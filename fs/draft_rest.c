@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/effects.h"
 #include "fs/flush.h"
 #include "fs/folder.h"
 #include "imap/log.h"
@@ -33,14 +34,17 @@ static uint64_t hidden_of(const char *name)
 
 static int complete(struct fs *fs, const struct draft_new *v)
 {
+	struct journal_effects *undone = NULL;
 	struct draft *d;
 	int r = draft_enter(fs->drafts, v, &d);
 
 	if (r != 0)
 		return r;
 	lock_take(&d->lock);
-	r = draft_complete(fs, d);
+	r = draft_complete(fs, d, &undone);
 	lock_drop(&d->lock);
+	effects_tell(fs, undone);
+	free(undone);
 	draft_put(fs->drafts, d);
 	return r;
 }

@@ -40,6 +40,7 @@ struct sending {
 	int fd;
 	struct cache_msg m; /* the row of the inode */
 	bool has_row;
+	struct journal_effects *undone; /* of a file that was refused */
 };
 
 /* --- where it is --- */
@@ -303,18 +304,18 @@ static int reject(struct sending *s, int why)
 
 	snprintf(path, sizeof(path), "%.*s/%s", CACHE_NAME_MAX, s->to->path,
 		 s->name);
-	r = journal_reject(s->box, s->file_id, &f, kept);
+	r = journal_reject(s->box, s->file_id, &f, kept, &s->undone);
 	if (r != 0)
 		return r;
 	log_warn("drafts: '%s': %s; it is kept as .imapfs/rejected/%s", path,
 		 f.why, kept);
 	if (s->file_id == s->d->id) {
-		notify_removed(fs->notify, tree_ino(fs->tree, s->to), s->d->id,
-			       s->name);
 		give_up(s, why);
 	} else {
 		/* The message is as it was: what the kernel has of it is not.
-		 */
+		 * Nobody has seen the hidden file. */
+		free(s->undone);
+		s->undone = NULL;
 		draft_leave(fs->drafts, s->d);
 		notify_content(fs->notify, s->d->id);
 	}
@@ -354,7 +355,7 @@ static int send(struct sending *s, int r)
 	return r;
 }
 
-int draft_complete(struct fs *fs, struct draft *d)
+int draft_complete(struct fs *fs, struct draft *d, struct journal_effects **ret)
 {
 	struct sending s = {.fs = fs, .d = d};
 	int r = open_sending(&s);
@@ -367,5 +368,6 @@ int draft_complete(struct fs *fs, struct draft *d)
 		draft_leave(fs->drafts, d);
 		r = 0;
 	}
+	*ret = s.undone;
 	return r;
 }

@@ -112,6 +112,32 @@ def test_what_is_no_message_is_refused_and_kept(env):
     assert len(m.messages()) == 1
 
 
+def test_what_is_no_message_replaces_none(env):
+    """A file took a message's name, and what is written to it then shows that
+    it is none: the message is back; with the Trash and without."""
+    for delete in ("trash", "expunge"):
+        server, m = mounted(env, options=["delete=" + delete])
+        (name,) = m.messages()
+        path = m.path / "INBOX" / name
+        scratch = m.path / "INBOX" / ".x.tmp"
+        with open(scratch, "xb", buffering=0) as f:
+            f.write(CRLF)
+            os.rename(scratch, path)
+            fails(errno.EINVAL, f.write, b"\0")
+        wait_for(lambda: list(rejected(m).values()) == [CRLF + b"\0"], 20,
+                 "it is kept")
+        wait_for(lambda: path.exists() and path.read_bytes() == letter(0), 20,
+                 "the message is back")
+        assert m.messages() == [name] and not m.messages("Trash")
+        m.unmount()
+        m.start()
+        assert m.messages() == [name] and not m.messages("Trash")
+        assert path.read_bytes() == letter(0)
+        assert m.control("queue") == ""
+        with Client(server) as c:
+            assert list(c.fetch("INBOX").values()) == [letter(0)]
+
+
 def test_a_hole_is_refused_at_the_latest_by_fsync(env):
     _, m = mounted(env)
     path = m.path / "INBOX" / "hole.eml"

@@ -290,18 +290,19 @@ static void what_was_refused_is_kept_under_its_name(void **state)
 	char name[CACHE_NAME_MAX + 1], *text;
 
 	changed_send(t, sent, JOURNAL_APPEND);
-	assert_int_equal(journal_reject(t->a, sent, &why, name), -EBUSY);
+	assert_int_equal(journal_reject(t->a, sent, &why, name, NULL), -EBUSY);
 	changed_settle(t, (struct journal_result){.id = sent,
 						  .rest = JOURNAL_UNDO,
 						  .why = &why});
-	assert_int_equal(journal_reject(t->a, written, &why, name), 0);
+	assert_int_equal(journal_reject(t->a, written, &why, name, NULL), 0);
 	assert_string_equal(name, "other.eml");
-	assert_int_equal(journal_reject(t->a, written, &why, name), -ENOENT);
+	assert_int_equal(journal_reject(t->a, written, &why, name, NULL),
+			 -ENOENT);
 	assert_int_equal(cache_sync(t->s->c), 0);
 	expect_rejected(t, "new.eml");
 	expect_rejected(t, "other.eml");
 	written = create(t, "other.eml", false, TEXT);
-	assert_int_equal(journal_reject(t->a, written, &why, name), 0);
+	assert_int_equal(journal_reject(t->a, written, &why, name, NULL), 0);
 	assert_string_equal(name, "other.2.eml");
 	changed_reopen(t);
 	expect_rejected(t, "other.2.eml");
