@@ -64,8 +64,11 @@ const struct sql db_messages_sql[] = {
 		       " FROM details WHERE id = ?"},
 	{S_DETAIL_MAX_ID, "SELECT max(id) FROM details"},
 	{S_DETAIL_BLOB, "SELECT blob, gm_msgid FROM details WHERE id = ?"},
-	{S_DETAIL_BLOBS, "SELECT id, blob FROM details WHERE id BETWEEN ?"
-			 " AND ? AND blob IS NOT NULL ORDER BY id"},
+	{S_DETAIL_BLOBS,
+	 "SELECT d.id, coalesce(d.blob, (SELECT t.blob FROM details t"
+	 "  WHERE t.gm_msgid = d.gm_msgid AND t.gm_msgid <> 0"
+	 "  AND t.blob IS NOT NULL LIMIT 1)) AS key FROM details d"
+	 " WHERE d.id BETWEEN ? AND ? AND key IS NOT NULL ORDER BY d.id"},
 	{S_DETAIL_SET_BLOB, "UPDATE details SET blob = ? WHERE id = ?"},
 	{S_DETAIL_CLEAR_BLOB, "UPDATE details SET blob = NULL WHERE blob = ?"},
 	{S_DETAIL_USES_BLOB, "SELECT 1 FROM details WHERE blob = ? LIMIT 1"},

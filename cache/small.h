@@ -11,7 +11,8 @@
 /*
  * Whole bodies of at most CACHE_CHUNK bytes, for whoever reads many in a row.
  * `v` has the ids of `n` messages, ascending, and their sizes as listed; those
- * whose body is here get their key and stay, in order, the others are taken
+ * whose body is here, or that of a message with the same X-GM-MSGID, get its
+ * key and stay, in order, the others are taken
  * out: how many are left. One that was published within the last milliseconds
  * may be missing.
  */

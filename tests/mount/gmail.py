@@ -86,6 +86,22 @@ def test_a_message_that_was_read_is_there_under_all_labels(env):
     assert server.traffic.bodies == {message.msgid: 20_000}
 
 
+def test_a_walk_over_all_folders_fetches_each_message_once(env):
+    """Read-ahead included, of small messages and of a few large ones."""
+    server = env.gmail()
+    sizes = {}
+    for n in range(600):
+        labels = [INBOX, b"work", b"home"][n % 2:2 + n % 2]
+        data = letter(n, 300_000 if n % 150 == 7 else 2000 + 50 * (n % 40))
+        message = server.account.deliver(data, labels)
+        sizes[message.msgid] = len(data)
+    m = gmail_mount(env, server)
+    found = m.run("grep -r '^Subject: Letter' . | wc -l", timeout=60)
+    assert int(found.out) == 3 * 600, found
+    assert set(server.traffic.bodies) == set(sizes)
+    assert sum(server.traffic.bodies.values()) <= 1.02 * sum(sizes.values())
+
+
 def test_sizes_and_dates_are_the_first_copys(env):
     server = env.gmail()
     server.account.deliver(letter(1), [INBOX, b"work"], date=1_000_000_000)
