@@ -26,6 +26,7 @@ MUST_CHECK int folder_start_job_locked(struct fs *fs, struct folder *f,
 void folder_caught_up_locked(struct folder *f) REQUIRES(f->lock);
 
 /* Then the same error is the answer once more. */
-bool folder_failed_just_now_locked(struct folder *f) REQUIRES(f->lock);
+bool folder_failed_just_now_locked(struct fs *fs, struct folder *f)
+	REQUIRES(f->lock);
 
 #endif

@@ -50,7 +50,8 @@
  * once only after a long absence, when no program waits for each of them.
  */
 #define FS_REPLAY_MAX 2000
-/* What just failed fails again at once for so long (the kernel asks twice). */
+/* What just failed fails again at once for so long (the kernel asks twice), or
+ * until the account is online again: fs_failed_just_now(). */
 #define FS_FAIL_AGAIN_MS 1000
 
 struct tree;
@@ -94,9 +95,16 @@ struct fs {
 	int64_t timeout_ms;
 	int64_t mounted_at; /* time(2) */
 
-	_Atomic bool online;   /* only told to people: no lock needed */
-	_Atomic bool serving;  /* the mount is there; set once */
-	_Atomic bool stopping; /* no new jobs; set once */
+	_Atomic bool online;       /* only told to people: no lock needed */
+	_Atomic int64_t online_ms; /* since when, or was it once */
+	_Atomic bool serving;      /* the mount is there; set once */
+	_Atomic bool stopping;     /* no new jobs; set once */
 };
+
+static inline bool fs_failed_just_now(const struct fs *fs, int64_t failed_ms)
+{
+	return failed_ms >= fs->online_ms &&
+	       clock_now_ms() - failed_ms < FS_FAIL_AGAIN_MS;
+}
 
 #endif

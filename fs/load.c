@@ -118,14 +118,15 @@ static void follow_locked(struct fetch *t, uint64_t offset, size_t n)
 	t->straight_to = offset + n;
 }
 
-static bool failed_just_now_locked(const struct fetch *t, int *ret)
+static bool failed_just_now_locked(struct fs *fs, const struct fetch *t,
+				   int *ret)
 {
 	*ret = t->error;
 	/* The bytes were here, and were bad: that is the better answer. */
 	if (t->damaged && (t->error == -ENOTCONN || t->error == -ETIMEDOUT))
 		*ret = -EBADMSG;
 	return t->error != 0 && t->n_parts == 0 &&
-	       clock_now_ms() - t->failed_ms < FS_FAIL_AGAIN_MS;
+	       fs_failed_just_now(fs, t->failed_ms);
 }
 
 /* Ask for the next part, if there is one: 1; 0: there is none; or an error. */
@@ -138,7 +139,7 @@ static int want_one(struct fs *fs, struct fetch *t, const struct wanted *w,
 	int r;
 
 	lock_take(&l->lock);
-	if (failed_just_now_locked(t, &r)) {
+	if (failed_just_now_locked(fs, t, &r)) {
 		lock_drop(&l->lock);
 		return r;
 	}

@@ -17,12 +17,12 @@ static void fetch_free(struct fetch *t)
 }
 
 /* Of no more use: a small body is read in one go, and a failure gets old. */
-static bool is_done_locked(const struct fetch *t)
+static bool is_done_locked(const struct load *l, const struct fetch *t)
 {
 	if (t->users > 0)
 		return false;
 	if (t->error != 0)
-		return clock_now_ms() - t->failed_ms >= FS_FAIL_AGAIN_MS;
+		return !fs_failed_just_now(l->fs, t->failed_ms);
 	return body_size(t->body) <= LOAD_WHOLE;
 }
 
@@ -38,7 +38,8 @@ static struct fetch *trim_locked(struct load *l) REQUIRES(l->lock)
 	while ((t = *at) != NULL) {
 		if (t->users == 0 && t->error == 0)
 			kept++;
-		if (!is_done_locked(t) && (t->users > 0 || kept <= LOAD_KEEP)) {
+		if (!is_done_locked(l, t) &&
+		    (t->users > 0 || kept <= LOAD_KEEP)) {
 			at = &t->next;
 			continue;
 		}

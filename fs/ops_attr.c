@@ -179,8 +179,9 @@ static void set_message(struct request *r, const struct stat *to, int what)
 
 /*
  * Times set on a folder mean: look at the server now (`touch FOLDER`), which
- * changes nothing there; on one without messages: which folders are there? Its
- * mode cannot be changed, which tar and rsync need not know.
+ * changes nothing there; on one without messages: which folders are there? A
+ * server that cannot be reached, or that has refused the login, is tried again.
+ * Its mode cannot be changed, which tar and rsync need not know.
  */
 static void set_folder(struct request *r, struct folder *f,
 		       const struct stat *to, int what)
@@ -196,6 +197,8 @@ static void set_folder(struct request *r, struct folder *f,
 		ops_reply_err(r->req, error);
 		return;
 	}
+	if ((what & SET_TIMES) && !r->fs->online)
+		imap_retry(r->fs->imap);
 	if ((what & SET_TIMES) && (f->attrs & FOLDER_NOSELECT))
 		(void)keep_ask_folders(r->fs, IMAP_PRIO_LISTING);
 	else if (what & SET_TIMES)

@@ -150,6 +150,8 @@ static bool note_online(struct start *s)
 	lock_take(&s->lock);
 	imap_get_state(s->fs.imap, &now);
 	was = s->fs.online;
+	if (now.online && !was)
+		s->fs.online_ms = clock_now_ms();
 	s->fs.online = now.online;
 	lock_drop(&s->lock);
 	flush_online(&s->fs);
