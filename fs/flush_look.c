@@ -199,7 +199,9 @@ void look_start_from(struct batch *b)
 	look_clear(&b->look);
 	folder_state(b->from, &s);
 	/* Of messages that are new to a server nobody says that they went. */
-	req.uidnext = b->v[b->n - 1].uid + 1;
+	req.uidnext = b->v[b->n - 1].uid;
+	if (req.uidnext < UINT32_MAX)
+		req.uidnext++;
 	if (s.uidnext > req.uidnext)
 		req.uidnext = s.uidnext;
 	req.highestmodseq = s.highestmodseq;
