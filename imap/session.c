@@ -304,11 +304,15 @@ static int read_in(struct session *s)
 int session_step(struct session *s, int64_t deadline_ms)
 {
 	int64_t until_ms = alive_deadline(s);
+	unsigned n_slots = s->n_slots;
 	unsigned ready;
 	int r = write_out(s);
 
 	if (r < 0)
 		return r;
+	/* The rest of a refused message is out: there is room for others. */
+	if (s->n_slots < n_slots)
+		return 0;
 	if (deadline_ms < until_ms)
 		until_ms = deadline_ms;
 	ready = net_wait(s->net, s->out_sent < s->out_n, until_ms);
