@@ -58,7 +58,7 @@ static int fail_greeting(struct session *s)
 
 static int wait_greeting(struct session *s)
 {
-	int64_t deadline_ms = clock_now_ms() + s->cfg->timeout_ms;
+	int64_t deadline_ms = clock_now_ms() + atomic_load(&s->timeout_ms);
 
 	s->progress_ms = clock_now_ms();
 	while (!s->greeted) {
@@ -121,7 +121,7 @@ static int shake_hands(struct session *s)
 {
 	int64_t since_ms = clock_now_ms();
 	int r = net_start_tls(s->net, s->tls, s->cfg->host,
-			      since_ms + s->cfg->timeout_ms, &s->why);
+			      since_ms + atomic_load(&s->timeout_ms), &s->why);
 
 	note_wait(s, since_ms);
 	return r;
@@ -289,6 +289,7 @@ int session_open(struct session *s)
 	quirks_init(&s->quirks);
 	s->why = (struct imap_error){0};
 	s->rtt_ms = CLOCK_NEVER;
+	atomic_store(&s->timeout_ms, s->cfg->timeout_ms);
 	r = open_steps(s);
 	if (r < 0) {
 		if (s->why.code == 0)

@@ -117,7 +117,8 @@ int session_fail_timeout(struct session *s)
 {
 	return session_fail(s, -ETIMEDOUT, FAULT_NETWORK,
 			    "the server '%s' has not answered for %u seconds",
-			    s->cfg->host, (s->cfg->timeout_ms + 999) / 1000);
+			    s->cfg->host,
+			    (atomic_load(&s->timeout_ms) + 999) / 1000);
 }
 
 bool session_has(const struct session *s, enum capability cap)
@@ -344,7 +345,7 @@ void session_logout(struct session *s)
 int session_ask(struct session *s, struct command *c)
 {
 	static const struct call nobody = {0};
-	int64_t deadline_ms = clock_now_ms() + s->cfg->timeout_ms;
+	int64_t deadline_ms = clock_now_ms() + atomic_load(&s->timeout_ms);
 	int r = session_send(s, c, &nobody);
 
 	if (r < 0)

@@ -18,6 +18,8 @@
 #ifndef IMAPFS_IMAP_SESSION_H
 #define IMAPFS_IMAP_SESSION_H
 
+#include <stdatomic.h>
+
 #include "imap/command.h"
 #include "imap/frame.h"
 #include "imap/grammar.h"
@@ -156,6 +158,11 @@ struct session {
 	size_t out_n;
 	size_t out_sent;
 
+	/*
+	 * The account's, for each connection anew; atomic, for a test makes it
+	 * shorter in the middle of a wait.
+	 */
+	atomic_uint timeout_ms;
 	int64_t progress_ms; /* a byte came, or waiting began */
 	int64_t late_ms;     /* a wait that is so much too long was no wait */
 	int64_t probe_ms; /* so long may the next probe take; 0: none is due */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "script.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -181,6 +182,7 @@ static int on_data(void *ctx, uint32_t uid, const void *bytes, size_t n)
 		s->n_body += n;
 		s->body[s->n_body] = '\0';
 	}
+	pthread_cond_broadcast(&seen_cond);
 	pthread_mutex_unlock(&seen_mutex);
 	return 0;
 }
@@ -223,15 +225,27 @@ const struct imap_body_ops seen_body_ops = {on_begin, on_data, on_end, on_done};
 const struct imap_folders_ops seen_folders_ops = {on_folders};
 const struct imap_folders_request seen_no_status = {0};
 
-static void wait_for(struct seen *s, bool begun)
+enum until { DONE, BEGUN, BODY };
+
+/* Mutex held. */
+static bool is_there(const struct seen *s, enum until until)
+{
+	if (s->done)
+		return true;
+	if (until == BEGUN)
+		return s->begun + s->opened > 0;
+	return until == BODY && s->n_body > 0;
+}
+
+static void wait_for(struct seen *s, enum until until)
 {
 	struct timespec at;
 	int r = 0;
 
 	clock_gettime(CLOCK_REALTIME, &at);
-	at.tv_sec += 20;
+	at.tv_sec += PATIENCE_MS / 1000;
 	pthread_mutex_lock(&seen_mutex);
-	while (!s->done && !(begun && s->begun + s->opened > 0) && r == 0)
+	while (!is_there(s, until) && r == 0)
 		r = pthread_cond_timedwait(&seen_cond, &seen_mutex, &at);
 	pthread_mutex_unlock(&seen_mutex);
 	if (r != 0)
@@ -240,15 +254,22 @@ static void wait_for(struct seen *s, bool begun)
 
 void seen_wait(struct seen *s)
 {
-	wait_for(s, false);
+	wait_for(s, DONE);
 }
 
 void seen_wait_begun(struct seen *s)
 {
-	wait_for(s, true);
+	wait_for(s, BEGUN);
+}
+
+void seen_wait_body(struct seen *s)
+{
+	wait_for(s, BODY);
 }
 
 /* --- the account --- */
+
+#define LONG_MS 3600000
 
 static struct secret *password;
 
@@ -308,14 +329,14 @@ struct imap *account_new(struct server *s, const struct account_options *o)
 {
 	static const struct imap_events events = {on_online, on_offline};
 	struct imap_config cfg = {
-		.host = "127.0.0.1",
+		.host = server_host(s),
 		.port = server_port(s),
 		.tls = o->tls,
 		.user = "u",
 		.version = "1",
 		.connections = o->connections ? o->connections : 1,
-		.timeout_ms = o->timeout_ms ? o->timeout_ms : 10000,
-		.connect_timeout_ms = 5000,
+		.timeout_ms = o->timeout_ms ? o->timeout_ms : LONG_MS,
+		.connect_timeout_ms = LONG_MS,
 	};
 	struct imap_error why;
 	struct imap *im;
@@ -325,7 +346,12 @@ struct imap *account_new(struct server *s, const struct account_options *o)
 	make_secret(o);
 	cfg.secret = password;
 	assert_int_equal(imap_new(&cfg, &events, NULL, &im, &why), 0);
-	im->slow_ms = 5000; /* a busy machine is no slow line */
+	/* A busy machine is no slow line, and has not been asleep. */
+	im->slow_ms = LONG_MS;
+	im->late_ms = LONG_MS;
+	for (unsigned i = 0; i < cfg.connections; i++)
+		im->conn[i].session.late_ms = LONG_MS;
+	im->backoff_ms = 10;
 	return im;
 }
 
@@ -334,6 +360,45 @@ void account_free(struct imap *im)
 	imap_free(im);
 	secret_free(password);
 	password = NULL;
+}
+
+void wait_a_bit(int64_t until_ms)
+{
+	const struct timespec a_bit = {.tv_nsec = 1000000};
+
+	if (clock_now_ms() > until_ms)
+		fail_msg("what is waited for does not come");
+	nanosleep(&a_bit, NULL);
+}
+
+void account_hurry(struct imap *im, unsigned i, unsigned timeout_ms)
+{
+	struct session *s = &im->conn[i].session;
+
+	atomic_store(&s->timeout_ms, timeout_ms);
+	net_wake(s->net);
+}
+
+/*
+ * A connection that comes to its end too early does not follow the script; or
+ * the kernel, which has the same time-out, finds it dead.
+ */
+void account_times_out(script steps, struct imap_error *why)
+{
+	const script scripts[] = {steps, NULL};
+	struct account_options o = {.tls = IMAP_TLS_NONE, .timeout_ms = 200};
+	bool followed = false;
+
+	for (; !followed; o.timeout_ms *= 4) {
+		struct server *s = server_start(scripts);
+		struct imap *im = account_new(s, &o);
+		int r = imap_connect(im, why);
+
+		account_free(im);
+		followed = server_followed(s) && r == -ETIMEDOUT;
+		if (!followed && o.timeout_ms > PATIENCE_MS)
+			fail_msg("it does not time out: %s", why->text);
+	}
 }
 
 struct imap *account_connected(struct server *s, unsigned connections)
