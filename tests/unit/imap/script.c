@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "script.h"
+#include "../scratch.h"
 #include "packed.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -38,7 +40,7 @@ struct server {
 	pthread_t thread;
 	pthread_mutex_t mutex;
 	unsigned accepted;
-	char failure[512];
+	char failure[SERVER_WHY];
 };
 
 struct player {
@@ -328,9 +330,12 @@ static void *serve(void *arg)
 
 	while (readable(s, s->listener)) {
 		int fd = accept(s->listener, NULL, NULL);
+		int on = 1;
 
 		if (fd < 0)
 			continue;
+		/* Or each line of an answer waits for the one before it. */
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		pthread_mutex_lock(&s->mutex);
 		s->accepted++;
 		pthread_mutex_unlock(&s->mutex);
@@ -356,22 +361,11 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-/*
- * All of 127.0.0.0/8 is this computer; process ids have 22 bits. A port alone
- * would not do: who waits for a server that has gone asks for it again and
- * again, and it may be ours by now.
- */
-static struct in_addr own_address(void)
-{
-	return (struct in_addr){
-		htonl(127u << 24 | 1u << 22 | ((unsigned)getpid() & 0x3fffff))};
-}
-
 struct server *server_start(const script *scripts)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	struct sockaddr_in at = {.sin_family = AF_INET,
-				 .sin_addr = own_address()};
+				 .sin_addr = scratch_address()};
 	socklen_t n = sizeof(at);
 	int small = 65536;
 
@@ -398,13 +392,9 @@ struct server *server_start(const script *scripts)
 	return s;
 }
 
-uint16_t server_port(const struct server *s)
+const char *server_address(const struct server *s, uint16_t *ret_port)
 {
-	return s->port;
-}
-
-const char *server_host(const struct server *s)
-{
+	*ret_port = s->port;
 	return s->host;
 }
 
@@ -437,34 +427,24 @@ void server_wait(struct server *s)
 		fail_msg("the script does not get to its mark");
 }
 
-/* `ret` has room for s->failure, which is empty if all was followed. */
-static void stop(struct server *s, char *ret)
+bool server_followed(struct server *s, char why[SERVER_WHY])
 {
+	const int fds[] = {s->listener, s->stop, s->go, s->mark, s->go_too};
+
 	assert_int_equal(eventfd_write(s->stop, 1), 0);
 	pthread_join(s->thread, NULL);
-	close(s->listener);
-	close(s->stop);
-	close(s->go);
-	close(s->mark);
-	close(s->go_too);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		close(fds[i]);
 	pthread_mutex_destroy(&s->mutex);
-	memcpy(ret, s->failure, sizeof(s->failure));
+	memcpy(why, s->failure, SERVER_WHY);
 	free(s);
+	return !why[0];
 }
 
 void server_stop(struct server *s)
 {
-	char failure[sizeof(s->failure)];
+	char why[SERVER_WHY];
 
-	stop(s, failure);
-	if (failure[0])
-		fail_msg("the script was not followed: %s", failure);
-}
-
-bool server_followed(struct server *s)
-{
-	char failure[sizeof(s->failure)];
-
-	stop(s, failure);
-	return !failure[0];
+	if (!server_followed(s, why))
+		fail_msg("the script was not followed: %s", why);
 }

@@ -49,10 +49,7 @@ struct server;
 
 /* Start; `scripts` ends with NULL and must outlive the server. */
 struct server *server_start(const script *scripts);
-uint16_t server_port(const struct server *s);
-
-/* Its address: no other program has it, so that no stray client can come. */
-const char *server_host(const struct server *s);
+const char *server_address(const struct server *s, uint16_t *ret_port);
 
 /* Connections that were accepted so far. */
 unsigned server_connections(struct server *s);
@@ -67,8 +64,9 @@ void server_wait(struct server *s);
 /* Stop; fails the test if a script was not followed. */
 void server_stop(struct server *s);
 
-/* Stop; false: a script was not followed, for whatever reason. */
-bool server_followed(struct server *s);
+/* Stop; false: a script was not followed, `why` says where. */
+#define SERVER_WHY 512
+bool server_followed(struct server *s, char why[SERVER_WHY]);
 
 /* What most scripts begin with. */
 #define GREETING "S: * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] ready"
