@@ -18,16 +18,6 @@
  */
 
 /*
- * Compression pays where the link is slower than zlib: 20 to 30 MB/s unpacked,
- * most of it the server's time. Links that slow are far away: a link within
- * the house answers within a millisecond or two, DSL, cable, radio and
- * satellite take eight and more. So the round trip decides, which login has
- * measured anyway: measuring the rate would need megabytes first, and then a
- * pause in the pipeline in order to switch.
- */
-#define COMPRESS_RTT_MS 5
-
-/*
  * Something was asked for no earlier than then, and has come. The quickest
  * answer is nearest to the round trip, since a server may think long about a
  * password. The time of the TCP handshake does not count: a relay on this
@@ -226,11 +216,19 @@ static int enable(struct session *s)
 	return session_send(s, &c, &nobody);
 }
 
+/*
+ * Compression pays where the link is slower than zlib: 20 to 30 MB/s unpacked,
+ * most of it the server's time. Links that slow are far away: a link within
+ * the house answers within a millisecond or two, DSL, cable, radio and
+ * satellite take eight and more. So the round trip decides, which login has
+ * measured anyway: measuring the rate would need megabytes first, and then a
+ * pause in the pipeline in order to switch.
+ */
 static bool wants_compression(const struct session *s)
 {
 	if (s->cfg->tls != IMAP_TLS_NONE && !net_is_tls(s->net))
 		return false;
-	return session_has(s, CAP_COMPRESS) && s->rtt_ms >= COMPRESS_RTT_MS;
+	return session_has(s, CAP_COMPRESS) && s->rtt_ms >= s->far_ms;
 }
 
 /*

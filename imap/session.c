@@ -46,6 +46,7 @@ int session_init(struct session *s)
 	quirks_init(&s->quirks);
 	net_set_patience(s->net, s->cfg->timeout_ms);
 	s->late_ms = ALIVE_LATE_MS;
+	s->far_ms = SESSION_FAR_MS;
 	s->probe_at_ms = CLOCK_NEVER;
 	return 0;
 }

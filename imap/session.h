@@ -95,6 +95,7 @@ struct session_ops {
 };
 
 #define SESSION_SLOTS 32
+#define SESSION_FAR_MS 5       /* so far away, compression is worth it */
 #define SESSION_OUT_MAX 16384u /* unanswered bytes of commands */
 
 struct slot {
@@ -179,6 +180,7 @@ struct session {
 	unsigned compress; /* tag of COMPRESS in flight; 0: none */
 	bool packed_next;  /* ... which was agreed to: what follows is packed */
 	int64_t rtt_ms;    /* the quickest answer so far */
+	int64_t far_ms;    /* SESSION_FAR_MS; fixed at session_open() */
 	bool body_open;
 	bool body_sunk; /* the response being read had a body literal */
 	bool body_skip;

@@ -156,15 +156,26 @@ void account_times_out(script steps, struct imap_error *why)
 	}
 }
 
+void account_connect(struct imap *im)
+{
+	struct imap_error why;
+	bool was_online;
+	int r = imap_connect(im, &why);
+
+	lock_take(&im->lock);
+	was_online = im->caps != 0;
+	lock_drop(&im->lock);
+	if (r < 0 && !was_online)
+		fail_msg("%s", why.text);
+}
+
 struct imap *account_connected(struct server *s, unsigned connections)
 {
 	const struct account_options o = {.connections = connections,
 					  .tls = IMAP_TLS_NONE};
 	struct imap *im = account_new(s, &o);
-	struct imap_error why;
 
-	if (imap_connect(im, &why) < 0)
-		fail_msg("%s", why.text);
+	account_connect(im);
 	return im;
 }
 

@@ -177,7 +177,10 @@ imap_job seen_fetch(struct imap *im, struct seen *seen, const uint32_t *uids,
 /* Such a sync on a server that plays this, to its end. */
 struct seen seen_synced(script steps, uint64_t modseq);
 
-/* account_new() and imap_connect(), which must work. */
+/* imap_connect(), which must work; but it may be offline again by now. */
+void account_connect(struct imap *im);
+
+/* account_new() and account_connect(). */
 struct imap *account_connected(struct server *s, unsigned connections);
 
 /* account_free() and server_stop(). */

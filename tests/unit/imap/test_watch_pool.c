@@ -380,12 +380,13 @@ static void it_survives_being_offline(void **state)
 {
 	const struct watch_options plain = {0};
 	struct server *s = SERVER(
-		STEPS(WATCHES, "S: * BYE later", "X:"),
+		STEPS(WATCHES, "W:", "S: * BYE later", "X:"),
 		STEPS("S: * BYE not yet", "X:"),
 		STEPS(LOGIN_WITH("IDLE"), WATCH("4", "101", "6"), IDLE, "H:"));
 	struct imap *im = watching(s, &plain);
 
 	(void)state;
+	server_go(s);
 	told_wait_moved(1);
 	wait_state(im, "idle");
 	account_end(im, s);

@@ -75,7 +75,6 @@ struct imap *watching(struct server *s, const struct watch_options *o)
 					  .connections = o->connections,
 					  .timeout_ms = o->timeout_ms};
 	struct imap *im = account_new(s, &a);
-	struct imap_error why;
 
 	pthread_mutex_lock(&mutex);
 	now = (struct told){0};
@@ -93,8 +92,7 @@ struct imap *watching(struct server *s, const struct watch_options *o)
 	if (o->asleep_ms)
 		im->asleep_ms = o->asleep_ms;
 	assert_int_equal(imap_watch(im, "INBOX", &ops, NULL), 0);
-	if (imap_connect(im, &why) < 0)
-		fail_msg("%s", why.text);
+	account_connect(im);
 	return im;
 }
 
