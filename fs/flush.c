@@ -311,6 +311,8 @@ int flush_new(struct fs *fs, struct flush **ret)
 	if (!fl)
 		return -ENOMEM;
 	fl->fs = fs;
+	fl->retry_ms = FLUSH_RETRY_MS;
+	fl->again_ms = FLUSH_LOOK_AGAIN_MS;
 	fl->replan_ms = CLOCK_NEVER;
 	fl->first_ms = clock_now_ms(); /* what was left by the last mount */
 	fl->has_ended = true;

@@ -188,7 +188,7 @@ static void remove_later(struct batch *b)
 	b->retries++;
 	b->is_removing = true;
 	b->state = BATCH_PAUSED;
-	b->resume_ms = clock_now_ms() + ((int64_t)FLUSH_RETRY_MS << n);
+	b->resume_ms = clock_now_ms() + (b->flush->retry_ms << n);
 }
 
 /* They are in both places, and stay so: the user has to know. */

@@ -379,7 +379,7 @@ void flush_end(struct batch *b)
 			 strerrordesc_np(-r));
 		b->is_settling = true;
 		b->state = BATCH_PAUSED;
-		b->resume_ms = clock_now_ms() + FLUSH_RETRY_MS;
+		b->resume_ms = clock_now_ms() + b->flush->retry_ms;
 		return;
 	}
 	correct_flags(b);

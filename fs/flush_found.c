@@ -50,7 +50,7 @@ static int64_t retry_ms(struct batch *b)
 	unsigned n = b->retries < 8 ? b->retries : 8;
 
 	b->retries++;
-	return (int64_t)FLUSH_RETRY_MS << n;
+	return b->flush->retry_ms << n;
 }
 
 /* It was not done: as the server said, or once more. */
@@ -100,7 +100,7 @@ static void looked_to(struct batch *b)
 		return;
 	}
 	if (count_missing(b) > 0 && ++b->looks < FLUSH_LOOKS) {
-		pause_batch(b, FLUSH_LOOK_AGAIN_MS);
+		pause_batch(b, b->flush->again_ms);
 		return;
 	}
 	if (b->part == JOURNAL_MOVE ||

@@ -31,7 +31,7 @@ struct lane *flush_lane(struct flush *fl, enum journal_part part,
 
 void flush_pause_lane(struct flush *fl, struct lane *l)
 {
-	int64_t pause = l->pause_ms ? l->pause_ms * 2 : FLUSH_RETRY_MS;
+	int64_t pause = l->pause_ms ? l->pause_ms * 2 : fl->retry_ms;
 
 	l->pause_ms = clock_earlier(pause, FLUSH_RETRY_MAX_MS);
 	l->retry_ms = clock_now_ms() + l->pause_ms;

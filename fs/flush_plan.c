@@ -345,7 +345,7 @@ void flush_plan(struct flush *fl)
 	if (r != 0) {
 		log_warn("flush: cannot read what is queued: %s",
 			 strerrordesc_np(-r));
-		fl->replan_ms = clock_now_ms() + FLUSH_RETRY_MS;
+		fl->replan_ms = clock_now_ms() + fl->retry_ms;
 		return;
 	}
 	for (size_t i = 0; i < list->n; i++)

@@ -165,6 +165,8 @@ struct refusal {
 struct flush {
 	struct fs *fs;
 	pthread_t thread;
+	int64_t retry_ms; /* FLUSH_RETRY_MS, fixed at flush_online() */
+	int64_t again_ms; /* FLUSH_LOOK_AGAIN_MS, likewise */
 
 	/* The thread's. */
 	struct batch *batches;

@@ -88,7 +88,7 @@ static int64_t dead_at(const struct session *s)
 	/* Chatter is no `+`, and without it IDLE could never be ended. */
 	if (s->n_slots > 0 && s->slots[0].idle && s->slots[0].waits == 0)
 		since_ms = s->slots[0].sent_ms;
-	return since_ms + s->cfg->timeout_ms;
+	return since_ms + atomic_load(&s->timeout_ms);
 }
 
 int64_t alive_deadline(const struct session *s)

@@ -248,10 +248,11 @@ static int serve(struct conn *c)
 static bool may_repeat(const struct conn *c, const struct job *j, int result)
 {
 	int64_t waited_ms = clock_now_ms() - j->taken_ms;
+	unsigned timeout_ms = atomic_load(&c->session.timeout_ms);
 
 	return !j->repeated &&
 	       (result == -ENOTCONN ||
-		(result == -ETIMEDOUT && waited_ms < c->im->cfg.timeout_ms));
+		(result == -ETIMEDOUT && waited_ms < timeout_ms));
 }
 
 /* What was running when the connection was lost: begins again, or ends. */
@@ -301,7 +302,7 @@ static void note_failure(struct conn *c, int r)
 		/* What waited for this one has to share another. */
 		pool_kick_locked(im);
 		if (r == -ETIMEDOUT)
-			pool_probe_locked(im, im->cfg.timeout_ms);
+			pool_probe_locked(im, im->doubt_ms);
 	} else if (c->beside && r == -ENOTCONN) {
 		/*
 		 * What took the good ones away took it along: that there is no
@@ -357,7 +358,7 @@ static void note_closed(struct conn *c, int r)
 		im->last_error = c->session.why;
 	/* What swallowed this one may have swallowed the others. */
 	if (r == -ETIMEDOUT)
-		pool_probe_locked(im, im->cfg.timeout_ms);
+		pool_probe_locked(im, im->doubt_ms);
 	lock_drop(&im->lock);
 
 	drop_jobs(c, r < 0 ? r : -ECANCELED);

@@ -105,6 +105,9 @@ int imap_new(const struct imap_config *cfg, const struct imap_events *events,
 	im->keepalive_ms = POOL_KEEPALIVE_MS;
 	im->tick_ms = POOL_TICK_MS;
 	im->late_ms = ALIVE_LATE_MS;
+	im->awake_ms = ALIVE_PROBE_MS;
+	im->doubt_ms = cfg->timeout_ms;
+	im->backoff_ms = POOL_BACKOFF_MIN_MS;
 	im->quiet_ms = POOL_QUIET_MS;
 	im->renew_ms = POOL_RENEW_MS;
 	im->soon_ms = POOL_SOON_MS;

@@ -65,7 +65,7 @@ void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 {
 	int64_t max = why->fault == FAULT_LIMIT ? POOL_BACKOFF_LIMIT_MS
 						: POOL_BACKOFF_MAX_MS;
-	int64_t wait = POOL_BACKOFF_MIN_MS;
+	int64_t wait = im->backoff_ms;
 
 	if (why->fault == FAULT_AUTH) {
 		im->refused = true;
@@ -124,7 +124,7 @@ static struct clocks read_clocks(struct imap *im)
 static void woke_up(struct imap *im) REQUIRES(im->lock)
 {
 	log_debug("imap: the machine or this process did not run for a while");
-	pool_probe_locked(im, ALIVE_PROBE_MS);
+	pool_probe_locked(im, im->awake_ms);
 	im->failures = 0;
 	if (im->n_ready == 0)
 		im->retry_at_ms = clock_now_ms();

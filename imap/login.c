@@ -18,16 +18,6 @@
  */
 
 /*
- * Compression pays where the link is slower than zlib: 20 to 30 MB/s unpacked,
- * most of it the server's time. Links that slow are far away: a link within
- * the house answers within a millisecond or two, DSL, cable, radio and
- * satellite take eight and more. So the round trip decides, which login has
- * measured anyway: measuring the rate would need megabytes first, and then a
- * pause in the pipeline in order to switch.
- */
-#define COMPRESS_RTT_MS 5
-
-/*
  * Something was asked for no earlier than then, and has come. The quickest
  * answer is nearest to the round trip, since a server may think long about a
  * password. The time of the TCP handshake does not count: a relay on this
@@ -58,7 +48,7 @@ static int fail_greeting(struct session *s)
 
 static int wait_greeting(struct session *s)
 {
-	int64_t deadline_ms = clock_now_ms() + s->cfg->timeout_ms;
+	int64_t deadline_ms = clock_now_ms() + atomic_load(&s->timeout_ms);
 
 	s->progress_ms = clock_now_ms();
 	while (!s->greeted) {
@@ -121,7 +111,7 @@ static int shake_hands(struct session *s)
 {
 	int64_t since_ms = clock_now_ms();
 	int r = net_start_tls(s->net, s->tls, s->cfg->host,
-			      since_ms + s->cfg->timeout_ms, &s->why);
+			      since_ms + atomic_load(&s->timeout_ms), &s->why);
 
 	note_wait(s, since_ms);
 	return r;
@@ -226,11 +216,19 @@ static int enable(struct session *s)
 	return session_send(s, &c, &nobody);
 }
 
+/*
+ * Compression pays where the link is slower than zlib: 20 to 30 MB/s unpacked,
+ * most of it the server's time. Links that slow are far away: a link within
+ * the house answers within a millisecond or two, DSL, cable, radio and
+ * satellite take eight and more. So the round trip decides, which login has
+ * measured anyway: measuring the rate would need megabytes first, and then a
+ * pause in the pipeline in order to switch.
+ */
 static bool wants_compression(const struct session *s)
 {
 	if (s->cfg->tls != IMAP_TLS_NONE && !net_is_tls(s->net))
 		return false;
-	return session_has(s, CAP_COMPRESS) && s->rtt_ms >= COMPRESS_RTT_MS;
+	return session_has(s, CAP_COMPRESS) && s->rtt_ms >= s->far_ms;
 }
 
 /*
@@ -289,6 +287,7 @@ int session_open(struct session *s)
 	quirks_init(&s->quirks);
 	s->why = (struct imap_error){0};
 	s->rtt_ms = CLOCK_NEVER;
+	atomic_store(&s->timeout_ms, s->cfg->timeout_ms);
 	r = open_steps(s);
 	if (r < 0) {
 		if (s->why.code == 0)

@@ -97,7 +97,10 @@ struct imap {
 	int64_t idle_ms;      /* POOL_IDLE_MS; fixed at imap_connect(), as is */
 	int64_t keepalive_ms; /* POOL_KEEPALIVE_MS, and so on */
 	int64_t tick_ms;
-	int64_t late_ms; /* ALIVE_LATE_MS */
+	int64_t late_ms;    /* ALIVE_LATE_MS */
+	int64_t awake_ms;   /* ALIVE_PROBE_MS: to prove itself, behind sleep */
+	int64_t doubt_ms;   /* cfg.timeout_ms: ... behind one that timed out */
+	int64_t backoff_ms; /* POOL_BACKOFF_MIN_MS; also the watcher's */
 	int64_t quiet_ms;
 	int64_t renew_ms;
 	int64_t soon_ms;

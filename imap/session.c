@@ -46,6 +46,7 @@ int session_init(struct session *s)
 	quirks_init(&s->quirks);
 	net_set_patience(s->net, s->cfg->timeout_ms);
 	s->late_ms = ALIVE_LATE_MS;
+	s->far_ms = SESSION_FAR_MS;
 	s->probe_at_ms = CLOCK_NEVER;
 	return 0;
 }
@@ -117,7 +118,8 @@ int session_fail_timeout(struct session *s)
 {
 	return session_fail(s, -ETIMEDOUT, FAULT_NETWORK,
 			    "the server '%s' has not answered for %u seconds",
-			    s->cfg->host, (s->cfg->timeout_ms + 999) / 1000);
+			    s->cfg->host,
+			    (atomic_load(&s->timeout_ms) + 999) / 1000);
 }
 
 bool session_has(const struct session *s, enum capability cap)
@@ -304,11 +306,15 @@ static int read_in(struct session *s)
 int session_step(struct session *s, int64_t deadline_ms)
 {
 	int64_t until_ms = alive_deadline(s);
+	unsigned n_slots = s->n_slots;
 	unsigned ready;
 	int r = write_out(s);
 
 	if (r < 0)
 		return r;
+	/* The rest of a refused message is out: there is room for others. */
+	if (s->n_slots < n_slots)
+		return 0;
 	if (deadline_ms < until_ms)
 		until_ms = deadline_ms;
 	ready = net_wait(s->net, s->out_sent < s->out_n, until_ms);
@@ -340,7 +346,7 @@ void session_logout(struct session *s)
 int session_ask(struct session *s, struct command *c)
 {
 	static const struct call nobody = {0};
-	int64_t deadline_ms = clock_now_ms() + s->cfg->timeout_ms;
+	int64_t deadline_ms = clock_now_ms() + atomic_load(&s->timeout_ms);
 	int r = session_send(s, c, &nobody);
 
 	if (r < 0)

@@ -18,6 +18,8 @@
 #ifndef IMAPFS_IMAP_SESSION_H
 #define IMAPFS_IMAP_SESSION_H
 
+#include <stdatomic.h>
+
 #include "imap/command.h"
 #include "imap/frame.h"
 #include "imap/grammar.h"
@@ -93,6 +95,7 @@ struct session_ops {
 };
 
 #define SESSION_SLOTS 32
+#define SESSION_FAR_MS 5       /* so far away, compression is worth it */
 #define SESSION_OUT_MAX 16384u /* unanswered bytes of commands */
 
 struct slot {
@@ -156,6 +159,11 @@ struct session {
 	size_t out_n;
 	size_t out_sent;
 
+	/*
+	 * The account's, for each connection anew; atomic, for a test makes it
+	 * shorter in the middle of a wait.
+	 */
+	atomic_uint timeout_ms;
 	int64_t progress_ms; /* a byte came, or waiting began */
 	int64_t late_ms;     /* a wait that is so much too long was no wait */
 	int64_t probe_ms; /* so long may the next probe take; 0: none is due */
@@ -172,6 +180,7 @@ struct session {
 	unsigned compress; /* tag of COMPRESS in flight; 0: none */
 	bool packed_next;  /* ... which was agreed to: what follows is packed */
 	int64_t rtt_ms;    /* the quickest answer so far */
+	int64_t far_ms;    /* SESSION_FAR_MS; fixed at session_open() */
 	bool body_open;
 	bool body_sunk; /* the response being read had a body literal */
 	bool body_skip;

@@ -37,8 +37,7 @@
  * Runs on the thread of the connection that has the job, like any job.
  */
 
-#define AGAIN_MIN_MS 1000 /* behind a connection that did not last */
-#define AGAIN_MAX_MS 300000
+#define AGAIN_MAX_MS 300000   /* behind connections that did not last */
 #define STEADY_MS 60000       /* one that lasted so long did */
 #define IDLE_MIN_MS 1000      /* IDLE that the server ends earlier failed */
 #define IDLE_FAILURES_MAX 3   /* ... so often: it is asked by NOOP */
@@ -376,7 +375,7 @@ static bool repeat(struct job *job)
 {
 	struct watch *w = watch_of(job);
 	int64_t now_ms = clock_now_ms();
-	int64_t wait_ms = AGAIN_MIN_MS;
+	int64_t wait_ms = w->im->backoff_ms;
 
 	news_tell(w->news, true);
 	w->paused = false;

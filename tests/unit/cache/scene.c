@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../scratch.h"
+
 /* The scene that all tests of cache/ play in; see scene.h. */
 
 static int remove_one(const char *path, const struct stat *st, int type,
@@ -29,12 +31,11 @@ static void remove_tree(const char *dir)
 
 struct scene *scene_new(void)
 {
-	const char *tmp = getenv("TMPDIR");
 	struct scene *s = calloc(1, sizeof(*s));
 
 	assert_non_null(s);
 	snprintf(s->dir, sizeof(s->dir), "%.200s/cache-test-XXXXXX",
-		 tmp ? tmp : "/tmp");
+		 scratch_root());
 	assert_non_null(mkdtemp(s->dir));
 	snprintf(s->state_dir, sizeof(s->state_dir), "%s/state", s->dir);
 	snprintf(s->cache_dir, sizeof(s->cache_dir), "%s/cache", s->dir);

@@ -2,11 +2,12 @@
 #include "flushing.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../scratch.h"
+#include "fs/flush_private.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "fs/load.h"
@@ -97,7 +98,7 @@ int flushing_setup(void **state)
 	assert_non_null(t);
 	t->fs = &t->w.fs;
 	snprintf(t->w.dir, sizeof(t->w.dir), "%s/imapfs-flush-XXXXXX",
-		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+		 scratch_root());
 	assert_non_null(mkdtemp(t->w.dir));
 	snprintf(dir, sizeof(dir), "%s/state", t->w.dir);
 	snprintf(bodies, sizeof(bodies), "%s/bodies", t->w.dir);
@@ -125,6 +126,8 @@ void flushing_begin(struct flushing *t, const script *scripts)
 {
 	t->server = server_start(scripts);
 	assert_int_equal(flush_new(t->fs, &t->fs->flush), 0);
+	t->fs->flush->retry_ms = 20;
+	t->fs->flush->again_ms = 20;
 	t->fs->imap = account_connected(t->server, 1);
 	t->fs->online = true;
 	flush_online(t->fs);
@@ -136,8 +139,6 @@ void flushing_reopen(struct flushing *t)
 	open_world(t);
 }
 
-#define PATIENCE_MS 20000
-
 void flushing_wait(struct flushing *t)
 {
 	int64_t end = clock_now_ms() + PATIENCE_MS;
@@ -146,10 +147,7 @@ void flushing_wait(struct flushing *t)
 	do {
 		journal_count(t->fs->cache, &n);
 		(void)!flush_drained(t->fs);
-		sched_yield();
-		if (clock_now_ms() > end)
-			fail_msg("unsent: %zu queued, %zu sent", n.queued,
-				 n.sent);
+		wait_a_bit(end);
 	} while (n.queued + n.sent > 0);
 }
 
@@ -160,8 +158,7 @@ void wait_sent(struct flushing *t)
 
 	do {
 		journal_count(t->fs->cache, &n);
-		sched_yield();
-		assert_true(clock_now_ms() < end);
+		wait_a_bit(end);
 	} while (n.sent == 0);
 }
 

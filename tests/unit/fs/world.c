@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../scratch.h"
 #include "fs/mailboxes.h"
 #include "fs/notify.h"
 #include "fs/park.h"
@@ -58,7 +59,7 @@ int world_setup(void **state)
 
 	assert_non_null(w);
 	snprintf(w->dir, sizeof(w->dir), "%s/imapfs-tree-XXXXXX",
-		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+		 scratch_root());
 	assert_non_null(mkdtemp(w->dir));
 	world_open(w);
 	*state = w;

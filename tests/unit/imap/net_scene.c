@@ -26,7 +26,7 @@ struct imap_error why;
 
 int64_t soon(void)
 {
-	return clock_now_ms() + 10000;
+	return clock_now_ms() + 60000;
 }
 
 struct net_tls *trusting(const char *file, const char *pin)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "script.h"
+#include "../scratch.h"
 #include "packed.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -33,11 +35,12 @@ struct server {
 	int go_too; /* ... `V:` */
 	int mark;   /* likewise: how many `M:` were reached */
 	uint16_t port;
+	char host[16];
 	const script *scripts;
 	pthread_t thread;
 	pthread_mutex_t mutex;
 	unsigned accepted;
-	char failure[512];
+	char failure[SERVER_WHY];
 };
 
 struct player {
@@ -327,9 +330,12 @@ static void *serve(void *arg)
 
 	while (readable(s, s->listener)) {
 		int fd = accept(s->listener, NULL, NULL);
+		int on = 1;
 
 		if (fd < 0)
 			continue;
+		/* Or each line of an answer waits for the one before it. */
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		pthread_mutex_lock(&s->mutex);
 		s->accepted++;
 		pthread_mutex_unlock(&s->mutex);
@@ -359,7 +365,7 @@ struct server *server_start(const script *scripts)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	struct sockaddr_in at = {.sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+				 .sin_addr = scratch_address()};
 	socklen_t n = sizeof(at);
 	int small = 65536;
 
@@ -379,14 +385,17 @@ struct server *server_start(const script *scripts)
 	assert_int_equal(getsockname(s->listener, (struct sockaddr *)&at, &n),
 			 0);
 	s->port = ntohs(at.sin_port);
+	assert_non_null(
+		inet_ntop(AF_INET, &at.sin_addr, s->host, sizeof(s->host)));
 	pthread_mutex_init(&s->mutex, NULL);
 	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
 	return s;
 }
 
-uint16_t server_port(const struct server *s)
+const char *server_address(const struct server *s, uint16_t *ret_port)
 {
-	return s->port;
+	*ret_port = s->port;
+	return s->host;
 }
 
 unsigned server_connections(struct server *s)
@@ -414,24 +423,28 @@ void server_wait(struct server *s)
 	struct pollfd fd = {.fd = s->mark, .events = POLLIN};
 	eventfd_t one;
 
-	if (poll(&fd, 1, 20000) != 1 || eventfd_read(s->mark, &one) != 0)
+	if (poll(&fd, 1, PATIENCE_MS) != 1 || eventfd_read(s->mark, &one) != 0)
 		fail_msg("the script does not get to its mark");
+}
+
+bool server_followed(struct server *s, char why[SERVER_WHY])
+{
+	const int fds[] = {s->listener, s->stop, s->go, s->mark, s->go_too};
+
+	assert_int_equal(eventfd_write(s->stop, 1), 0);
+	pthread_join(s->thread, NULL);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		close(fds[i]);
+	pthread_mutex_destroy(&s->mutex);
+	memcpy(why, s->failure, SERVER_WHY);
+	free(s);
+	return !why[0];
 }
 
 void server_stop(struct server *s)
 {
-	char failure[sizeof(s->failure)];
+	char why[SERVER_WHY];
 
-	assert_int_equal(eventfd_write(s->stop, 1), 0);
-	pthread_join(s->thread, NULL);
-	close(s->listener);
-	close(s->stop);
-	close(s->go);
-	close(s->mark);
-	close(s->go_too);
-	pthread_mutex_destroy(&s->mutex);
-	memcpy(failure, s->failure, sizeof(failure));
-	free(s);
-	if (failure[0])
-		fail_msg("the script was not followed: %s", failure);
+	if (!server_followed(s, why))
+		fail_msg("the script was not followed: %s", why);
 }

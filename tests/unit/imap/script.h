@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A server that plays a script, on a loopback port of its own, in a thread;
+ * A server that plays a script, on a loopback address of its own, in a thread;
  * and an account that is connected to it. For tests of the connection and the
  * pool.
  *
@@ -30,6 +30,10 @@
 #define IMAPFS_TESTS_SCRIPT_H
 
 #include "imap/imap.h"
+#include "imap/lock.h"
+
+/* So long may anything take that a test waits for: only against hanging. */
+#define PATIENCE_MS 60000
 
 typedef const char *const *script;
 
@@ -45,7 +49,7 @@ struct server;
 
 /* Start; `scripts` ends with NULL and must outlive the server. */
 struct server *server_start(const script *scripts);
-uint16_t server_port(const struct server *s);
+const char *server_address(const struct server *s, uint16_t *ret_port);
 
 /* Connections that were accepted so far. */
 unsigned server_connections(struct server *s);
@@ -59,6 +63,10 @@ void server_wait(struct server *s);
 
 /* Stop; fails the test if a script was not followed. */
 void server_stop(struct server *s);
+
+/* Stop; false: a script was not followed, `why` says where. */
+#define SERVER_WHY 512
+bool server_followed(struct server *s, char why[SERVER_WHY]);
 
 /* What most scripts begin with. */
 #define GREETING "S: * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] ready"
@@ -119,11 +127,13 @@ extern const struct imap_folders_request seen_no_status;
 void seen_wait(struct seen *s);
 /* Wait until something has begun: a row, a body, an opened mailbox. */
 void seen_wait_begun(struct seen *s);
+/* Wait until bytes of a body have come. */
+void seen_wait_body(struct seen *s);
 
 /* An account on this server: user "u", password "p w" if none is given. */
 struct account_options {
 	unsigned connections; /* 0: 1 */
-	unsigned timeout_ms;  /* 0: 10 s */
+	unsigned timeout_ms;  /* 0: an hour, so that nothing is saved by it */
 	enum imap_tls tls;    /* 0 is IMPLICIT: set it */
 	const char *password;
 	const char *tokencmd; /* in its place */
@@ -131,9 +141,30 @@ struct account_options {
 struct imap *account_new(struct server *s, const struct account_options *o);
 void account_free(struct imap *im);
 
+/*
+ * From here on a connection (0: the first) has this time-out, also for what it
+ * is waiting for by now; until it is lost.
+ */
+void account_hurry(struct imap *im, unsigned i, unsigned timeout_ms);
+
 /* How often events came. */
 unsigned account_online(void);
 unsigned account_offline(void);
+
+/*
+ * Connect to a server that plays this; the result is a time-out in the last
+ * step. A busy machine may not get there in time: then it is given more.
+ */
+void account_times_out(script steps, struct imap_error *why);
+
+/* A millisecond goes by; or the test fails, if that time is over. */
+void wait_a_bit(int64_t until_ms);
+
+/* Look at the state, into `now`, until this is so; or fail the test. */
+#define WAIT_STATE(im, now, is_so)                                             \
+	for (int64_t until_ms_ = clock_now_ms() + PATIENCE_MS;                 \
+	     imap_get_state(im, &(now)), !(is_so);)                            \
+	wait_a_bit(until_ms_)
 
 /* Start a job on INBOX: the listing below a UID (0: all of it), what changed
  * of its messages below UID 100 since that HIGHESTMODSEQ (0: unknown), bodies
@@ -146,7 +177,10 @@ imap_job seen_fetch(struct imap *im, struct seen *seen, const uint32_t *uids,
 /* Such a sync on a server that plays this, to its end. */
 struct seen seen_synced(script steps, uint64_t modseq);
 
-/* account_new() and imap_connect(), which must work. */
+/* imap_connect(), which must work; but it may be offline again by now. */
+void account_connect(struct imap *im);
+
+/* account_new() and account_connect(). */
 struct imap *account_connected(struct server *s, unsigned connections);
 
 /* account_free() and server_stop(). */

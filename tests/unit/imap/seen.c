@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "script.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,8 +23,6 @@
 
 static pthread_mutex_t seen_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t seen_cond = PTHREAD_COND_INITIALIZER;
-static unsigned online;
-static unsigned offline;
 
 static int on_opened(void *ctx, const struct imap_mailbox *box)
 {
@@ -181,6 +180,7 @@ static int on_data(void *ctx, uint32_t uid, const void *bytes, size_t n)
 		s->n_body += n;
 		s->body[s->n_body] = '\0';
 	}
+	pthread_cond_broadcast(&seen_cond);
 	pthread_mutex_unlock(&seen_mutex);
 	return 0;
 }
@@ -223,15 +223,27 @@ const struct imap_body_ops seen_body_ops = {on_begin, on_data, on_end, on_done};
 const struct imap_folders_ops seen_folders_ops = {on_folders};
 const struct imap_folders_request seen_no_status = {0};
 
-static void wait_for(struct seen *s, bool begun)
+enum until { DONE, BEGUN, BODY };
+
+/* Mutex held. */
+static bool is_there(const struct seen *s, enum until until)
+{
+	if (s->done)
+		return true;
+	if (until == BEGUN)
+		return s->begun + s->opened > 0;
+	return until == BODY && s->n_body > 0;
+}
+
+static void wait_for(struct seen *s, enum until until)
 {
 	struct timespec at;
 	int r = 0;
 
 	clock_gettime(CLOCK_REALTIME, &at);
-	at.tv_sec += 20;
+	at.tv_sec += PATIENCE_MS / 1000;
 	pthread_mutex_lock(&seen_mutex);
-	while (!s->done && !(begun && s->begun + s->opened > 0) && r == 0)
+	while (!is_there(s, until) && r == 0)
 		r = pthread_cond_timedwait(&seen_cond, &seen_mutex, &at);
 	pthread_mutex_unlock(&seen_mutex);
 	if (r != 0)
@@ -240,112 +252,17 @@ static void wait_for(struct seen *s, bool begun)
 
 void seen_wait(struct seen *s)
 {
-	wait_for(s, false);
+	wait_for(s, DONE);
 }
 
 void seen_wait_begun(struct seen *s)
 {
-	wait_for(s, true);
+	wait_for(s, BEGUN);
 }
 
-/* --- the account --- */
-
-static struct secret *password;
-
-static void on_online(void *ctx)
+void seen_wait_body(struct seen *s)
 {
-	(void)ctx;
-	pthread_mutex_lock(&seen_mutex);
-	online++;
-	pthread_mutex_unlock(&seen_mutex);
-}
-
-static void on_offline(void *ctx, const struct imap_error *why)
-{
-	(void)ctx;
-	(void)why;
-	pthread_mutex_lock(&seen_mutex);
-	offline++;
-	pthread_mutex_unlock(&seen_mutex);
-}
-
-unsigned account_online(void)
-{
-	unsigned n;
-
-	pthread_mutex_lock(&seen_mutex);
-	n = online;
-	pthread_mutex_unlock(&seen_mutex);
-	return n;
-}
-
-unsigned account_offline(void)
-{
-	unsigned n;
-
-	pthread_mutex_lock(&seen_mutex);
-	n = offline;
-	pthread_mutex_unlock(&seen_mutex);
-	return n;
-}
-
-static void make_secret(const struct account_options *o)
-{
-	const struct secret_sources from = {
-		.tokencmd = o->tokencmd, .user = "u", .host = "127.0.0.1"};
-	const char *text = o->password ? o->password : "p w";
-	struct imap_error why;
-
-	if (!o->tokencmd)
-		assert_int_equal(secret_new(SECRET_PASSWORD, text, strlen(text),
-					    &password),
-				 0);
-	else if (secret_find(&from, &password, &why) < 0)
-		fail_msg("%s", why.text);
-}
-
-struct imap *account_new(struct server *s, const struct account_options *o)
-{
-	static const struct imap_events events = {on_online, on_offline};
-	struct imap_config cfg = {
-		.host = "127.0.0.1",
-		.port = server_port(s),
-		.tls = o->tls,
-		.user = "u",
-		.version = "1",
-		.connections = o->connections ? o->connections : 1,
-		.timeout_ms = o->timeout_ms ? o->timeout_ms : 10000,
-		.connect_timeout_ms = 5000,
-	};
-	struct imap_error why;
-	struct imap *im;
-
-	online = 0;
-	offline = 0;
-	make_secret(o);
-	cfg.secret = password;
-	assert_int_equal(imap_new(&cfg, &events, NULL, &im, &why), 0);
-	im->slow_ms = 5000; /* a busy machine is no slow line */
-	return im;
-}
-
-void account_free(struct imap *im)
-{
-	imap_free(im);
-	secret_free(password);
-	password = NULL;
-}
-
-struct imap *account_connected(struct server *s, unsigned connections)
-{
-	const struct account_options o = {.connections = connections,
-					  .tls = IMAP_TLS_NONE};
-	struct imap *im = account_new(s, &o);
-	struct imap_error why;
-
-	if (imap_connect(im, &why) < 0)
-		fail_msg("%s", why.text);
-	return im;
+	wait_for(s, BODY);
 }
 
 /* --- jobs --- */
@@ -382,12 +299,6 @@ imap_job seen_fetch(struct imap *im, struct seen *seen, const uint32_t *uids,
 				    &seen_body_ops, seen, &job),
 			 0);
 	return job;
-}
-
-void account_end(struct imap *im, struct server *s)
-{
-	account_free(im);
-	server_stop(s);
 }
 
 struct seen seen_synced(script steps, uint64_t modseq)

@@ -14,11 +14,26 @@
 /* Connections that are dead without a sign, and how they are found out. */
 
 static atomic_int asleep;
+static atomic_uint looks;
 
 /* The machine was asleep for so long. */
 static int64_t asleep_ms(void)
 {
-	return atomic_load(&asleep);
+	int64_t ms = atomic_load(&asleep);
+
+	atomic_fetch_add(&looks, 1);
+	return ms;
+}
+
+/* It sleeps once more; somebody has looked before, and so can tell. */
+static void sleep_long(void)
+{
+	unsigned before = atomic_load(&looks);
+	int64_t until_ms = clock_now_ms() + PATIENCE_MS;
+
+	while (atomic_load(&looks) == before)
+		wait_a_bit(until_ms);
+	atomic_fetch_add(&asleep, 2 * 3600000);
 }
 
 static void start_list(struct imap *im, const char *wire, struct seen *seen)
@@ -38,9 +53,9 @@ static void start_list(struct imap *im, const char *wire, struct seen *seen)
 /* The watcher has the second connection; a job on the first one hangs. */
 static void a_time_out_probes_the_others(void **state)
 {
-	const struct watch_options o = {.connections = 2, .timeout_ms = 1000};
+	const struct watch_options o = {.connections = 2, .doubt_ms = 50};
 	struct server *s = SERVER(
-		STEPS(LOGIN, "C: EXAMINE \"Work\"", "H:"),
+		STEPS(LOGIN, "C: EXAMINE \"Work\"", "M:", "H:"),
 		STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
 		      "C: DONE", "H:"),
 		STEPS(LOGIN_WITH("IDLE"), WATCH("4", "101", "6"), IDLE, "H:"));
@@ -50,6 +65,8 @@ static void a_time_out_probes_the_others(void **state)
 	(void)state;
 	wait_state(im, "idle");
 	start_list(im, "Work", &seen);
+	server_wait(s);
+	account_hurry(im, 0, 50);
 	seen_wait(&seen);
 	assert_int_equal(seen.result, -ETIMEDOUT);
 	/* The one that watched is dead too: a new one sees what it missed. */
@@ -60,9 +77,9 @@ static void a_time_out_probes_the_others(void **state)
 
 static void a_connection_that_answers_the_probe_lives(void **state)
 {
-	const struct watch_options o = {.connections = 2, .timeout_ms = 1000};
+	const struct watch_options o = {.connections = 2};
 	struct server *s =
-		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "H:"),
+		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "M:", "H:"),
 		       STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
 			     LEAVE, IDLE, "S: * 4 EXISTS", "H:"));
 	struct imap *im = watching(s, &o);
@@ -71,6 +88,8 @@ static void a_connection_that_answers_the_probe_lives(void **state)
 	(void)state;
 	wait_state(im, "idle");
 	start_list(im, "Work", &seen);
+	server_wait(s);
+	account_hurry(im, 0, 50);
 	seen_wait(&seen);
 	told_wait_moved(1);
 	account_end(im, s);
@@ -107,6 +126,7 @@ static void sleep_probes_what_is_idle(void **state)
 	const struct watch_options o = {
 		.connections = 1,
 		.tick_ms = 20,
+		.awake_ms = 50,
 		.asleep_ms = asleep_ms,
 	};
 	struct server *s =
@@ -118,7 +138,7 @@ static void sleep_probes_what_is_idle(void **state)
 
 	(void)state;
 	wait_state(im, "idle");
-	atomic_fetch_add(&asleep, 3600000);
+	sleep_long();
 	start_list(im, "Work", &seen);
 	seen_wait(&seen);
 	account_end(im, s);
@@ -127,52 +147,52 @@ static void sleep_probes_what_is_idle(void **state)
 
 static void sleep_probes_who_waits_for_an_answer(void **state)
 {
-	const struct watch_options o = {
-		.connections = 2,
-		.timeout_ms = 3600000,
-		.tick_ms = 20,
-		.asleep_ms = asleep_ms,
-	};
 	struct server *s =
-		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "H:"),
-		       STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
-			     LEAVE, IDLE, "H:"),
+		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "M:", "H:"),
 		       STEPS(LOGIN, EMPTY("\"Work\""), "H:"));
-	struct imap *im = watching(s, &o);
+	const struct account_options o = {.tls = IMAP_TLS_NONE};
+	struct imap *im = account_new(s, &o);
+	struct imap_error why;
 	struct seen seen = {0};
 
 	(void)state;
-	wait_state(im, "idle");
+	im->tick_ms = 20;
+	im->awake_ms = 50;
+	im->asleep_ms = asleep_ms;
+	assert_int_equal(imap_connect(im, &why), 0);
 	start_list(im, "Work", &seen);
-	wait_state(im, "busy");
-	atomic_fetch_add(&asleep, 3600000);
+	server_wait(s);
+	sleep_long();
 	seen_wait(&seen); /* repeated on a new connection */
 	account_end(im, s);
 	assert_int_equal(seen.result, 0);
 }
 
-/* Every look at the clocks comes too late here, as after a SIGSTOP. */
+/*
+ * Every look at the clocks comes too late here, as after a SIGSTOP. Who answers
+ * in time lives; what becomes of others is tested above.
+ */
 static void a_stopped_process_probes(void **state)
 {
-	const struct watch_options o = {.tick_ms = 50, .late_ms = -1};
+	const struct watch_options o = {
+		.tick_ms = 50, .late_ms = -1, .awake_ms = 3600000};
 	struct server *s =
 		SERVER(STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
-			     LEAVE, IDLE, LEAVE, IDLE, "C: DONE", "H:"),
-		       STEPS(LOGIN));
+			     LEAVE, IDLE, LEAVE, IDLE, "C: DONE", "M:", "H:"));
 	struct imap *im = watching(s, &o);
 
 	(void)state;
-	wait_online(2);
+	server_wait(s);
 	account_end(im, s);
+	assert_int_equal(account_online(), 1);
 }
 
 /* Nobody listened meanwhile: the answer may be there, or on its way. */
 static void a_wait_that_was_too_long_is_no_time_out(void **state)
 {
-	const struct account_options o = {.tls = IMAP_TLS_NONE,
-					  .timeout_ms = 100};
+	const struct account_options o = {.tls = IMAP_TLS_NONE};
 	struct server *s =
-		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "L: 1000",
+		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "L: 500",
 			     "S: * 0 EXISTS", "L: 0", "S: $T OK done"));
 	struct imap *im = account_new(s, &o);
 	struct imap_error why;
@@ -181,6 +201,7 @@ static void a_wait_that_was_too_long_is_no_time_out(void **state)
 	(void)state;
 	assert_int_equal(imap_connect(im, &why), 0);
 	im->conn[0].session.late_ms = -1; /* each wait is too long */
+	account_hurry(im, 0, 50);
 	start_list(im, "Work", &seen);
 	seen_wait(&seen);
 	assert_int_equal(seen.result, 0);
@@ -203,6 +224,7 @@ static void a_job_does_not_wait_for_the_doubted(void **state)
 	const struct watch_options o = {
 		.connections = 3,
 		.tick_ms = 20,
+		.awake_ms = 3600000,
 		.asleep_ms = asleep_ms,
 	};
 	struct server *s =
@@ -211,6 +233,7 @@ static void a_job_does_not_wait_for_the_doubted(void **state)
 			     "C: DONE", "N:"),
 		       STEPS(LOGIN, EMPTY("\"Work\""), "N:"));
 	struct imap *im = watching(s, &o);
+	int64_t until_ms = clock_now_ms() + PATIENCE_MS;
 	struct seen seen = {0};
 	struct seen next = {0};
 
@@ -218,9 +241,9 @@ static void a_job_does_not_wait_for_the_doubted(void **state)
 	wait_state(im, "idle");
 	start_list(im, "Work", &seen);
 	seen_wait(&seen);
-	atomic_fetch_add(&asleep, 3600000);
+	sleep_long();
 	while (!is_doubted(im, 0) || !is_doubted(im, 1))
-		wait_state(im, "idle");
+		wait_a_bit(until_ms);
 	start_list(im, "Work", &next);
 	seen_wait(&next);
 	assert_int_equal(server_connections(s), 3);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -117,20 +118,21 @@ static void wherever_it_is_cut_the_outcome_is_unknown(void **state)
 static void a_plus_that_never_comes_ends_in_time(void **state)
 {
 	struct server *s = SERVER(STEPS(LOGIN, APPEND, "M:", "N:"));
-	const struct account_options o = {.timeout_ms = 500,
-					  .tls = IMAP_TLS_NONE};
-	struct imap *im = account_new(s, &o);
+	struct imap *im = account_connected(s, 1);
 	struct told stuck = {0};
 	struct told behind = {0};
-	struct imap_error why;
+	const struct timespec a_while = {.tv_nsec = 100000000};
+	struct imap_state now;
 	imap_job job;
 
 	(void)state;
-	assert_int_equal(imap_connect(im, &why), 0);
 	(void)told_append(im, &stuck, 0);
 	server_wait(s);
 	assert_int_equal(
 		imap_subscribe(im, "C", true, told_change, &behind, &job), 0);
+	WAIT_STATE(im, now, now.jobs_running >= 2);
+	nanosleep(&a_while, NULL); /* both have waited all the time */
+	account_hurry(im, 0, 50);
 	told_wait(&stuck);
 	told_wait(&behind);
 	account_end(im, s);
@@ -148,14 +150,11 @@ static void a_slow_server_is_waited_for(void **state)
 		      "E: 200000", "Y: 300", "E: 200000", "Y: 300", "E: 200000",
 		      "Y: 300", "E: 200000", "Y: 300", "E: 200000", "Y: 300",
 		      "E: 200000", "C: ", "S: $T OK done"));
-	const struct account_options o = {.timeout_ms = 2000,
-					  .tls = IMAP_TLS_NONE};
-	struct imap *im = account_new(s, &o);
+	struct imap *im = account_connected(s, 1);
 	struct told t = {0};
-	struct imap_error why;
 
 	(void)state;
-	assert_int_equal(imap_connect(im, &why), 0);
+	account_hurry(im, 0, 2000);
 	(void)told_append(im, &t, 2000000);
 	told_wait(&t);
 	account_end(im, s);

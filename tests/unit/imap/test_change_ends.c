@@ -90,17 +90,16 @@ static void pairs_that_came_before_the_cut_are_told(void **state)
 
 static void an_answer_that_never_comes_is_unknown(void **state)
 {
-	struct server *s = SERVER(STEPS(CAPS, SELECT, "C: UID MOVE", "N:"));
-	const struct account_options o = {.timeout_ms = 300,
-					  .tls = IMAP_TLS_NONE};
-	struct imap *im = account_new(s, &o);
+	struct server *s =
+		SERVER(STEPS(CAPS, SELECT, "C: UID MOVE", "M:", "N:"));
+	struct imap *im = account_connected(s, 1);
 	struct told t = {0};
-	struct imap_error why;
 	imap_job job;
 
 	(void)state;
-	assert_int_equal(imap_connect(im, &why), 0);
 	assert_int_equal(told_move(im, &t, &job), 0);
+	server_wait(s);
+	account_hurry(im, 0, 50);
 	told_wait(&t);
 	account_end(im, s);
 	told_expect(&t, -ETIMEDOUT, true, "");

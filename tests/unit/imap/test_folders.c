@@ -167,10 +167,10 @@ static void play_many(struct many *m, const char *const *then)
 
 static void wait_for_many(struct imap *im)
 {
-	const struct timespec a_bit = {.tv_nsec = 1000000};
+	int64_t until_ms = clock_now_ms() + PATIENCE_MS;
 
 	while (in_flight(im) < AT_A_TIME)
-		nanosleep(&a_bit, NULL);
+		wait_a_bit(until_ms);
 }
 
 static void only_so_many_are_asked_for_at_a_time(void **state)

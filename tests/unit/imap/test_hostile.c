@@ -48,24 +48,16 @@ static void end(struct imap *im, struct server *s)
 
 /* --- time --- */
 
-static void chatter_at(script steps)
-{
-	const struct account_options o = {.tls = IMAP_TLS_NONE,
-					  .timeout_ms = 300};
-	struct server *s = SERVER(steps);
-	struct imap *im = account_new(s, &o);
-	struct imap_error why;
-
-	assert_int_equal(imap_connect(im, &why), -ETIMEDOUT);
-	end(im, s);
-}
-
 static void chatter_is_no_greeting_and_no_answer(void **state)
 {
+	struct imap_error why;
+
 	(void)state;
-	chatter_at(STEPS("D: "));
-	chatter_at(STEPS("S: * OK hi", "C: CAPABILITY", "D: * OK wait"));
-	chatter_at(STEPS(GREETING, "C: AUTHENTICATE", "D: * OK wait"));
+	account_times_out(STEPS("D: "), &why);
+	account_times_out(STEPS("S: * OK hi", "C: CAPABILITY", "D: * OK wait"),
+			  &why);
+	account_times_out(STEPS(GREETING, "C: AUTHENTICATE", "D: * OK wait"),
+			  &why);
 }
 
 static void an_idle_connection_is_kept_alive(void **state)
@@ -81,9 +73,8 @@ static void an_idle_connection_is_kept_alive(void **state)
 	im->idle_ms = 10;
 	im->keepalive_ms = 30;
 	assert_int_equal(imap_connect(im, &why), 0);
-	do {
-		imap_get_state(im, &now);
-	} while (now.conn[0].bytes_out < 32 + 2 * strlen("A2 NOOP\r\n"));
+	WAIT_STATE(im, now,
+		   now.conn[0].bytes_out >= 32 + 2 * strlen("A2 NOOP\r\n"));
 	end(im, s);
 }
 
@@ -112,9 +103,7 @@ static void only_an_extra_connection_closes_when_idle(void **state)
 	seen_wait_begun(&body);
 	list(im, "Other", &seen);
 	seen_wait(&seen);
-	do {
-		imap_get_state(im, &now);
-	} while (strcmp(now.conn[1].state, "closed") != 0);
+	WAIT_STATE(im, now, strcmp(now.conn[1].state, "closed") == 0);
 	server_go(s);
 	seen_wait(&body);
 	imap_get_state(im, &now);
@@ -130,8 +119,8 @@ static void login_with_token(script steps, int result)
 {
 	char file[] = "/tmp/imapfs-test-token-XXXXXX";
 	char command[128];
-	const struct account_options o = {
-		.tls = IMAP_TLS_NONE, .timeout_ms = 2000, .tokencmd = command};
+	const struct account_options o = {.tls = IMAP_TLS_NONE,
+					  .tokencmd = command};
 	struct server *s = SERVER(steps);
 	struct imap_error why;
 	struct imap *im;
@@ -217,9 +206,7 @@ static void a_login_refused_later_is_not_tried_again(void **state)
 	(void)fetch(im, "INBOX", &body, &req);
 	seen_wait_begun(&body);
 	list(im, "Other", &seen);
-	do {
-		imap_get_state(im, &now);
-	} while (now.last_error.code == 0);
+	WAIT_STATE(im, now, now.last_error.code != 0);
 	assert_int_equal(now.last_error.fault, FAULT_AUTH);
 	lock_take(&im->lock);
 	never = im->limit == 1 && im->limit_until_ms == CLOCK_NEVER;
@@ -237,18 +224,20 @@ static void a_server_that_throws_us_out_is_left_alone_longer(void **state)
 {
 	struct server *s = SERVER(STEPS(LOGIN, "C: EXAMINE", "X:"),
 				  STEPS(LOGIN, "C: EXAMINE", "X:"));
-	struct imap *im = account_connected(s, 1);
+	const struct account_options o = {.tls = IMAP_TLS_NONE};
+	struct imap *im = account_new(s, &o);
+	struct imap_error why;
 	struct seen seen = {0};
 	struct imap_state now;
 
 	(void)state;
+	im->backoff_ms = 10000;
+	assert_int_equal(imap_connect(im, &why), 0);
 	list(im, "INBOX", &seen);
 	seen_wait(&seen);
 	assert_int_equal(seen.result, -ENOTCONN);
-	do {
-		imap_get_state(im, &now);
-	} while (now.retry_in_ms < 0);
-	assert_true(now.retry_in_ms > 1500);
+	WAIT_STATE(im, now, now.retry_in_ms >= 0);
+	assert_true(now.retry_in_ms > im->backoff_ms * 3 / 2);
 	end(im, s);
 }
 

@@ -85,14 +85,10 @@ static void a_listing_without_room_is_not_over(void **state)
 	for (uint32_t i = 0; i < UIDS; i++)
 		uids[i] = 4000000000u + 2 * i;
 	list(im, "INBOX", &seen);
-	do {
-		imap_get_state(im, &now);
-	} while (now.jobs_running == 0);
+	WAIT_STATE(im, now, now.jobs_running > 0);
 	for (int i = 0; i < READERS; i++)
 		(void)fetch(im, "INBOX", &body[i], &req);
-	do {
-		imap_get_state(im, &now);
-	} while (now.jobs_running <= READERS);
+	WAIT_STATE(im, now, now.jobs_running > READERS);
 	server_go(s);
 	for (int i = 0; i < READERS; i++)
 		seen_wait(&body[i]);
@@ -148,9 +144,7 @@ static void a_cancelled_part_is_not_taken_for_another(void **state)
 
 	(void)state;
 	job = fetch(im, "INBOX", &first, &small);
-	do {
-		imap_get_state(im, &now);
-	} while (now.conn[0].bytes_out < 32 + 18 + 20);
+	WAIT_STATE(im, now, now.conn[0].bytes_out >= 32 + 18 + 20);
 	(void)fetch(im, "INBOX", &second, &large);
 	imap_cancel(im, job);
 	seen_wait(&first);
@@ -183,9 +177,7 @@ static void a_long_listing_makes_room_for_a_reader(void **state)
 
 	(void)state;
 	list(im, "INBOX", &seen);
-	do {
-		imap_get_state(im, &now);
-	} while (now.conn[0].bytes_out < 32 + 18 + 20);
+	WAIT_STATE(im, now, now.conn[0].bytes_out >= 32 + 18 + 20);
 	(void)fetch(im, "Other", &body, &req);
 	server_go(s);
 	seen_wait(&body);

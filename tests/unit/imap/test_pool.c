@@ -114,9 +114,7 @@ static void a_full_server_shrinks_the_pool(void **state)
 	assert_int_equal(imap_list(im, "Other", IMAP_PRIO_LISTING, &req,
 				   &seen_list_ops, &seen, &job),
 			 0);
-	do {
-		imap_get_state(im, &now);
-	} while (now.last_error.code == 0);
+	WAIT_STATE(im, now, now.last_error.code != 0);
 	assert_int_equal(now.last_error.fault, FAULT_LIMIT);
 	assert_true(now.online);
 	assert_int_equal(now.jobs_queued, 1);
@@ -191,20 +189,18 @@ static void only_unfinished_bodies_are_repeated(void **state)
 static void a_hanging_literal_times_out(void **state)
 {
 	static const uint32_t four = 4;
-	const struct account_options o = {.tls = IMAP_TLS_NONE,
-					  .timeout_ms = 1000};
 	struct server *s =
 		SERVER(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4 ",
 			     "S: * 1 FETCH (UID 4 BODY[] {3}", "R: a", "H:"),
 		       STEPS(LOGIN, EXAMINE("0")));
-	struct imap *im = account_new(s, &o);
-	struct imap_error why;
+	struct imap *im = account_connected(s, 1);
 	struct seen seen = {0};
 	struct seen next = {0};
 
 	(void)state;
-	assert_int_equal(imap_connect(im, &why), 0);
 	(void)seen_fetch(im, &seen, &four, 1);
+	seen_wait_body(&seen);
+	account_hurry(im, 0, 50);
 	seen_wait(&seen);
 	assert_int_equal(seen.result, -ETIMEDOUT);
 	assert_int_equal(seen.end_result, -ETIMEDOUT);
@@ -220,26 +216,23 @@ static void a_time_out_ends_who_waited_all_the_time(void **state)
 {
 	static const uint32_t four = 4;
 	static const uint32_t six = 6;
-	const struct account_options o = {.tls = IMAP_TLS_NONE,
-					  .timeout_ms = 900};
-	const struct timespec a_while = {.tv_nsec = 300000000};
+	const struct timespec a_while = {.tv_nsec = 600000000};
 	struct server *s =
 		SERVER(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4 ",
 			     "S: * 1 FETCH (UID 4 BODY[] {3}", "R: a", "H:"),
 		       STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 6 ",
 			     "S: * 2 FETCH (UID 6 BODY[] {3}", "R: def)\r\n",
 			     "S: $T OK done"));
-	struct imap *im = account_new(s, &o);
-	struct imap_error why;
+	struct imap *im = account_connected(s, 1);
 	struct seen first = {0};
 	struct seen second = {0};
 
 	(void)state;
-	assert_int_equal(imap_connect(im, &why), 0);
 	(void)seen_fetch(im, &first, &four, 1);
-	seen_wait_begun(&first);
-	nanosleep(&a_while, NULL); /* a third of the time-out */
+	seen_wait_body(&first);
+	nanosleep(&a_while, NULL); /* most of the time-out */
 	(void)seen_fetch(im, &second, &six, 1);
+	account_hurry(im, 0, 700);
 	seen_wait(&first);
 	seen_wait(&second);
 	account_end(im, s);

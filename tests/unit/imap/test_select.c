@@ -261,9 +261,7 @@ static void refused_parameters_lose_no_reader(void **state)
 
 	(void)state;
 	seen_sync(im, &sync, 0);
-	do {
-		imap_get_state(im, &now);
-	} while (now.jobs_running == 0);
+	WAIT_STATE(im, now, now.jobs_running > 0);
 	(void)seen_fetch(im, &body, &four, 1);
 	seen_wait(&body);
 	seen_wait(&sync);
@@ -396,9 +394,7 @@ static void a_job_that_writes_waits_for_readers(void **state)
 
 	(void)state;
 	(void)seen_fetch(im, &read[0], &uids[0], 1);
-	do {
-		imap_get_state(im, &now);
-	} while (now.jobs_running == 0);
+	WAIT_STATE(im, now, now.jobs_running > 0);
 	change_inbox(im, &change);
 	(void)seen_fetch(im, &read[1], &uids[1], 1);
 	seen_wait(&read[1]);

@@ -152,13 +152,15 @@ static void idle_begins_anew_in_time(void **state)
 /* The time-out is for who waits for an answer. */
 static void idle_may_be_silent(void **state)
 {
-	const struct watch_options o = {.timeout_ms = 1000};
 	struct server *s =
 		SERVER(STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
-			     "L: 2000", "S: * 4 EXISTS", "H:"));
-	struct imap *im = watching(s, &o);
+			     "W:", "L: 500", "S: * 4 EXISTS", "H:"));
+	struct imap *im = watching(s, &plain);
 
 	(void)state;
+	wait_state(im, "idle");
+	account_hurry(im, 0, 100);
+	server_go(s);
 	told_wait_moved(1);
 	account_end(im, s);
 	assert_int_equal(account_online(), 1);
@@ -216,14 +218,15 @@ static void idle_that_ends_at_once_becomes_polling(void **state)
 
 static void idle_that_is_never_granted_times_out(void **state)
 {
-	const struct watch_options o = {.timeout_ms = 1000};
 	struct server *s = SERVER(
 		STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), "C: IDLE",
-		      "D: * OK not yet"),
+		      "M:", "D: * OK not yet"),
 		STEPS(LOGIN_WITH("IDLE"), WATCH("4", "101", "6"), IDLE, "H:"));
-	struct imap *im = watching(s, &o);
+	struct imap *im = watching(s, &plain);
 
 	(void)state;
+	server_wait(s);
+	account_hurry(im, 0, 100);
 	told_wait_moved(1);
 	wait_state(im, "idle");
 	account_end(im, s);
@@ -235,12 +238,16 @@ static void idle_that_is_never_granted_times_out(void **state)
 static unsigned told_after_a_loss(const char *const *before,
 				  const char *const *after)
 {
+	/* Shorter than it takes to connect again: what follows is told apart.
+	 */
+	const struct watch_options o = {.burst_ms = 1};
 	struct server *s = SERVER(before, after);
-	struct imap *im = watching(s, &plain);
+	struct imap *im = watching(s, &o);
 	struct told t;
 
-	while (server_connections(s) < 2)
-		wait_state(im, "idle");
+	wait_state(im, "idle");
+	server_go(s);
+	wait_online(2);
 	wait_state(im, "idle");
 	t = told();
 	account_end(im, s);
@@ -248,7 +255,8 @@ static unsigned told_after_a_loss(const char *const *before,
 }
 
 #define BEFORE(...)                                                            \
-	STEPS(LOGIN_WITH("IDLE"), __VA_ARGS__, IDLE, "S: * BYE later", "X:")
+	STEPS(LOGIN_WITH("IDLE"), __VA_ARGS__, IDLE, "W:", "S: * BYE later",   \
+	      "X:")
 #define AFTER(...) STEPS(LOGIN_WITH("IDLE"), __VA_ARGS__, IDLE, "H:")
 
 static void the_same_numbers_after_a_gap_are_no_news(void **state)
@@ -301,7 +309,7 @@ static void numbers_that_do_not_tell_are_news(void **state)
 	assert_int_equal(told_after_a_loss(STEPS(LOGIN_WITH("IDLE"),
 						 WATCH("3", "100", "5"), IDLE,
 						 "S: * 4 EXISTS",
-						 "S: * BYE later", "X:"),
+						 "W:", "S: * BYE later", "X:"),
 					   AFTER(WATCH("4", "101", "6"))),
 			 2);
 }

@@ -249,14 +249,15 @@ static void overflows_in_a_row_are_given_time(void **state)
 
 static void gaps_are_seen_in_all_mailboxes(void **state)
 {
-	struct server *s =
-		SERVER(STEPS(NOTIFIES, SET_TWO, IDLE, "S: * BYE later", "X:"),
-		       STEPS(NOTIFIES, SET, STATUS("Work", "2", "20", "201"),
-			     STATUS("Play", "1", "10", "100"), "S: $T OK set",
-			     IDLE, "H:"));
+	struct server *s = SERVER(
+		STEPS(NOTIFIES, SET_TWO, IDLE, "W:", "S: * BYE later", "X:"),
+		STEPS(NOTIFIES, SET, STATUS("Work", "2", "20", "201"),
+		      STATUS("Play", "1", "10", "100"), "S: $T OK set", IDLE,
+		      "H:"));
 	struct imap *im = watching(s, &plain);
 
 	(void)state;
+	server_go(s);
 	told_wait_moved(1);
 	wait_state(im, "notify");
 	account_end(im, s);
@@ -266,17 +267,18 @@ static void gaps_are_seen_in_all_mailboxes(void **state)
 
 static void names_that_came_and_went_in_a_gap_are_told(void **state)
 {
-	struct server *s =
-		SERVER(STEPS(NOTIFIES, SET_TWO, IDLE, "S: * BYE later", "X:"),
-		       STEPS(NOTIFIES, SET, STATUS("Work", "2", "20", "200"),
-			     STATUS("New", "0", "1", "1"), "S: $T OK set", IDLE,
-			     "S: * BYE later", "X:"),
-		       STEPS(NOTIFIES, SET, STATUS("New", "0", "1", "1"),
-			     "S: $T OK set", IDLE, "H:"));
+	struct server *s = SERVER(
+		STEPS(NOTIFIES, SET_TWO, IDLE, "W:", "S: * BYE later", "X:"),
+		STEPS(NOTIFIES, SET, STATUS("Work", "2", "20", "200"),
+		      STATUS("New", "0", "1", "1"), "S: $T OK set", IDLE,
+		      "S: * BYE later", "X:"),
+		STEPS(NOTIFIES, SET, STATUS("New", "0", "1", "1"),
+		      "S: $T OK set", IDLE, "H:"));
 	const struct watch_options o = {.burst_ms = 1};
 	struct imap *im = watching(s, &o);
 
 	(void)state;
+	server_go(s);
 	told_wait_folders(2);
 	wait_state(im, "notify");
 	account_end(im, s);

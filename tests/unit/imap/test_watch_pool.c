@@ -349,13 +349,13 @@ static void it_gets_a_third_connection(void **state)
 	struct imap *im = watching(s, &o);
 	struct seen work = {0};
 	struct seen a = {0};
+	struct imap_state now;
 
 	(void)state;
 	wait_state(im, "idle");
 	start_list(im, "Work", &work, IMAP_PRIO_LISTING);
 	start_list(im, "A", &a, IMAP_PRIO_LISTING);
-	while (server_connections(s) < 3)
-		wait_state(im, "idle");
+	WAIT_STATE(im, now, server_connections(s) >= 3);
 	server_go(s);
 	told_wait_moved(1);
 	wait_state(im, "idle");
@@ -380,12 +380,13 @@ static void it_survives_being_offline(void **state)
 {
 	const struct watch_options plain = {0};
 	struct server *s = SERVER(
-		STEPS(WATCHES, "S: * BYE later", "X:"),
+		STEPS(WATCHES, "W:", "S: * BYE later", "X:"),
 		STEPS("S: * BYE not yet", "X:"),
 		STEPS(LOGIN_WITH("IDLE"), WATCH("4", "101", "6"), IDLE, "H:"));
 	struct imap *im = watching(s, &plain);
 
 	(void)state;
+	server_go(s);
 	told_wait_moved(1);
 	wait_state(im, "idle");
 	account_end(im, s);

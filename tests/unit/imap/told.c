@@ -75,7 +75,7 @@ void told_wait(struct told *t)
 	int r = 0;
 
 	clock_gettime(CLOCK_REALTIME, &at);
-	at.tv_sec += 20;
+	at.tv_sec += PATIENCE_MS / 1000;
 	pthread_mutex_lock(&mutex);
 	while (t->calls == 0 && r == 0)
 		r = pthread_cond_timedwait(&cond, &mutex, &at);

@@ -75,7 +75,6 @@ struct imap *watching(struct server *s, const struct watch_options *o)
 					  .connections = o->connections,
 					  .timeout_ms = o->timeout_ms};
 	struct imap *im = account_new(s, &a);
-	struct imap_error why;
 
 	pthread_mutex_lock(&mutex);
 	now = (struct told){0};
@@ -88,11 +87,12 @@ struct imap *watching(struct server *s, const struct watch_options *o)
 	im->idle_ms = or_else(o->idle_ms, im->idle_ms);
 	im->tick_ms = or_else(o->tick_ms, im->tick_ms);
 	im->late_ms = or_else(o->late_ms, im->late_ms);
+	im->awake_ms = or_else(o->awake_ms, im->awake_ms);
+	im->doubt_ms = or_else(o->doubt_ms, im->doubt_ms);
 	if (o->asleep_ms)
 		im->asleep_ms = o->asleep_ms;
 	assert_int_equal(imap_watch(im, "INBOX", &ops, NULL), 0);
-	if (imap_connect(im, &why) < 0)
-		fail_msg("%s", why.text);
+	account_connect(im);
 	return im;
 }
 
@@ -112,7 +112,7 @@ static void wait_for(const unsigned *count, unsigned n)
 	int r = 0;
 
 	clock_gettime(CLOCK_REALTIME, &at);
-	at.tv_sec += 20;
+	at.tv_sec += PATIENCE_MS / 1000;
 	pthread_mutex_lock(&mutex);
 	while (*count < n && r == 0)
 		r = pthread_cond_timedwait(&cond, &mutex, &at);
@@ -138,14 +138,10 @@ void told_wait_rounds(unsigned n)
 
 void wait_online(unsigned n)
 {
-	int64_t until_ms = clock_now_ms() + 20000;
-	const struct timespec a_bit = {.tv_nsec = 1000000};
+	int64_t until_ms = clock_now_ms() + PATIENCE_MS;
 
-	while (account_online() < n) {
-		if (clock_now_ms() > until_ms)
-			fail_msg("the account does not go online");
-		nanosleep(&a_bit, NULL);
-	}
+	while (account_online() < n)
+		wait_a_bit(until_ms);
 }
 
 static bool has_state(struct imap *im, const char *word)
@@ -162,7 +158,7 @@ static bool has_state(struct imap *im, const char *word)
 
 static void wait_until(struct imap *im, const char *word, bool there)
 {
-	int64_t until_ms = clock_now_ms() + 20000;
+	int64_t until_ms = clock_now_ms() + PATIENCE_MS;
 	const struct timespec a_bit = {.tv_nsec = 1000000};
 
 	while (has_state(im, word) != there) {

@@ -32,6 +32,8 @@ struct watch_options {
 	int64_t idle_ms;
 	int64_t tick_ms;
 	int64_t late_ms;
+	int64_t awake_ms;
+	int64_t doubt_ms;
 	int64_t (*asleep_ms)(void);
 };
 
