@@ -18,7 +18,8 @@
  * processor time alone, as much as reading them does: one thread keeps up with
  * the reader, and a second one would take the reader's core unless there are
  * more than two. Bodies that come from the disk are waited for, and several
- * waits at a time are shorter: then all help.
+ * waits at a time are shorter: then all help. They do so as well when a thread
+ * lost its core for a while, to another program: it is stood in for.
  */
 
 #define STORE_RING 512
@@ -76,7 +77,7 @@ static int64_t now_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* `*ret_waited`: its bytes took so long that they came from a disk. */
+/* `*ret_waited`: its bytes took longer than they do from memory. */
 static void store_one(struct store *s, const struct entry *e, char *buf,
 		      bool *ret_waited)
 {
