@@ -23,7 +23,6 @@
 #define WINDOW_QUICK 64 /* ... which came within QUICK_MS: no person */
 #define QUICK_MS 500
 #define WINDOW_LISTED 32 /* at the first one, of who has just listed all */
-#define LANDMARK 64      /* messages from one to the next, at most */
 
 /* --- where a reader is --- */
 
@@ -132,6 +131,7 @@ static void pass_locked(struct stream *s, uint64_t id)
 			break;
 		caught_up = first->id == id && first->stored;
 		s->bytes -= first->bytes;
+		s->line -= first->line;
 		s->ring_at = (s->ring_at + 1) % RING;
 		s->n_ring--;
 	}
@@ -159,6 +159,7 @@ static struct stream *start_locked(struct ahead *a, struct folder *f,
 	for (unsigned i = 0; i < RECENT; i++)
 		s->recent[i] = id;
 	s->near = near;
+	s->since = EXTENT_WHOLE; /* the first one is a landmark */
 	s->at_ms = clock_now_ms();
 	s->used = ++a->clock;
 	return s;
@@ -166,23 +167,42 @@ static struct stream *start_locked(struct ahead *a, struct folder *f,
 
 /* --- looking ahead --- */
 
+/*
+ * Bodies that are in the cache cost nothing but memory: of them, more may be
+ * ahead of the reader than of what the line must bring.
+ */
+static struct ahead_extent window_locked(struct ahead *a,
+					 const struct stream *s)
+	REQUIRES(a->lock)
+{
+	struct ahead_extent w = {
+		.messages = s->window,
+		.bytes = (uint64_t)s->window * WINDOW_BYTES_EACH,
+		.line = ahead_line_bytes_locked(a),
+	};
+
+	if (w.bytes > WINDOW_BYTES_MAX)
+		w.bytes = WINDOW_BYTES_MAX;
+	if (w.line > w.bytes)
+		w.line = w.bytes;
+	return w;
+}
+
 /* How far may be looked now? False: far enough. */
 static bool may_look_locked(struct ahead *a, struct stream *s, struct walk *w)
 	REQUIRES(a->lock)
 {
-	uint64_t most = ahead_window_bytes_locked(a);
-
-	if (most > (uint64_t)s->window * WINDOW_BYTES_EACH)
-		most = (uint64_t)s->window * WINDOW_BYTES_EACH;
-	if (s->dir == 0 || s->looking || s->n_ring > s->window / 2 ||
-	    s->bytes > most / 2)
+	w->window = window_locked(a, s);
+	if (s->dir == 0 || s->looking || s->n_ring > w->window.messages / 2 ||
+	    s->bytes > w->window.bytes / 2 || s->line > w->window.line / 2)
 		return false;
 	s->looking = true;
 	w->dir = s->dir;
 	w->at = s->front;
-	w->landmark = s->window / 4 < LANDMARK ? s->window / 4 : LANDMARK;
-	w->room = s->window - s->n_ring;
-	w->bytes_room = most - s->bytes;
+	w->since = s->since;
+	w->room.messages = w->window.messages - s->n_ring;
+	w->room.bytes = w->window.bytes - s->bytes;
+	w->room.line = w->window.line - s->line;
 	return true;
 }
 
@@ -193,7 +213,9 @@ static void looked_locked(struct stream *s, const struct walk *w,
 	for (size_t i = 0; i < w->n_seen && s->n_ring < RING; i++) {
 		s->ring[(s->ring_at + s->n_ring++) % RING] = w->seen[i];
 		s->bytes += w->seen[i].bytes;
+		s->line += w->seen[i].line;
 	}
+	s->since = w->since;
 	s->front = w->at;
 	if (s->dir > 0 ? s->front < s->last : s->front > s->last)
 		s->front = s->last; /* the reader was faster */

@@ -18,12 +18,22 @@
 #define SET_MESSAGES 32
 #define SET_BYTES (256u << 10)
 #define WINDOW_BYTES_EACH (32u << 10) /* for a message of the window */
-#define WINDOW_BYTES_MIN (128u << 10)
-#define WINDOW_BYTES_MAX (6u << 20)
+#define WINDOW_BYTES_MAX (16u << 20)
+#define LINE_BYTES_MIN (128u << 10) /* of these, from the server */
+#define LINE_BYTES_MAX (6u << 20)
+#define EXTENT_WHOLE (1u << 16)
+
+/* A window, or a part of one. */
+struct ahead_extent {
+	uint64_t messages;
+	uint64_t bytes;
+	uint64_t line; /* of these bytes: they come from the server */
+};
 
 struct ahead_item {
 	uint64_t id;
 	uint64_t bytes;
+	uint64_t line;
 	bool stored; /* the kernel was to be given it */
 };
 
@@ -47,7 +57,9 @@ struct stream {
 	int64_t at_ms;   /* when it read last */
 	bool looking;    /* a thread walks ahead of it at this moment */
 	uint64_t used;   /* by the table's clock */
+	uint64_t since;  /* the last landmark, in EXTENT_WHOLEs of the window */
 	uint64_t bytes;  /* in the ring */
+	uint64_t line;   /* of these, from the server */
 	struct ahead_item ring[RING];
 	unsigned ring_at, n_ring;
 };
@@ -109,12 +121,10 @@ struct walk {
 	struct box *box;
 	int dir;
 	uint64_t at;
-	size_t room; /* messages that may still be looked at */
-	uint64_t bytes_room;
+	struct ahead_extent window;
+	struct ahead_extent room; /* of it: may still be looked at */
+	uint64_t since;           /* as in the stream */
 	struct ahead_set *set;
-	unsigned landmark; /* messages from one to the next, at most */
-	unsigned since;    /* the last one: messages and bytes */
-	uint64_t bytes_since;
 	struct ahead_item seen[WINDOW_MAX];
 	size_t n_seen;
 };
@@ -135,6 +145,6 @@ void ahead_set_send(struct fs *fs, struct ahead_set *set);
  * How much may be on its way: what comes in about a second, so that somebody
  * who waits for something else does not wait longer than that.
  */
-uint64_t ahead_window_bytes_locked(struct ahead *a) REQUIRES(a->lock);
+uint64_t ahead_line_bytes_locked(struct ahead *a) REQUIRES(a->lock);
 
 #endif

@@ -26,13 +26,13 @@ static struct set_item *find_uid(struct ahead_set *set, uint32_t uid)
 
 /* --- how fast it comes --- */
 
-uint64_t ahead_window_bytes_locked(struct ahead *a)
+uint64_t ahead_line_bytes_locked(struct ahead *a)
 {
 	uint64_t most = a->bytes_a_second;
 
-	if (most == 0 || most > WINDOW_BYTES_MAX)
-		return WINDOW_BYTES_MAX;
-	return most < WINDOW_BYTES_MIN ? WINDOW_BYTES_MIN : most;
+	if (most == 0 || most > LINE_BYTES_MAX)
+		return LINE_BYTES_MAX;
+	return most < LINE_BYTES_MIN ? LINE_BYTES_MIN : most;
 }
 
 static void measure_locked(struct ahead *a, uint64_t bytes) REQUIRES(a->lock)

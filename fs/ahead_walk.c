@@ -13,40 +13,70 @@
 
 #define BATCH 32 /* rows copied out of a box at once */
 
-/* Is this message not to be stored, so that its reader is seen? */
-static bool is_landmark(struct walk *w, const struct cache_msg *m)
+static uint64_t greater(uint64_t a, uint64_t b)
 {
-	bool yes = w->n_seen == 1 || w->since >= w->landmark ||
-		   w->bytes_since >= (uint64_t)w->landmark * WINDOW_BYTES_EACH;
+	return a > b ? a : b;
+}
 
-	w->since = yes ? 0 : w->since + 1;
-	w->bytes_since = yes ? 0 : w->bytes_since + m->size;
+/* How much of the window is this message? */
+static uint64_t part_of(const struct ahead_extent *window,
+			const struct ahead_item *item)
+{
+	uint64_t part = EXTENT_WHOLE / window->messages;
+
+	part = greater(part, item->bytes * EXTENT_WHOLE / window->bytes);
+	return greater(part, item->line * EXTENT_WHOLE / window->line);
+}
+
+/*
+ * Is this message not to be stored, so that its reader is seen? One in a
+ * quarter of the window, whichever way that is measured: the reader waits for
+ * each, and looking goes on at the second one.
+ */
+static bool is_landmark(struct walk *w, const struct ahead_item *item)
+{
+	bool yes = w->since >= EXTENT_WHOLE / 4;
+
+	w->since = yes ? 0 : w->since + part_of(&w->window, item);
 	return yes;
+}
+
+static void spend(uint64_t *room, uint64_t n)
+{
+	*room -= n < *room ? n : *room;
 }
 
 static void take(struct walk *w, const struct cache_msg *m,
 		 const struct cache_small *cached)
 {
 	struct ahead_item *item = &w->seen[w->n_seen++];
-	bool may_store;
+	bool may_store, fetch;
 
 	*item = (struct ahead_item){.id = m->id};
 	w->at = m->id;
-	w->room--;
+	w->room.messages--;
 	if (m->size > AHEAD_MESSAGE_MAX || m->size == 0 || m->dead)
 		return;
 
+	fetch = !cached && (m->size <= CACHE_CHUNK ||
+			    !cache_has_body(w->fs->cache, m->id));
 	item->bytes = m->size;
-	w->bytes_room -= m->size < w->bytes_room ? m->size : w->bytes_room;
-	may_store = m->held > 0 && !is_landmark(w, m);
-	if (cached) {
-		item->stored = may_store;
-		if (may_store)
-			store_push(w->fs->store, w->f, cached);
-	} else if (m->size <= CACHE_CHUNK ||
-		   !cache_has_body(w->fs->cache, m->id)) {
+	item->line = fetch ? m->size : 0;
+	spend(&w->room.bytes, item->bytes);
+	spend(&w->room.line, item->line);
+	may_store = m->held > 0 && !is_landmark(w, item);
+	if (fetch)
 		ahead_set_add(w->fs, w->f, &w->set, m, may_store);
-	}
+	if (!cached)
+		return;
+	item->stored = may_store;
+	if (may_store)
+		store_push(w->fs->store, w->f, cached);
+}
+
+static bool has_room(const struct walk *w)
+{
+	return w->room.messages > 0 && w->room.bytes > 0 && w->room.line > 0;
 }
 
 /* Rows that were copied out of the box: which of them are in the cache? */
@@ -63,7 +93,7 @@ static void take_all(struct walk *w, const struct cache_msg *v, size_t n)
 	n_cached = cache_find_small(w->fs->cache, cached, n);
 	/* Both are in order: the next one that is cached, as the walk goes. */
 	next = w->dir > 0 ? 0 : n_cached - 1;
-	for (size_t i = 0; i < n && w->bytes_room > 0; i++) {
+	for (size_t i = 0; i < n && has_room(w); i++) {
 		if (next < n_cached && cached[next].id == v[i].id) {
 			take(w, &v[i], &cached[next]);
 			next += (size_t)w->dir;
@@ -78,8 +108,8 @@ void ahead_walk(struct walk *w)
 	struct cache_msg *v = calloc(BATCH, sizeof(*v));
 	size_t n = v ? BATCH : 0, want = BATCH;
 
-	while (n == want && w->room > 0 && w->bytes_room > 0) {
-		want = w->room < BATCH ? w->room : BATCH;
+	while (n == want && has_room(w)) {
+		want = w->room.messages < BATCH ? w->room.messages : BATCH;
 		n = w->dir > 0 ? box_read(w->box, w->at, v, want)
 			       : box_read_back(w->box, w->at, v, want);
 		if (n > 0)

@@ -4,19 +4,30 @@
 
 #include <errno.h>
 #include <fuse_lowlevel.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "fs/ahead.h"
 
 /*
- * A ring of messages and the threads that store them: two, since one alone
- * is slower than a reader that finds all in the kernel. A message that its
+ * A ring of messages and the threads that store them. A message that its
  * reader has passed meanwhile is left out: the kernel has it already.
+ *
+ * How many of them work depends on what they wait for. Bodies in memory cost
+ * processor time alone, as much as reading them does: one thread keeps up with
+ * the reader, and a second one would take the reader's core unless there are
+ * more than two. Bodies that come from the disk are waited for, and several
+ * waits at a time are shorter: then all help. They do so as well when a thread
+ * lost its core for a while, to another program: it is stood in for.
  */
 
 #define STORE_RING 512
-#define STORE_THREADS 2
+#define STORE_THREADS 4
 #define STORE_SIZE_MAX (1u << 20) /* larger ones are read in parts anyway */
+#define MEMORY_US 60 /* at most, to read a body that is in memory ... */
+#define MEMORY_BYTES_A_US 1000 /* ... and one more for so many of its bytes */
+#define DISK_RUN 16 /* bodies for which all help, after a slower one */
 
 struct entry {
 	struct folder *f;
@@ -29,12 +40,15 @@ struct store {
 	struct fuse_session *se; /* set by store_start() */
 	pthread_t thread[STORE_THREADS];
 	unsigned n_threads;      /* that were started */
+	unsigned n_cores;        /* for so many at a time, without a disk */
 	_Atomic uint64_t stored; /* a counter for people */
 
 	struct lock lock; /* RANK_STORE, guards what follows */
 	struct lock_cond cond;
 	struct entry ring[STORE_RING];
 	unsigned at, n;
+	unsigned n_busy; /* threads that store one */
+	unsigned disk;   /* bodies for which all help */
 	bool stopping;
 };
 
@@ -55,11 +69,30 @@ static bool read_body(struct store *s, const struct entry *e, char *buf)
 	return whole;
 }
 
-static void store_one(struct store *s, const struct entry *e, char *buf)
+static int64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* `*ret_waited`: its bytes took longer than they do from memory. */
+static void store_one(struct store *s, const struct entry *e, char *buf,
+		      bool *ret_waited)
 {
 	struct fuse_bufvec v = FUSE_BUFVEC_INIT((size_t)e->body.size);
+	int64_t memory_us =
+		MEMORY_US + (int64_t)e->body.size / MEMORY_BYTES_A_US;
+	int64_t began_us = now_us();
+	bool is_read;
 
-	if (!ahead_is_wanted(s->fs, e->f, e->body.id) || !read_body(s, e, buf))
+	*ret_waited = false;
+	if (!ahead_is_wanted(s->fs, e->f, e->body.id))
+		return;
+	is_read = read_body(s, e, buf);
+	*ret_waited = now_us() - began_us > memory_us;
+	if (!is_read)
 		return;
 	v.buf[0].mem = buf;
 	lock_assert_none();
@@ -72,30 +105,72 @@ static void store_one(struct store *s, const struct entry *e, char *buf)
 		s->stored++;
 }
 
+/* Is there work for one more thread? */
+static bool needs_help_locked(const struct store *s) REQUIRES(s->lock)
+{
+	return s->n > 0 &&
+	       s->n_busy < (s->disk > 0 ? STORE_THREADS : s->n_cores);
+}
+
+/*
+ * False: it is time to stop. Who takes one wakes the next thread that is
+ * needed, so that a push wakes one at most, and none that works anyway.
+ */
+static bool take(struct store *s, struct entry *ret)
+{
+	bool stopping;
+
+	lock_take(&s->lock);
+	while (!needs_help_locked(s) && !s->stopping)
+		(void)lock_cond_wait(&s->cond, &s->lock, CLOCK_NEVER);
+	stopping = s->stopping;
+	if (!stopping) {
+		*ret = s->ring[s->at];
+		s->at = (s->at + 1) % STORE_RING;
+		s->n--;
+		s->n_busy++;
+		if (needs_help_locked(s))
+			lock_cond_wake(&s->cond);
+	}
+	lock_drop(&s->lock);
+	return !stopping;
+}
+
+static void end(struct store *s, bool waited)
+{
+	lock_take(&s->lock);
+	s->n_busy--;
+	if (waited)
+		s->disk = DISK_RUN;
+	else if (s->disk > 0)
+		s->disk--;
+	lock_drop(&s->lock);
+}
+
 static void *store_thread(void *arg)
 {
 	struct store *s = arg;
 	char *buf = malloc(STORE_SIZE_MAX); /* without it: nothing is stored */
-	bool stopping = !buf;
 	struct entry e;
+	bool waited;
 
 	pthread_setname_np(pthread_self(), "store");
-	while (!stopping) {
-		lock_take(&s->lock);
-		while (s->n == 0 && !s->stopping)
-			(void)lock_cond_wait(&s->cond, &s->lock, CLOCK_NEVER);
-		stopping = s->stopping;
-		e = s->ring[s->at];
-		if (!stopping) {
-			s->at = (s->at + 1) % STORE_RING;
-			s->n--;
-		}
-		lock_drop(&s->lock);
-		if (!stopping)
-			store_one(s, &e, buf);
+	while (buf && take(s, &e)) {
+		store_one(s, &e, buf, &waited);
+		end(s, waited);
 	}
 	free(buf);
 	return NULL;
+}
+
+/* Beside the reader's one. */
+static unsigned count_cores(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
+							     : 1;
+
+	return n > 2 ? 2 : 1;
 }
 
 int store_new(struct fs *fs, struct store **ret)
@@ -105,6 +180,7 @@ int store_new(struct fs *fs, struct store **ret)
 	if (!s)
 		return -ENOMEM;
 	s->fs = fs;
+	s->n_cores = count_cores();
 	lock_init(&s->lock, RANK_STORE);
 	lock_cond_init(&s->cond);
 	*ret = s;
@@ -156,7 +232,8 @@ static void push(struct store *s, const struct entry *e)
 	lock_take(&s->lock);
 	if (s->n_threads > 0 && !s->stopping && s->n < STORE_RING) {
 		s->ring[(s->at + s->n++) % STORE_RING] = *e;
-		lock_cond_wake(&s->cond);
+		if (s->n == 1 && needs_help_locked(s))
+			lock_cond_wake(&s->cond);
 	}
 	lock_drop(&s->lock);
 }

@@ -143,6 +143,26 @@ def test_stops_when_nobody_reads(env):
     assert fetched <= 600, f"{fetched} of {count} for 12 that were read"
 
 
+def test_gives_the_kernel_a_window_at_most(env):
+    """Bodies that are in the cache come without a line to slow them down:
+    still no more of them than a window are ahead of who has stopped."""
+    count, read, window = 1_500, 300, 512
+    server, link, m, paths, truth = folder(env, count)
+    m.run(["cat", *[str(path) for path in paths]])  # into the cache
+    m.unmount()
+    m.start()
+    m.run(["ls", "-l", "INBOX"])
+    for path in paths[:read]:
+        assert path.read_bytes() == truth[path]
+    last = [-1]
+
+    def same():
+        was, last[0] = last[0], m.status()["ahead"]["stored"]
+        return was == last[0]
+    env.wait_for(same, 20)
+    assert 0 < last[0] <= read + window, f"{last[0]} stored for {read} read"
+
+
 def test_two_readers_at_once(env):
     count = 400
     server, link, m, paths, truth = folder(env, count)
