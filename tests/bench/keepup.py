@@ -158,6 +158,22 @@ def report_changed(b, tap, count):
               f"{goal:>8}  {verdict}", flush=True)
 
 
+def report_floor(b, tap):
+    """What the wire needs for the longest of these questions: all flags."""
+    ask = "UID FETCH 1:* (UID FLAGS)"
+
+    def seconds(port, compress):
+        found = [b.raw(port, BOX, ask, compress=compress)
+                 for _ in range(b.o.rounds)]
+        return show(median(f["open"] + f["seconds"] for f in found))
+
+    tap.hide(READABLE)
+    print(f"  a raw reader needs for all flags, from the SELECT: "
+          f"{seconds(tap.port, False)} through the tap, "
+          f"{seconds(b.link.port, False)} without it, "
+          f"{seconds(b.link.port, True)} compressed", flush=True)
+
+
 class Pushes:
     """One change after the other by another client, each timed."""
 
@@ -242,6 +258,7 @@ def bench():
                 report_unchanged(b, tap, o.messages)
             if o.only in (None, "changed"):
                 report_changed(b, tap, o.messages)
+                report_floor(b, tap)
             if o.only in (None, "push"):
                 report_push(b, tap)
         finally:
