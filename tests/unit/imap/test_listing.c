@@ -290,6 +290,10 @@ static void a_mailbox_that_is_not_there_is_enoent(void **state)
 	(void)state;
 	assert_int_equal(seen.result, -ENOENT);
 	assert_int_equal(seen.opened, 0);
+	assert_int_equal(list_on(STEPS(LOGIN, "C: EXAMINE",
+				       "S: $T NO Mailbox was deleted under us"))
+				 .result,
+			 -ENOENT);
 	assert_int_equal(
 		list_on(STEPS(LOGIN, "C: EXAMINE", "S: $T NO [NOPERM] no"))
 			.result,
