@@ -118,11 +118,8 @@ def test_listing_that_is_cut_goes_on(env):
 
     server.on(rb"(UID )?FETCH .*HEADER", cut_the_second)
     m = env.mount(server)
-
-    def whole():
-        return len(m.messages()) == 3000
-    env.wait_for(whole, 30)
     assert sorted(numbered(m)) == list(range(1, 3001))
+    assert len(cuts) > 2
 
 
 def test_listed_in_part_ends_in_enotconn_and_goes_on_later(env):
