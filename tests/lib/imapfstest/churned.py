@@ -21,9 +21,10 @@ def filled(env, count=150, **kw):
     return server, count + 70
 
 
-def churned(env, changes, seed, mask=(), pause=0, **kw):
-    """`pause`: seconds that the readers wait between two walks."""
-    server, first = filled(env)
+def churned(env, changes, seed, mask=(), pause=0, extra="", **kw):
+    """`pause`: seconds that the readers wait between two walks. `extra`: lines
+    of the server's configuration."""
+    server, first = filled(env, extra=extra)
     link = env.tap(server, mask=mask) if mask else server
     url = server.url(port=link.tls_port)
     m = env.mount(url, options=["timeout=20"])
