@@ -189,7 +189,8 @@ void folder_job_done(struct fs *fs, struct folder *f, int result)
 		result = restart_locked(fs, f);
 	else if (result == 0)
 		folder_caught_up_locked(f);
-	f->error = result;
+	/* It was ended for the folder's sake: then it may be asked anew. */
+	f->error = result == -ECANCELED && !fs->stopping ? 0 : result;
 	f->failed_ms = clock_now_ms();
 	f->gen++;
 	ended = f->busy == FOLDER_IDLE;

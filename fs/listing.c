@@ -29,6 +29,7 @@ struct listing_job {
 	struct fs *fs;
 	struct folder *f;
 	bool again; /* rows that were found again are here already */
+	bool came;  /* rows did, of this job */
 	uint32_t heard_uidnext; /* messages from here on are news; or 0 */
 	unsigned budget;        /* replays that may still be made */
 };
@@ -187,6 +188,7 @@ static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 		r = add_rows(j, box, rows, n, ids);
 		folder_put(j->fs, j->f);
 	}
+	j->came = j->came || r == 0;
 	free(ids);
 
 	j->f->touched_ms = clock_now_ms();
@@ -231,7 +233,12 @@ static void list_done(void *ctx, int result, const struct imap_error *why)
 	 */
 	if (j->again)
 		notify_listing(j->fs->notify, tree_ino(j->fs->tree, j->f));
-	if (j->again && result == 0)
+	/*
+	 * Flags are next; or the rest, over another connection, if there is
+	 * one: Dovecot ends those that read from a mailbox which somebody
+	 * deletes or renames, and who waits here is to hear what became of it.
+	 */
+	if ((j->again && result == 0) || (j->came && result == -ENOTCONN))
 		result = -ESTALE;
 	folder_job_done(j->fs, j->f, result);
 	offline_note(j->fs, j->f);

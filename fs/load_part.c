@@ -8,6 +8,7 @@
 #include "fs/ahead.h"
 #include "fs/attr.h"
 #include "fs/folder.h"
+#include "fs/keep.h"
 #include "fs/notify.h"
 #include "fs/park.h"
 #include "imap/log.h"
@@ -223,6 +224,13 @@ static void part_moved(struct part_job *j)
 	load_moved(fs, id);
 }
 
+/* So there is news of its folder that nobody has told. */
+static void note_gone(struct fs *fs, struct folder *f)
+{
+	folder_note_moved(f, clock_now_ms());
+	keep_look_again(fs, f);
+}
+
 static void part_done(void *ctx, int result, const struct imap_error *why)
 {
 	struct part_job *j = ctx;
@@ -259,6 +267,8 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 		t->damaged = false;
 	lock_drop(&l->lock);
 
+	if (result == -ENOENT)
+		note_gone(j->fs, j->from.f);
 	load_moved(j->fs, t->id);
 	load_fetch_put(j->fs, t);
 	free(j);

@@ -62,6 +62,7 @@ enum body_value {
 struct fetch {
 	struct mail_row row; /* pointers into the grammar, until its next use */
 	bool damaged;        /* some item could not be understood */
+	bool no_header;      /* its section of header fields is NIL */
 	enum body_value body;
 	struct scan_string body_text;
 	uint64_t origin; /* of BODY[]<origin>; 0 if none was given */

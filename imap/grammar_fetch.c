@@ -185,11 +185,16 @@ static bool take_header(struct walk *w, struct scan *s)
 	struct scan at = *s;
 	struct scan_string text;
 
-	if (!scan_string(&at, &text) || text.kind != SCAN_LITERAL)
+	if (!scan_string(&at, &text) || text.kind == SCAN_QUOTED ||
+	    text.kind == SCAN_ATOM)
 		return take_by_etpan(w, ETPAN_HEADER, s);
+	*s = at;
+	if (text.kind == SCAN_NIL) {
+		w->f->no_header = true;
+		return true;
+	}
 	header_fields(text.p, text.n, w->g->store.fields, row->field);
 	row->has |= ROW_FIELDS;
-	*s = at;
 	return true;
 }
 

@@ -334,10 +334,8 @@ static void fetch(struct job *job, struct session *s, struct fetch *f)
 	to = place(j, &f->row);
 	if (!to)
 		return;
-	if ((f->row.has & ROW_FULL) == ROW_FULL)
+	if ((f->row.has & ROW_FULL) == ROW_FULL || listing_again(&j->l, f))
 		listing_add(&j->l, to, &f->row);
-	else
-		listing_again(&j->l, &f->row);
 }
 
 static void data(struct job *job, struct session *s, const struct response *r)

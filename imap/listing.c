@@ -18,6 +18,8 @@
 #define ITEMS                                                                  \
 	"UID FLAGS RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS "          \
 	"(DATE FROM TO CC SUBJECT MESSAGE-ID)]"
+#define ASKED_MAX 2 /* for a row without a header */
+
 #define GMAIL_ITEMS " X-GM-MSGID X-GM-THRID X-GM-LABELS"
 
 int listing_init(struct listing *l, const struct job_class *class,
@@ -111,11 +113,10 @@ static void leave_out(const struct listing *l, uint32_t uid, uint32_t seq)
 			 seq, l->job.mailbox);
 }
 
-static const struct again *find_again(const struct listing *l,
-				      const struct mail_row *row)
+static struct again *find_again(struct listing *l, const struct mail_row *row)
 {
 	for (unsigned i = 0; i < l->n_again; i++) {
-		const struct again *a = &l->again[i];
+		struct again *a = &l->again[i];
 
 		if (a->uid > 0 && (row->has & ROW_UID) ? a->uid == row->uid
 						       : a->seq == row->seq)
@@ -124,22 +125,38 @@ static const struct again *find_again(const struct listing *l,
 	return NULL;
 }
 
-void listing_again(struct listing *l, const struct mail_row *row)
+/* The answer to the question that was put again is no better. */
+static bool still_odd(struct listing *l, struct again *a, struct fetch *f)
 {
-	uint32_t uid = row->has & ROW_UID ? row->uid : 0;
-	const struct again *a = find_again(l, row);
+	bool lacks_header_only = f->no_header && ((f->row.has | ROW_FIELDS) &
+						  ROW_FULL) == ROW_FULL;
 
-	if (a) {
-		if (a->sent)
-			leave_out(l, uid, row->seq);
-		return;
+	if (lacks_header_only && a->asked < ASKED_MAX) {
+		a->once_more = true;
+		return false;
 	}
+	if (!lacks_header_only) {
+		leave_out(l, a->uid, f->row.seq);
+		return false;
+	}
+	f->row.has |= ROW_FIELDS;
+	return true;
+}
+
+bool listing_again(struct listing *l, struct fetch *f)
+{
+	uint32_t uid = f->row.has & ROW_UID ? f->row.uid : 0;
+	struct again *a = find_again(l, &f->row);
+
+	if (a)
+		return a->sent && still_odd(l, a, f);
 	if (l->n_again == AGAIN_MAX || l->again_sum == AGAIN_SUM_MAX) {
-		leave_out(l, uid, row->seq);
-		return;
+		leave_out(l, uid, f->row.seq);
+		return false;
 	}
 	l->again_sum++;
-	l->again[l->n_again++] = (struct again){.uid = uid, .seq = row->seq};
+	l->again[l->n_again++] = (struct again){.uid = uid, .seq = f->row.seq};
+	return false;
 }
 
 bool listing_send(struct listing *l, struct session *s, const char *what,
@@ -180,6 +197,7 @@ void listing_pump_again(struct listing *l, struct session *s)
 		if (a->sent)
 			continue;
 		a->sent = true;
+		a->asked++;
 		if (!listing_send(l, s, a->uid > 0 ? "UID FETCH" : "FETCH", n,
 				  n, CALL_AGAIN))
 			return;
@@ -193,7 +211,10 @@ void listing_answer_again(struct listing *l, const struct call *call)
 
 		if (!a->sent || (a->uid > 0 ? a->uid : a->seq) != call->first)
 			continue;
-		*a = l->again[--l->n_again];
+		if (a->once_more)
+			a->sent = a->once_more = false;
+		else
+			*a = l->again[--l->n_again];
 		return;
 	}
 }

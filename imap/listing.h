@@ -20,7 +20,9 @@ enum { CALL_AGAIN, CALL_OWN };
 struct again {
 	uint32_t uid; /* 0: only the sequence number is known */
 	uint32_t seq;
-	bool sent;
+	unsigned asked; /* so often */
+	bool sent;      /* the command is in flight */
+	bool once_more; /* ... and will be sent another time */
 };
 
 /* What is called of struct imap_list_ops and struct imap_sync_ops. */
@@ -55,8 +57,14 @@ bool listing_opened(struct listing *l, struct session *s);
 void listing_add(struct listing *l, struct rows *to,
 		 const struct mail_row *row);
 
-/* A row lacks something: ask for it again, once. */
-void listing_again(struct listing *l, const struct mail_row *row);
+/*
+ * A row lacks something: ask for it again, once. If it is the header (NIL),
+ * which is what servers say of a message that was expunged a moment ago, twice:
+ * with the answer to the first UID FETCH they take notice of that, so that the
+ * second one finds nothing. True: it has found the message, which is without a
+ * header then, and the row is full.
+ */
+bool listing_again(struct listing *l, struct fetch *f);
 
 /* Hand on what has been gathered there. */
 void listing_flush(struct listing *l, struct rows *from);

@@ -16,7 +16,7 @@
  *
  * EXISTS and EXPUNGE keep count of the messages, and by EXISTS also of UIDNEXT
  * (each message that comes takes one); HIGHESTMODSEQ is unknown after them,
- * until the mailbox is opened again.
+ * until the server says it.
  */
 
 /* So much may move in one round before some of it may have been lost. */
@@ -43,6 +43,7 @@ struct news {
 	struct known names;
 	struct known watched; /* heads the list of all */
 	bool opened;          /* its numbers are known */
+	uint64_t modseq;      /* its HIGHESTMODSEQ, as it was said last */
 	void *by_name;        /* tree of the others */
 	unsigned n_others;
 	bool in_round;
@@ -271,6 +272,7 @@ void news_opened(struct news *n, const struct imap_mailbox *box, bool paused)
 		n->has_fresh = true;
 	}
 	n->watched.has = *box;
+	n->modseq = box->highestmodseq;
 	n->opened = true;
 }
 
@@ -291,6 +293,15 @@ void news_exists(struct news *n, uint32_t messages)
 	if (messages > has->messages && has->uidnext > 0)
 		has->uidnext += messages - has->messages;
 	news_changed(n, messages);
+}
+
+void news_modseq(struct news *n, uint64_t modseq)
+{
+	if (modseq == 0 || modseq == n->modseq)
+		return;
+	n->modseq = modseq;
+	n->watched.has.highestmodseq = modseq;
+	mark(n, &n->watched);
 }
 
 static struct imap_mailbox numbers_of(const struct mail_folder *f)

@@ -46,6 +46,13 @@ void news_exists(struct news *n, uint32_t messages);
 void news_changed(struct news *n, uint32_t messages);
 
 /*
+ * Its HIGHESTMODSEQ, as it was said last: news if it is another one than
+ * before. Of a message that came and went between two looks of the server's at
+ * the mailbox nothing else tells; and somebody else may have seen it there.
+ */
+void news_modseq(struct news *n, uint64_t modseq);
+
+/*
  * What NOTIFY brings. STATUS of a mailbox: between news_round_begin() and
  * news_round_end() it is one of a list of all (if that was `whole`), compared
  * as by news_opened(). Otherwise the server tells it because something moved,

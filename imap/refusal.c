@@ -74,6 +74,8 @@ static const struct {
 	{"does not exist", false, -ENOENT, -ENOENT},
 	{"Unknown Mailbox", false, -ENOENT, -ENOENT},
 	{"No such mailbox", false, -ENOENT, -ENOENT},
+	/* Dovecot, of EXAMINE, while another session deletes or renames it. */
+	{"Mailbox was deleted under us", false, -ENOENT, -ENOENT},
 	{"already exists", false, -EIO, -EEXIST},
 	/* Courier, of RENAME. */
 	{"File exists", false, -EIO, -EEXIST},

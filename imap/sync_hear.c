@@ -159,10 +159,8 @@ void sync_fetch(struct job *job, struct session *s, struct fetch *f)
 		take_known(j, f);
 	else if (!listing_is_row(&f->row))
 		return;
-	else if ((f->row.has & ROW_FULL) == ROW_FULL)
+	else if ((f->row.has & ROW_FULL) == ROW_FULL || listing_again(&j->l, f))
 		add(j, &f->row);
-	else
-		listing_again(&j->l, &f->row);
 }
 
 /* --- sets --- */

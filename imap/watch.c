@@ -25,8 +25,7 @@
  * came or went, or much has moved: Dovecot 2.3 tells nothing of a folder that
  * comes and goes within half a second, nor of what else happened then, and
  * falls silent for ever, of all but the open mailbox, when it rotates the log
- * of its list of mailboxes. Set twice without being taken back it is silent at
- * once.
+ * of its list of mailboxes; and when it is set twice without being taken back.
  *
  * The watcher begins from the start whenever it gets a connection: after a
  * pause, a lost connection, a refusal. What moved in between comes out by the
@@ -249,6 +248,8 @@ static void pump(struct job *job, struct session *s)
 	if (w->notifies && s->notify_lost)
 		overflowed(w, s);
 	look_for_doubt(w);
+	if (!s->quirks.modseq_ahead)
+		news_modseq(w->news, s->box.highestmodseq);
 	w->idle_granted = w->idle_granted || session_is_idle(s);
 	news_tell(w->news, false);
 	if (job->yield) {

@@ -5,7 +5,7 @@
         ...
     sys.exit(not env.well)
 
-`env` is what a test function gets. The body's AssertionError or Ctrl-C is
+`env` is what a test function gets. An error of the body's, or Ctrl-C, is
 printed and ends the block; what was made through `env` is ended, and a log
 line that no one announced counts, as in a test.
 """
@@ -13,6 +13,7 @@ line that no one announced counts, as in a test.
 import contextlib
 import os
 import tempfile
+import traceback
 from pathlib import Path
 
 from imapfstest import Certs, Env
@@ -41,6 +42,8 @@ def alone(prefix, binary, testproxy=None):
             print("interrupted")
         except AssertionError as error:
             print(error)
+        except Exception:
+            traceback.print_exc()
         try:
             env.finish(env.well)
         except AssertionError as error:

@@ -3,11 +3,13 @@
 nobody enters, lists or touches anything here, and no poll would come in time.
 """
 
+import errno
 import os
 import re
 import stat
 
 from imapfstest import *
+from imapfstest.changed import errno_of
 from imapfstest.letters import letter, numbered
 
 NAME = r"^2023-\d\d-\d\dT\d{4}Z_Test-Sender_Letter-%d_[a-z2-7]{6}\.eml$"
@@ -215,6 +217,21 @@ def test_second_folder_without_notify_shows_when_entered(env):
     m.messages()
     shows_new_mail(env, m, server)
     assert tap.count(rb"NOTIFY") == 0
+
+
+def test_reader_who_finds_a_message_gone_has_its_folder_looked_at(env):
+    """Nobody has told, and the folder was asked a moment ago."""
+    server, uids = filled(env, boxes=("Work",))
+    tap = env.tap(server, mask=["NOTIFY"])
+    m = env.mount(server.url(port=tap.port))
+    paths, watch = watched(env, m, "Work")
+    with Client(server) as c:
+        c.expunge("Work", uids[1])
+        c.expunge("Work", uids[3])
+    assert errno_of(paths[3].read_bytes) == errno.ENOENT
+    watch.wait("DELETE", "_Letter-3_")
+    watch.wait("DELETE", "_Letter-1_")
+    assert sorted(numbered(m, "Work")) == [0, 2, 4]
 
 
 def test_server_that_refuses_notify_is_watched_by_idle(env):

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from imapfstest import *
 from imapfstest.letters import letter, numbered
@@ -377,3 +378,34 @@ def test_folders_that_come_and_go(env):
         env.wait_for(lambda p=m.path / name: gone(p), 10, f"{name} is gone")
     for name in left:
         root.wait_any(CAME, f"^{name}$")
+
+
+def set_attributes(m, server, box, *attributes):
+    with server.lock:
+        box.attrs = list(attributes)
+    os.utime(m.path)
+
+
+def test_folder_that_is_a_mailbox_again_can_be_listed_at_once(env):
+    """What was being asked for when it went is not a reason to fail."""
+    work = Box([Msg(1, letter(1))])
+    server = env.script({b"INBOX": Box(), b"Work": work})
+    server.on(rb"FETCH .*HEADER", lambda *_: None, times=1)
+    m = env.mount(server)
+    codes = []
+
+    def names():
+        try:
+            return os.listdir(m.path / "Work")
+        except OSError as error:
+            codes.append(errno.errorcode[error.errno])
+            return None
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(names)
+        server.wait_for_command(rb"FETCH .*HEADER")
+        set_attributes(m, server, work, b"\\Noselect")
+        assert reader.result(30) == []
+    set_attributes(m, server, work)
+    env.wait_for(names, PUSHED)
+    assert not codes, codes

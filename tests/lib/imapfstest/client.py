@@ -201,8 +201,10 @@ class Client:
         self.imap.send(tag + b" APPEND " + line +
                        b"{%d}\r\n" % len(message))
         while self.imap._get_response():
-            pass
-        self.imap.send(message + b"\r\n")
+            if self.imap.tagged_commands[tag]:  # a NO: no `+` will come
+                break
+        else:
+            self.imap.send(message + b"\r\n")
         kind, data = self.imap._command_complete("APPEND", tag)
         text = self._ok((kind, data))[0]
         match = re.search(rb"APPENDUID \d+ (\d+)", text)

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A reader that walks a mount while it changes: walker.py FOLDER SEED
+"""A reader that walks a mount while it changes: walker.py FOLDER SEED PAUSE
 
 Until its standard input ends it walks the tree, looks at every name, reads
-some, compares what it read with what a message of that name is, and looks
-again at names that it saw before. Then it prints, as JSON, what it did, every
-path that it saw, and every failure: a path, what was done, the errno.
+some, compares what it read with what a message of that name is, looks again at
+names that it saw before, and waits for PAUSE seconds. Then it prints, as JSON,
+what it did, every path that it saw, and every failure: a path, what was done,
+the errno.
 
 Readers(env, m) starts some of these and shells that do the same with ls, find
 and cat, and says at the end what nobody may see.
@@ -45,8 +46,8 @@ class Walker:
         name = errno.errorcode.get(error.errno, str(error.errno))
         self.failed[(path, what, name)] += 1
 
-    def ended(self):
-        return select.select([sys.stdin], [], [], 0)[0]
+    def ended(self, within=0):
+        return select.select([sys.stdin], [], [], within)[0]
 
     def walk(self, folder=""):
         try:
@@ -92,8 +93,8 @@ class Walker:
             except OSError as error:
                 self.tell(path, "stat", error)
 
-    def run(self):
-        while not self.ended():
+    def run(self, pause):
+        while not self.ended(pause):
             self.walk()
             self.again()
         json.dump({"counts": self.counts, "seen": sorted(self.seen),
@@ -104,15 +105,15 @@ class Walker:
 class Readers:
     serial = 0
 
-    def __init__(self, env, m, walkers=2, shells=SHELLS):
+    def __init__(self, env, m, walkers=2, shells=SHELLS, pause=0):
         self.m, self.seen, self.counts = m, set(), Counter()
         Readers.serial += 1
         self._walkers = [self._start(
-            [sys.executable, "-B", __file__, str(m.path), str(n)],
+            [sys.executable, "-B", __file__, str(m.path), str(n), str(pause)],
             env, f"walker{n}") for n in range(walkers)]
         self._shells = [self._start(
-            f"while ! read -t 0 line; do {line}; echo; done", env,
-            f"shell{n}", quiet=True) for n, line in enumerate(shells)]
+            f"while ! read -t 0 line; do {line}; echo; sleep {pause}; done",
+            env, f"shell{n}", quiet=True) for n, line in enumerate(shells)]
         env.keep(self)
 
     def _start(self, args, env, name, quiet=False):
@@ -162,4 +163,4 @@ class Readers:
 
 
 if __name__ == "__main__":
-    Walker(sys.argv[1], sys.argv[2]).run()
+    Walker(sys.argv[1], sys.argv[2]).run(float(sys.argv[3]))

@@ -170,6 +170,45 @@ static void a_row_that_stays_bad_is_left_out(void **state)
 	assert_int_equal(seen.uid[0], 9);
 }
 
+/* Dovecot, of a message that another session expunges at that moment. */
+#define ROW_WITHOUT_HEADER(seq, uid)                                           \
+	"S: * " seq " FETCH (UID " uid " FLAGS () RFC822.SIZE 10 "             \
+	"INTERNALDATE \"01-Jan-1970 00:00:00 +0000\" "                         \
+	"BODY[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)] NIL)"
+
+static void a_message_that_goes_is_not_listed_without_its_header(void **state)
+{
+	struct seen seen = list_on(
+		STEPS(LOGIN, EXAMINE("2"), "C: FETCH 1:2 ",
+		      ROW_WITHOUT_HEADER("1", "6"), "S: " ROW("2", "9") ")",
+		      "S: $T OK done", "C: A4 UID FETCH 6 (",
+		      ROW_WITHOUT_HEADER("1", "6"), "S: * 1 EXPUNGE",
+		      "S: $T OK done", "C: A5 UID FETCH 6 (", "S: $T OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.uid[0], 9);
+}
+
+static void a_message_without_a_header_is_listed(void **state)
+{
+	struct seen seen = list_on(
+		STEPS(LOGIN, EXAMINE("2"), "C: FETCH 1:2 ",
+		      ROW_WITHOUT_HEADER("1", "6"), "S: " ROW("2", "9") ")",
+		      "S: $T OK done", "C: A4 UID FETCH 6 (",
+		      ROW_WITHOUT_HEADER("1", "6"), "S: $T OK done",
+		      "C: A5 UID FETCH 6 (", ROW_WITHOUT_HEADER("1", "6"),
+		      "S: $T OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.uid[0], 9);
+	assert_int_equal(seen.uid[1], 6);
+	assert_int_equal(seen.has[1] & ROW_FULL, ROW_FULL);
+}
+
 static void a_row_without_uid_is_asked_for_by_number(void **state)
 {
 	struct seen seen = list_on(STEPS(
@@ -290,6 +329,10 @@ static void a_mailbox_that_is_not_there_is_enoent(void **state)
 	(void)state;
 	assert_int_equal(seen.result, -ENOENT);
 	assert_int_equal(seen.opened, 0);
+	assert_int_equal(list_on(STEPS(LOGIN, "C: EXAMINE",
+				       "S: $T NO Mailbox was deleted under us"))
+				 .result,
+			 -ENOENT);
 	assert_int_equal(
 		list_on(STEPS(LOGIN, "C: EXAMINE", "S: $T NO [NOPERM] no"))
 			.result,
@@ -360,6 +403,9 @@ int main(void)
 		cmocka_unit_test(a_listing_goes_on_below_a_uid),
 		cmocka_unit_test(a_bad_row_is_asked_for_once_more),
 		cmocka_unit_test(a_row_that_stays_bad_is_left_out),
+		cmocka_unit_test(
+			a_message_that_goes_is_not_listed_without_its_header),
+		cmocka_unit_test(a_message_without_a_header_is_listed),
 		cmocka_unit_test(a_row_without_uid_is_asked_for_by_number),
 		cmocka_unit_test(a_refused_window_is_asked_for_in_halves),
 		cmocka_unit_test(half_a_window_is_asked_for_in_halves),

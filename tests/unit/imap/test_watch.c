@@ -47,6 +47,8 @@ static void changes_of_the_watched_mailbox_are_told(void **state)
 	a_change_is_told("S: * 1 EXPUNGE");
 	a_change_is_told("S: * VANISHED 98:99");
 	a_change_is_told("S: * 2 FETCH (FLAGS (\\Seen))");
+	/* One that came and went, and was never seen here. */
+	a_change_is_told("S: * OK [HIGHESTMODSEQ 7] Highest");
 }
 
 /* Also the first one: it may have to wait for nobody. */
@@ -88,10 +90,10 @@ static void the_end_of_a_burst_is_told(void **state)
 
 static void what_is_known_is_no_news(void **state)
 {
-	struct server *s =
-		SERVER(STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
-			     "S: * 3 EXISTS", "S: * 0 RECENT",
-			     "S: * OK Still here", LEAVE, EXAMINE("0")));
+	struct server *s = SERVER(STEPS(
+		LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
+		"S: * 3 EXISTS", "S: * 0 RECENT", "S: * OK Still here",
+		"S: * OK [HIGHESTMODSEQ 5] Highest", LEAVE, EXAMINE("0")));
 	struct imap *im = watching(s, &plain);
 	struct seen seen = {0};
 
