@@ -31,6 +31,8 @@ struct part_job {
 	uint64_t at;     /* where the next bytes go */
 	uint64_t size;   /* announced for this literal */
 	bool began;
+	int64_t asked_ms; /* the first time */
+	bool asked_again;
 };
 
 void load_moved(struct fs *fs, uint64_t id)
@@ -231,6 +233,20 @@ static void note_gone(struct fs *fs, struct folder *f)
 	keep_look_again(fs, f);
 }
 
+static int send_part(struct part_job *j);
+
+/*
+ * No answer: it is gone; or it came after this connection had opened the
+ * mailbox, and the server has not told that session of it yet.
+ */
+static bool ask_again(struct part_job *j)
+{
+	if (j->asked_again)
+		return false;
+	j->asked_again = true;
+	return send_part(j) == 0;
+}
+
 static void part_done(void *ctx, int result, const struct imap_error *why)
 {
 	struct part_job *j = ctx;
@@ -255,6 +271,8 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 		part_moved(j);
 		return;
 	}
+	if (result == 0 && !j->began && ask_again(j))
+		return;
 	lock_take(&l->lock);
 	load_drop_part_locked(t, j->offset);
 	if (result == 0 && !j->began && t->error == 0)
@@ -277,19 +295,27 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 static const struct imap_body_ops part_ops = {part_begin, part_data, part_end,
 					      part_done};
 
+static int send_part(struct part_job *j)
+{
+	const struct imap_body_request req = {
+		.uidvalidity = j->from.uidvalidity,
+		.since_ms = j->asked_again ? j->asked_ms : 0,
+		.uids = &j->from.uid,
+		.n_uids = 1,
+		.offset = j->offset,
+		.length = j->length,
+		.bytes = j->listed,
+	};
+	imap_job job;
+
+	return imap_fetch(j->fs->imap, j->wire, IMAP_PRIO_READER, &req,
+			  &part_ops, j, &job);
+}
+
 int load_ask(struct fs *fs, struct fetch *t, const struct wanted *w,
 	     const struct part *p)
 {
-	const struct imap_body_request req = {
-		.uidvalidity = w->from.uidvalidity,
-		.uids = &w->from.uid,
-		.n_uids = 1,
-		.offset = p->offset,
-		.length = p->end == UINT64_MAX ? 0 : p->end - p->offset,
-		.bytes = w->m->size,
-	};
 	struct part_job *j = calloc(1, sizeof(*j));
-	imap_job job;
 	int r;
 
 	if (!j)
@@ -297,12 +323,12 @@ int load_ask(struct fs *fs, struct fetch *t, const struct wanted *w,
 	j->fs = fs;
 	j->t = t;
 	j->from = w->from;
-	j->offset = req.offset;
+	j->offset = p->offset;
 	j->listed = w->m->size;
-	j->length = req.length;
+	j->length = p->end == UINT64_MAX ? 0 : p->end - p->offset;
 	j->wire = w->from.f->wire;
-	r = imap_fetch(fs->imap, j->wire, IMAP_PRIO_READER, &req, &part_ops, j,
-		       &job);
+	j->asked_ms = clock_now_ms();
+	r = send_part(j);
 	if (r != 0)
 		free(j);
 	return r;

@@ -280,6 +280,7 @@ int imap_fetch(struct imap *im, const char *wire, enum imap_priority prio,
 	r = job_init(&j->job, &body_class, wire);
 	if (r < 0)
 		goto fail;
+	j->job.since_ms = req->since_ms;
 	return pool_submit(im, &j->job, prio, ret);
 
 fail:

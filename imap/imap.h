@@ -330,6 +330,10 @@ struct imap_body_ops {
  * streamed in constant memory, in the order in which the server sends them.
  * An answer for a UID that was not asked for is skipped.
  * -ESTALE if the mailbox has another UIDVALIDITY.
+ *
+ * Servers show a session only the messages that they have told it of: what came
+ * until `since_ms` (clock_now_ms(); 0: nothing) must be known to the connection
+ * that is used, which else opens the mailbox again.
  */
 struct imap_body_request {
 	uint32_t uidvalidity;
@@ -340,6 +344,7 @@ struct imap_body_request {
 	/* Of all of them, as listed; 0: not known. How much may be asked for
 	 * at once depends on it, nothing else. */
 	uint64_t bytes;
+	int64_t since_ms;
 };
 #define IMAP_BODY_UIDS_MAX 1000
 MUST_CHECK int imap_fetch(struct imap *im, const char *wire,

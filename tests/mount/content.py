@@ -2,12 +2,13 @@
 """What is read is what the server has, byte for byte, and reading leaves no
 trace there. The truth comes from an independent client."""
 
+import errno
 import os
 import re
 import unicodedata
 
 from imapfstest import *
-from imapfstest.letters import letter
+from imapfstest.letters import letter, numbered
 
 MB = 1 << 20
 
@@ -257,3 +258,25 @@ def test_folder_that_is_not_entered_costs_nothing(env):
     m.run(["ls", "-l", "."])
     m.run(["ls", "-l", "INBOX"])
     assert server.count(rb"(EXAMINE|SELECT) \"?Other") == 0
+
+
+def test_a_session_that_has_not_heard_of_a_message_is_no_proof(env):
+    """It answers OK and nothing: the mailbox is opened again, and only then
+    the message is believed to be gone."""
+    server = env.script({b"INBOX": Box([Msg(n, letter(n))
+                                        for n in range(1, 4)])})
+    m = env.mount(server)
+    paths = numbered(m)
+    nothing = b"%TAG% OK done\r\n"
+    server.on(rb"UID FETCH 2 .*BODY\.PEEK\[\]", nothing, times=1)
+    opened = server.count(rb"EXAMINE")
+    assert paths[2].read_bytes() == letter(2)
+    assert server.count(rb"EXAMINE") == opened + 1
+    server.on(rb"UID FETCH 3 .*BODY\.PEEK\[\]", nothing)
+    try:
+        paths[3].read_bytes()
+    except OSError as error:
+        assert error.errno == errno.ENOENT, error
+    else:
+        raise AssertionError("it was read")
+    assert server.count(rb"UID FETCH 3 .*BODY\.PEEK\[\]") <= 4
