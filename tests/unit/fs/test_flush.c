@@ -197,6 +197,48 @@ static void flags_without_an_answer_are_asked_for(void **state)
 	assert_int_equal(m.flags, MAIL_SEEN);
 }
 
+/* The message is elsewhere when it is known that its flags were stored. */
+static void flags_that_were_stored_are_taken_back_elsewhere(void **state)
+{
+	struct flushing *t = *state;
+	struct journal_flags star = {.id = t->id[0], .add = MAIL_FLAGGED};
+	struct journal_flags none = {.id = t->id[0], .remove = MAIL_FLAGGED};
+	struct cache_msg m;
+	struct box *box;
+
+	assert_int_equal(folder_get(t->fs, t->a, &box), 0);
+	assert_int_equal(journal_change_flags(box, &star, 1), 0);
+	folder_put(t->fs, t->a);
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A,
+				 "C: UID STORE 1 +FLAGS.SILENT (\\Flagged)",
+				 "W:", "X:"),
+			   STEPS(LOGIN_MOVE,
+				 SYNC_A("S: * 1 FETCH (UID 1 FLAGS (\\Flagged "
+					"\\Seen))"),
+				 SELECT_A, "C: UID MOVE 1 \"B\"", "M:", "W:",
+				 "S: * OK [COPYUID 11 1 30] done",
+				 "S: * 1 EXPUNGE", "S: $T OK done",
+				 "C: SELECT \"B\"", "S: * 1 EXISTS",
+				 "S: * OK [UIDVALIDITY 11] ok",
+				 "S: * OK [PERMANENTFLAGS (\\Flagged)] x",
+				 "S: $T OK [READ-WRITE] done",
+				 "C: UID STORE 30 -FLAGS.SILENT (\\Flagged)",
+				 "S: $T OK x", "N:")));
+	wait_sent(t);
+	move_to_b(t, 0);
+	server_go(t->server);
+	server_wait(t->server);
+	assert_int_equal(folder_get(t->fs, t->b, &box), 0);
+	assert_int_equal(journal_change_flags(box, &none, 1), 0);
+	folder_put(t->fs, t->b);
+	server_go(t->server);
+	flushing_wait(t);
+	flushing_end(t);
+	assert_int_equal(find(t, t->b, t->id[0], &m), 0);
+	assert_int_equal(m.flags, MAIL_SEEN);
+}
+
 static void what_is_nowhere_is_listed(void **state)
 {
 	struct flushing *t = *state;
@@ -230,6 +272,7 @@ int main(void)
 		T(what_is_in_both_places_leaves_the_source),
 		T(an_expunge_that_did_nothing_is_repeated),
 		T(flags_without_an_answer_are_asked_for),
+		T(flags_that_were_stored_are_taken_back_elsewhere),
 		T(what_is_nowhere_is_listed),
 	};
 
