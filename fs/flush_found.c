@@ -53,15 +53,22 @@ static int64_t retry_ms(struct batch *b)
 	return (int64_t)FLUSH_RETRY_MS << n;
 }
 
+/* A server in trouble may be well again, however long that takes. */
+static bool is_in_trouble(const struct batch *b, const struct item *it)
+{
+	return (b->part == JOURNAL_APPEND ? it->result : b->result) == -EAGAIN;
+}
+
 /* It was not done: as the server said, or once more. */
 static void judge_missing(struct batch *b, struct item *it)
 {
 	bool is_refused =
 		b->result != 0 && !b->unknown && !imap_is_for_now(b->result);
+	bool is_enough = it->tries >= FLUSH_TRIES && !is_in_trouble(b, it);
 
 	if (it->is_gone)
 		it->verdict = VERDICT_GONE;
-	else if (is_refused || it->tries >= FLUSH_TRIES)
+	else if (is_refused || is_enough)
 		it->verdict = VERDICT_UNDO;
 	else
 		it->verdict = VERDICT_AGAIN;

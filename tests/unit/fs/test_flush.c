@@ -146,6 +146,28 @@ static void what_is_in_both_places_leaves_the_source(void **state)
 	expect_uid(t, t->b, 0, 21);
 }
 
+/* As Dovecot does it after it was killed. */
+static void what_a_server_has_done_against_its_word_is_found(void **state)
+{
+	struct flushing *t = *state;
+
+	move_to_b(t, 0);
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
+			   STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
+				 SYNC_A(FIRST), SELECT_A, "C: UID MOVE 1 ",
+				 "S: $T NO [SERVERBUG] Internal error",
+				 EXAMINE_B("1"), "C: FETCH",
+				 ROW_OF("1", "21", "0"), "S: $T OK done",
+				 SYNC_A(FIRST), SELECT_A,
+				 "C: UID STORE 1 +FLAGS.SILENT (\\Deleted)",
+				 "S: $T OK x", "C: UID EXPUNGE 1", "S: $T OK x",
+				 SYNC_A(THIRD), "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 21);
+}
+
 static void an_expunge_that_did_nothing_is_repeated(void **state)
 {
 	struct flushing *t = *state;
@@ -216,8 +238,8 @@ static void flags_that_were_stored_are_taken_back_elsewhere(void **state)
 			   STEPS(LOGIN_MOVE,
 				 SYNC_A("S: * 1 FETCH (UID 1 FLAGS (\\Flagged "
 					"\\Seen))"),
-				 SELECT_A, "C: UID MOVE 1 \"B\"", "M:", "W:",
-				 "S: * OK [COPYUID 11 1 30] done",
+				 SELECT_A, "C: UID MOVE 1 \"B\"",
+				 "M:", "W:", "S: * OK [COPYUID 11 1 30] done",
 				 "S: * 1 EXPUNGE", "S: $T OK done",
 				 "C: SELECT \"B\"", "S: * 1 EXISTS",
 				 "S: * OK [UIDVALIDITY 11] ok",
@@ -270,6 +292,7 @@ int main(void)
 		T(what_arrived_without_an_answer_is_not_sent_again),
 		T(what_did_not_arrive_is_sent_again),
 		T(what_is_in_both_places_leaves_the_source),
+		T(what_a_server_has_done_against_its_word_is_found),
 		T(an_expunge_that_did_nothing_is_repeated),
 		T(flags_without_an_answer_are_asked_for),
 		T(flags_that_were_stored_are_taken_back_elsewhere),
