@@ -32,6 +32,7 @@ from .changed import on_server
 from .client import Client
 from .letters import letter, number, numbered
 from .mount import slowdown
+from .util import Timeout
 
 BOXES = ("INBOX", "Work", "Home")
 EVERYWHERE = (*BOXES, "Trash")
@@ -100,8 +101,11 @@ class Killing:
                          1_600_000_000 + n)
         for box in EVERYWHERE:
             os.utime(self.m.path / self._folder(box))
-        self.env.wait_for(lambda: self._shown() == self.letters,
-                          30 * slowdown(), "the letters are shown")
+        try:
+            self.env.wait_for(lambda: self._shown() == self.letters,
+                              30 * slowdown())
+        except Timeout:
+            compare("shown", self._shown(), self.letters)
 
     def _shown(self):
         """{n: State} as the mount has it."""
@@ -205,9 +209,12 @@ class Killing:
             time.sleep(0.0005)
         time.sleep(moment)
         self._note(f"{how} dies")
-        self._kill(how)
-        if how == "server":
-            self.server.start()
+        try:
+            self._kill(how)
+            if how == "server":
+                self.server.start()
+        except (AssertionError, OSError) as error:
+            self.trouble = error
 
     def _again(self):
         """The mount died: what it shows now of what was in flight counts."""
@@ -235,7 +242,7 @@ class Killing:
         how = rng.choice(self.how)
         pieces, moment = rng.randrange(PIECES), rng.random() * 0.004
         what = f"{how} after {pieces} pieces and {moment * 1000:.1f} ms"
-        self.story, self.young = [], set()
+        self.story, self.young, self.trouble = [], set(), None
         try:
             self._fill(rng, number)
             self._point(rng, how, pieces, moment)
@@ -253,6 +260,8 @@ class Killing:
             restarts = self._change(rng, killer, how)
         finally:
             killer.join()
+        if self.trouble:
+            raise AssertionError(f"killing: {self.trouble}")
         if how == "mount" and not restarts:
             self._again()
         self._check()

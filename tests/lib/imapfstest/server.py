@@ -15,7 +15,7 @@ import signal
 import socket
 from pathlib import Path
 
-from .util import Timeout, alive, children, marked, popen, wait_for
+from .util import Timeout, alive, children, marked, popen, state, wait_for
 
 # Started by root, the server runs as this user; otherwise as whoever runs it.
 UNPRIVILEGED = 65534
@@ -152,17 +152,21 @@ class Server:
         self.kill()
 
     def kill(self):
-        """SIGKILL for all its processes at once."""
-        self._signal(self.pid, signal.SIGSTOP)  # it begins no other ones
+        """SIGKILL for all its processes at once. The first one goes last: as
+        long as it is there, and begins no others, those of a server that
+        hides their environment are known as its children."""
+        self._signal(self.pid, signal.SIGSTOP)
+        wait_for(lambda: state(self.pid) in "TZX", 10,
+                 f"{self.dir.name} begins no more processes")
 
         def gone():
-            pids = self.pids()
+            pids = [pid for pid in self.pids() if pid != self.pid]
             for pid in pids:
                 self._signal(pid, signal.SIGKILL)
-            self._process.poll()
             return not pids
 
         wait_for(gone, 10, f"{self.dir.name} is gone")
+        self._signal(self.pid, signal.SIGKILL)
         self._process.wait(10)
         self._output.close()
         self.pid = None

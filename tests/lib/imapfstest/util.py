@@ -138,13 +138,18 @@ def run(args, timeout=20.0, check=True, input=None, user=None, env=None,
     return result
 
 
+def state(pid):
+    """The letter of this process in /proc; X: it is not there."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return "X"
+    return stat.rsplit(")", 1)[1].split()[0]
+
+
 def alive(pid):
     """Is this process there and not a zombie?"""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return False
-    return stat.rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
+    return state(pid) not in "ZX"
 
 
 def children(pid):
