@@ -22,9 +22,9 @@
  * Of flags that may have been set the present ones are asked for. What was
  * removed is looked at, too.
  *
- * A server may need a moment to show what it has done, so the first "no" is
- * asked for once more before it is believed. Both folders are held meanwhile:
- * their boxes are as they were before the command.
+ * A server may need a moment to do it, and to show what it has done, so a "no"
+ * is asked for again, twice, before it is believed. Both folders are held
+ * meanwhile: their boxes are as they were before the command.
  */
 
 /* --- what it means --- */
@@ -107,7 +107,7 @@ static void looked_to(struct batch *b)
 		return;
 	}
 	if (count_missing(b) > 0 && ++b->looks < FLUSH_LOOKS) {
-		pause_batch(b, FLUSH_LOOK_AGAIN_MS);
+		pause_batch(b, FLUSH_LOOK_AGAIN_MS << (2 * (b->looks - 1)));
 		return;
 	}
 	if (b->part == JOURNAL_MOVE ||

@@ -213,7 +213,7 @@ class Killing:
             self._kill(how)
             if how == "server":
                 self.server.start()
-        except (AssertionError, OSError) as error:
+        except (AssertionError, OSError, ValueError) as error:
             self.trouble = error
 
     def _again(self):
@@ -246,7 +246,7 @@ class Killing:
         try:
             self._fill(rng, number)
             self._point(rng, how, pieces, moment)
-        except (AssertionError, OSError) as error:
+        except (AssertionError, OSError, ValueError) as error:
             story = "\n".join(self.story)
             raise AssertionError(f"point {number}, {what}: {error!r}\n"
                                  f"{error}\n{story}") from error

@@ -120,8 +120,8 @@ static void what_did_not_arrive_is_sent_again(void **state)
 	move_to_b(t, 0);
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
-			   STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
-				 SYNC_A(FIRST), SELECT_A, "C: UID MOVE 1 ",
+			   STEPS(LOGIN_MOVE, NOT_IN_B, SYNC_A(FIRST), SELECT_A,
+				 "C: UID MOVE 1 ",
 				 "S: $T OK [COPYUID 11 1 21] x", "N:")));
 	flushing_wait(t);
 	flushing_end(t);
@@ -154,8 +154,8 @@ static void what_a_server_has_done_against_its_word_is_found(void **state)
 	move_to_b(t, 0);
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
-			   STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
-				 SYNC_A(FIRST), SELECT_A, "C: UID MOVE 1 ",
+			   STEPS(LOGIN_MOVE, NOT_IN_B, SYNC_A(FIRST), SELECT_A,
+				 "C: UID MOVE 1 ",
 				 "S: $T NO [SERVERBUG] Internal error",
 				 EXAMINE_B("1"), "C: FETCH",
 				 ROW_OF("1", "21", "0"), "S: $T OK done",
@@ -269,8 +269,7 @@ static void what_is_nowhere_is_listed(void **state)
 	move_to_b(t, 0);
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
-			   STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
-				 SYNC_A(THIRD), "N:")));
+			   STEPS(LOGIN_MOVE, NOT_IN_B, SYNC_A(THIRD), "N:")));
 	flushing_wait(t);
 	assert_int_equal(flush_state(t->fs, t->id[0]), -ENOENT);
 	flushing_end(t);
