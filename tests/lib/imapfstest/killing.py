@@ -153,11 +153,23 @@ class Killing:
         return n, State(s.box, (s.flags - SYSTEM) | MODES[mode]), self._mode
 
     def _path(self, n):
+        """What was removed is in the Trash a moment later."""
         box = self.m.path / self._folder(self.letters[n].box)
-        with os.scandir(box) as entries:
-            name, = [e.name for e in entries
-                     if "_Letter-" in e.name and number(e.name) == n]
-        return box / name
+
+        def look():
+            try:
+                with os.scandir(box) as entries:
+                    return [box / e.name for e in entries
+                            if "_Letter-" in e.name and number(e.name) == n]
+            except OSError as error:
+                return error
+
+        found = self.env.wait_for(look, 10 * slowdown(),
+                                  f"letter {n} is listed in {box.name}")
+        if isinstance(found, OSError):
+            raise found
+        path, = found
+        return path
 
     def _move(self, n, state):
         path = self._path(n)
