@@ -344,7 +344,7 @@ struct journal_result {
 	enum journal_rest rest;
 	/* After APPEND, COPY or MOVE: where it is now. Never 0. */
 	uint32_t uidvalidity, uid;
-	uint64_t size; /* after APPEND: RFC822.SIZE; 0: unknown */
+	uint64_t size;  /* after APPEND: RFC822.SIZE; 0: unknown */
 	bool has_flags; /* JOURNAL_UNSURE: the server has these now */
 	uint32_t flags;
 	const char *keywords;

@@ -87,7 +87,7 @@ unpack() {
 	lacks=$(apt-get -s --no-install-recommends install "$@" 2>/dev/null |
 		sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v '^exim4')
 	say "unpacking:" "$@"
-	# shellcheck disable=SC2086
+	# shellcheck disable=SC2046,SC2086
 	if ! (cd "$folder/packages" && apt-get -q download \
 		$(printf '%s\n' "$@" $lacks | sort -u)) \
 		>"$folder/log" 2>&1; then
