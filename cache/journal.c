@@ -309,6 +309,21 @@ void journal_count_waiters_locked(struct journal *j)
 		count_waiter(j, c, 1);
 }
 
+/*
+ * A slot behind all that come before it. A plan may give out numbers in another
+ * order than that of its steps.
+ */
+static struct change_slot *insert_slot(struct journal *j, uint64_t seq)
+	REQUIRES(j->lock)
+{
+	size_t at = j->n_slots++;
+
+	for (; at > 0 && j->slot[at - 1].seq > seq; at--)
+		j->slot[at] = j->slot[at - 1];
+	j->slot[at].seq = seq;
+	return &j->slot[at];
+}
+
 void journal_swap_locked(struct journal *j, struct change *old,
 			 struct change *next)
 {
@@ -322,10 +337,8 @@ void journal_swap_locked(struct journal *j, struct change *old,
 		j->n--;
 	}
 	if (next) {
-		if (!slot || slot->seq != next->seq) {
-			slot = &j->slot[j->n_slots++];
-			slot->seq = next->seq;
-		}
+		if (!slot || slot->seq != next->seq)
+			slot = insert_slot(j, next->seq);
 		slot->change = next;
 		next->waiters = old ? old->waiters : 0;
 		link_change(j, next);

@@ -333,8 +333,8 @@ MUST_CHECK int journal_mark_sent(struct cache *c, struct journal_mark *v,
 enum journal_rest {
 	JOURNAL_AGAIN, /* QUEUED, as they were */
 	/* QUEUED, too; but flags may have been stored, wholly or in part: those
-	 * that are not wanted any more are taken back. Tell how they are now
-	 * (box_set_flags()) right after it. */
+	 * that are not wanted any more are taken back. The result tells how
+	 * they are now, wherever the row is by now, if that is known. */
 	JOURNAL_UNSURE,
 	JOURNAL_UNDO, /* refused for good: row and flags as on the server. A
 		       * message that was never there goes to rejected/ */
@@ -347,7 +347,10 @@ struct journal_result {
 	enum journal_rest rest;
 	/* After APPEND, COPY or MOVE: where it is now. Never 0. */
 	uint32_t uidvalidity, uid;
-	uint64_t size; /* after APPEND: RFC822.SIZE; 0: unknown */
+	uint64_t size;  /* after APPEND: RFC822.SIZE; 0: unknown */
+	bool has_flags; /* JOURNAL_UNSURE: the server has these now */
+	uint32_t flags;
+	const char *keywords;
 	const struct journal_failure *why; /* to be listed; NULL: nothing is */
 };
 

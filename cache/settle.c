@@ -273,16 +273,28 @@ static void clear_sent(struct change *c)
 	delta_finish(&c->sent_delta);
 }
 
-/* Whether they were stored or not, in the end they are as they are wanted. */
-static int doubt_flags(struct step *s, const struct delta *sent)
+/*
+ * Whether they were stored or not, in the end they are as they are wanted. What
+ * the server has is taken out at once: a difference that is none would swallow
+ * the change that takes it back (delta_step()).
+ */
+static int doubt_flags(struct step *s, const struct delta *sent,
+		       const struct journal_result *v)
 {
-	struct delta left;
-	int r = delta_unsure(&s->next->delta, sent, &left);
+	/* The string is borrowed: nothing here frees this set. */
+	const struct flagset now = {v->flags, (char *)v->keywords};
+	struct delta both, left;
+	int r = delta_unsure(&s->next->delta, sent, &both);
 
+	if (r == 0 && v->has_flags) {
+		r = delta_rebase(&both, &now, &left);
+		delta_finish(&both);
+		both = left;
+	}
 	if (r != 0)
 		return r;
 	delta_finish(&s->next->delta);
-	s->next->delta = left;
+	s->next->delta = both;
 	return 0;
 }
 
@@ -297,7 +309,7 @@ static int apply_rest(struct batch *b, struct step *s,
 	if (v->rest != JOURNAL_UNDO) {
 		s->next->tries++;
 		return v->rest == JOURNAL_UNSURE && (rest & JOURNAL_STORE)
-			       ? doubt_flags(s, sent->delta)
+			       ? doubt_flags(s, sent->delta, v)
 			       : 0;
 	}
 	r = undo(b, s, sent, rest);

@@ -151,11 +151,16 @@ static void give_up(struct sending *s, int outcome)
 
 /* --- what it says of itself --- */
 
+/*
+ * A row that stays has its flags, and the user may be changing them: what was
+ * read of them may be old by now. Only another row gets them from here.
+ */
 static int publish(struct sending *s, struct box *box, uint64_t id, int fd)
 {
 	struct spooled *said = malloc(sizeof(*said));
 	struct mail_row row = {
-		.has = ROW_FIELDS | ROW_FLAGS | ROW_DATE,
+		.has = ROW_FIELDS | ROW_DATE |
+		       (id == s->d->id ? 0u : (unsigned)ROW_FLAGS),
 		.flags = s->flags,
 		.keywords = s->keywords,
 		.internaldate = s->mtime,

@@ -120,6 +120,9 @@ static struct journal_result result_of(const struct batch *b,
 		break;
 	case VERDICT_UNSURE:
 		v.rest = JOURNAL_UNSURE;
+		v.has_flags = it->has_flags;
+		v.flags = it->flags;
+		v.keywords = it->keywords;
 		break;
 	case VERDICT_GONE:
 		v.rest = JOURNAL_GONE;
@@ -277,7 +280,7 @@ static void refuse_left(struct batch *b)
 	}
 }
 
-/* What was looked up is laid under what is wanted. */
+/* Of messages that are still here, others may have changed some, too. */
 static int flags_seen(struct batch *b, struct box *box)
 {
 	struct cache_flags *v = calloc(b->n + 1, sizeof(*v));

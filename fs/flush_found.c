@@ -22,9 +22,9 @@
  * Of flags that may have been set the present ones are asked for. What was
  * removed is looked at, too.
  *
- * A server may need a moment to show what it has done, so the first "no" is
- * asked for once more before it is believed. Both folders are held meanwhile:
- * their boxes are as they were before the command.
+ * A server may need a moment to do it, and to show what it has done, so a "no"
+ * is asked for again, twice, before it is believed. Both folders are held
+ * meanwhile: their boxes are as they were before the command.
  */
 
 /* --- what it means --- */
@@ -53,15 +53,22 @@ static int64_t retry_ms(struct batch *b)
 	return b->flush->retry_ms << n;
 }
 
+/* A server in trouble may be well again, however long that takes. */
+static bool is_in_trouble(const struct batch *b, const struct item *it)
+{
+	return (b->part == JOURNAL_APPEND ? it->result : b->result) == -EAGAIN;
+}
+
 /* It was not done: as the server said, or once more. */
 static void judge_missing(struct batch *b, struct item *it)
 {
 	bool is_refused =
 		b->result != 0 && !b->unknown && !imap_is_for_now(b->result);
+	bool is_enough = it->tries >= FLUSH_TRIES && !is_in_trouble(b, it);
 
 	if (it->is_gone)
 		it->verdict = VERDICT_GONE;
-	else if (is_refused || it->tries >= FLUSH_TRIES)
+	else if (is_refused || is_enough)
 		it->verdict = VERDICT_UNDO;
 	else
 		it->verdict = VERDICT_AGAIN;
@@ -100,7 +107,7 @@ static void looked_to(struct batch *b)
 		return;
 	}
 	if (count_missing(b) > 0 && ++b->looks < FLUSH_LOOKS) {
-		pause_batch(b, b->flush->again_ms);
+		pause_batch(b, b->flush->again_ms << (2 * (b->looks - 1)));
 		return;
 	}
 	if (b->part == JOURNAL_MOVE ||

@@ -37,9 +37,13 @@
 /* After a refusal that may pass: the first pause, and the longest. */
 #define FLUSH_RETRY_MS 1000
 #define FLUSH_RETRY_MAX_MS 300000
-/* Before it is believed that a message is nowhere. */
+/*
+ * Before it is believed that a message is nowhere. A server may still be about
+ * to do what it was told on a connection that is gone: Courier looks for the
+ * lock of a mailbox once a second. So the second pause is four times as long.
+ */
 #define FLUSH_LOOK_AGAIN_MS 1000
-#define FLUSH_LOOKS 2
+#define FLUSH_LOOKS 3
 /* A command that succeeds so often and moves nothing is refused. */
 #define FLUSH_TRIES 5
 

@@ -31,12 +31,15 @@ struct gone {
  * Messages from `uidnext` on are asked for in full, whatever the method. One of
  * them may be here all the same, moved here by the user, from a sync that was
  * cut off, or from moor.c; if it is not named, somebody else has removed it
- * since, and nothing says that it vanished.
+ * since, and nothing says that it vanished. (What the server may not have had
+ * yet when it opened the mailbox is not gone; one that does not say where that
+ * ends, as Courier, has all that it has told us of.)
  */
 static bool is_gone(struct sync *y, bool by_absence, uint32_t uid)
 {
-	bool is_asked_for =
-		uid < y->uidnext ? by_absence : uid < y->opened_uidnext;
+	bool is_asked_for = uid < y->uidnext ? by_absence
+					     : y->opened_uidnext == 0 ||
+						       uid < y->opened_uidnext;
 
 	return ranges_has(&y->gone, uid) ||
 	       (is_asked_for && !ranges_has(&y->named, uid));

@@ -15,7 +15,8 @@ struct sync {
 	bool second;             /* the answer to the first one was doubted */
 	uint32_t uidnext;        /* messages below were known */
 	uint32_t new_uidnext;    /* ... and will be, when it has ended */
-	uint32_t opened_uidnext; /* all below that are new are named */
+	uint32_t opened_uidnext; /* all below that are new are named; 0:
+				  * all that are new */
 	uint32_t messages;       /* as EXAMINE said */
 	struct ranges named;     /* UIDs that are there */
 	struct ranges gone;      /* UIDs that are named as gone */

@@ -62,15 +62,26 @@ static void pump(struct job *job, struct session *s)
 	(void)change_send(&j->c, s, &cmd, &call);
 }
 
+/*
+ * Courier does not append to a mailbox that the same connection has open with
+ * EXAMINE: "Current box is selected READ-ONLY". With SELECT it does.
+ */
+static bool is_only_examined(const struct append *j, const struct session *s)
+{
+	return s->mailbox && !s->writable && strcmp(s->mailbox, j->c.wire) == 0;
+}
+
 static void answer(struct job *job, struct session *s, const struct call *call,
 		   const struct status *st)
 {
 	struct append *j = (struct append *)job;
 
-	(void)s;
 	(void)call;
 	j->c.in_flight--;
 	j->pair.to = pairs_appended(st);
+	if (st->kind == STATUS_NO && is_only_examined(j, s) &&
+	    job_retry(job, j->c.wire) == 0)
+		return;
 	if (st->kind != STATUS_OK) {
 		change_refuse(&j->c, st);
 	} else if (j->pair.to > 0) {
@@ -94,6 +105,7 @@ static void append_free(struct job *job)
 static const struct job_class append_class = {
 	.name = "append",
 	.changes = true,
+	.writes = true, /* if it needs a mailbox to be open at all */
 	.start = start,
 	.pump = pump,
 	.answer = answer,

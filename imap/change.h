@@ -9,8 +9,9 @@
  * next one; a job that was sent never is. So `done` says three things: the
  * result, the server's words, and whether the outcome is `unknown`: then bytes
  * of the command may have reached the server and nobody knows what it made of
- * them. Look before you repeat. What was cancelled after it was sent still
- * runs, and an APPEND in the middle of its message goes on to its end.
+ * them, as the server itself does not when it says SERVERBUG. Look before you
+ * repeat. What was cancelled after it was sent still runs, and an APPEND in the
+ * middle of its message goes on to its end.
  *
  * At most one unfinished job may name a message: a server tells of copies by
  * UIDs alone, not always with the tag of the command.

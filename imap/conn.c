@@ -149,16 +149,19 @@ static bool make_room(struct conn *c)
 	return true;
 }
 
-/* It cannot be done now, and waits for another time. */
+/* It cannot be done now, or not so, and waits for another time. */
 static void put_off(struct conn *c, struct job *j)
 {
 	struct imap *im = c->im;
 
-	(void)j->class->repeat(j);
+	if (!j->again)
+		(void)j->class->repeat(j);
 	lock_take(&im->lock);
 	(void)jobs_remove(&c->running, j);
 	j->finished = false;
 	j->started = false;
+	j->again = false;
+	j->sent = false;
 	pool_requeue_locked(im, j);
 	conn_publish_locked(im, c);
 	pool_kick_locked(im);
@@ -181,7 +184,7 @@ static void reap_jobs(struct conn *c)
 		route_forget(c, j);
 		if (c->body_job == j)
 			c->body_job = NULL;
-		if (j->class->lasting) {
+		if (j->class->lasting || j->again) {
 			put_off(c, j);
 			continue;
 		}

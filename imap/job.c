@@ -93,6 +93,20 @@ void job_finish(struct job *j, int result, const struct imap_error *why)
 	j->why.code = result < 0 ? result : 0;
 }
 
+int job_retry(struct job *j, const char *mailbox)
+{
+	char *name;
+	int r = job_copy_name(mailbox, &name);
+
+	if (r < 0)
+		return r;
+	free(j->mailbox);
+	j->mailbox = name;
+	j->again = true;
+	job_finish(j, -EAGAIN, NULL);
+	return 0;
+}
+
 void job_explain(const struct job *j, const char *where,
 		 const struct status *st, struct imap_error *ret)
 {

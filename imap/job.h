@@ -6,7 +6,8 @@
  *   |                                  | connection lost, may be repeated
  *   +-- cancelled, no connection       +--> queued again (once)
  *                                      |
- *                                      +--> queued again: it made room
+ *                                      +--> queued again: it made room, or
+ *                                           has another way (job_retry())
  *
  * A class says how a kind of job runs. Its functions are called by the thread
  * of the connection that has the job, with no lock held. They end the job by
@@ -104,6 +105,7 @@ struct job {
 	bool sent;  /* a byte of a command may have reached the server */
 	bool yield; /* begin nothing new: see pause() */
 	bool finished;
+	bool again;            /* finished only here: see job_retry() */
 	int64_t not_before_ms; /* lasting: not to be begun again earlier */
 	const char *word;      /* what it is doing; NULL: it is busy */
 	int result;
@@ -127,6 +129,13 @@ void job_finish(struct job *j, int result, const struct imap_error *why);
 /* What a NO or BAD means to it, in words; `where` may be NULL. */
 void job_explain(const struct job *j, const char *where,
 		 const struct status *st, struct imap_error *ret);
+
+/*
+ * From answer(): what the server has refused may be granted when the job is
+ * begun again as it is now, with this mailbox open. Nothing of it is in flight.
+ * -EINVAL, -ENOMEM: it goes on as it was.
+ */
+MUST_CHECK int job_retry(struct job *j, const char *mailbox);
 
 /* End it because of a NO or BAD. */
 void job_refuse(struct job *j, const struct status *st);

@@ -10,7 +10,10 @@
 /*
  * The end of a change. It is known when the server has answered what counts;
  * if the job ends before, because the connection is gone, nobody answers or
- * the job is called off, it is unknown as soon as a byte of it was sent.
+ * the job is called off, it is unknown as soon as a byte of it was sent. So it
+ * is when the server says that something went wrong with itself: Dovecot (2.3,
+ * sdbox), killed in the middle of a MOVE, says SERVERBUG to the next one, and
+ * has by then brought to light what the first one had copied.
  *
  * A login that is refused is no refusal of the change: there is no connection,
  * and when there is one again the change may go out.
@@ -61,6 +64,7 @@ void change_fail(struct change *c, int result, const char *words)
 
 void change_refuse(struct change *c, const struct status *st)
 {
+	c->is_doubtful |= st->code == CODE_SERVERBUG;
 	if (c->refused.code < 0)
 		return;
 	job_explain(&c->job, c->wire, st, &c->refused);
@@ -88,7 +92,8 @@ void change_done(struct job *job)
 	if (end->why.code == -EACCES && end->why.fault == FAULT_AUTH)
 		end->why.code = -ENOTCONN;
 	end->result = end->why.code;
-	end->unknown = !c->settled && job->sent && end->result < 0;
+	end->unknown =
+		end->result < 0 && (c->settled ? c->is_doubtful : job->sent);
 	if (end->n_pairs == 0)
 		end->uidvalidity = 0;
 	lock_assert_none();

@@ -23,7 +23,8 @@ struct change {
 	struct imap_error
 		refused; /* the first refusal that counts; or code 0 */
 	unsigned in_flight;
-	bool settled; /* the server has said all that counts */
+	bool settled;     /* the server has said all that counts ... */
+	bool is_doubtful; /* ... but does not know what it has done */
 };
 
 /*

@@ -69,6 +69,37 @@ install_packages() {
 	return 1
 }
 
+# unpack FOLDER PACKAGE...: for packages that cannot be installed beside others
+# (there is one IMAP server on a Debian). They and what they need and the
+# machine lacks are fetched, as apt is set up, and unpacked in the folder;
+# nothing is installed or configured. A mail server that they ask for is left
+# out.
+unpack() {
+	folder=$1
+	shift
+	[ ! -e "$folder/complete" ] || return 0
+	if ! command -v apt-get >/dev/null; then
+		say "These packages are unpacked on a Debian only: $*"
+		return 1
+	fi
+	rm -rf "$folder"
+	mkdir -p "$folder/packages" || return 1
+	lacks=$(apt-get -s --no-install-recommends install "$@" 2>/dev/null |
+		sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v '^exim4')
+	say "unpacking:" "$@"
+	# shellcheck disable=SC2046,SC2086
+	if ! (cd "$folder/packages" && apt-get -q download \
+		$(printf '%s\n' "$@" $lacks | sort -u)) \
+		>"$folder/log" 2>&1; then
+		cat "$folder/log" >&2
+		return 1
+	fi
+	for package in "$folder"/packages/*.deb; do
+		dpkg -x "$package" "$folder" || return 1
+	done
+	: >"$folder/complete"
+}
+
 # The builds of this tree stay in one folder of this user between runs.
 build_root() {
 	key=$(printf '%s' "$tree" | cksum | tr -c '0-9\n' '-')

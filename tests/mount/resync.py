@@ -6,6 +6,7 @@ import os
 import re
 
 from imapfstest import *
+from imapfstest.changed import sent
 from imapfstest.letters import letter, numbered
 
 
@@ -174,6 +175,33 @@ def test_entering_asks_at_most_once_a_minute(env):
         os.listdir(m.path / "INBOX")
     again = server.count(rb"UID FETCH|UID SEARCH|EXAMINE|NOOP|STATUS|FETCH")
     assert again - asked <= 3, server.commands[-10:]
+
+
+def test_moved_here_and_removed_elsewhere_without_a_uidnext(env):
+    """SELECT and EXAMINE do not have to say UIDNEXT (Courier)."""
+    work = Box()
+    server = env.script({b"INBOX": Box([Msg(n, letter(n)) for n in (1, 2, 3)]),
+                         b"Work": work})
+
+    def opened(session, tag, command):
+        answer = session.default(tag, command)
+        return re.sub(rb"[*] OK \[UIDNEXT .*\r\n", b"", answer)
+
+    server.on(rb"(SELECT|EXAMINE) ", opened)
+    m = env.mount(server)
+    assert m.messages("Work") == []
+    for n, path in numbered(m).items():
+        os.rename(path, m.path / "Work" / path.name)
+    sent(m)
+    with server.lock:
+        assert len(work.messages) == 3
+        del work.messages[:2]
+    os.utime(m.path / "Work")
+    env.wait_for(lambda: sorted(numbered(m, "Work")) == [3], 20)
+    with server.lock:
+        work.messages.clear()
+    os.utime(m.path / "Work")
+    env.wait_for(lambda: m.messages("Work") == [], 20)
 
 
 def test_mail_that_comes_during_the_first_listing(env):

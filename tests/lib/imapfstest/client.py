@@ -63,9 +63,13 @@ def quote(name):
 
 
 class Client:
-    def __init__(self, server=None, user="alice", password=None, port=None,
-                 host="127.0.0.1", tls=True, timeout=60, login=True):
-        """`server`: anything with tls_port; or give the port itself."""
+    def __init__(self, server=None, user=None, password=None, port=None,
+                 host=None, tls=True, timeout=60, login=True):
+        """`server`: anything with tls_port; or give the port itself. Its
+        users, if it tells them, are known by their passwords."""
+        host = host or getattr(server, "host", "127.0.0.1")
+        user = user or getattr(server, "account", "alice")
+        passwords = {**PASSWORDS, **getattr(server, "users", {})}
         if tls:
             # Nothing is verified, so no authority is read.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -77,8 +81,9 @@ class Client:
         else:
             self.imap = imaplib.IMAP4(host, port or server.plain_port,
                                       timeout=timeout)
-        if login:
-            self.imap.login(user, password or PASSWORDS[user])
+        # One that is logged in from the beginning (PREAUTH) stays so.
+        if login and self.imap.state == "NONAUTH":
+            self.imap.login(user, password or passwords[user])
 
     def __enter__(self):
         return self
@@ -248,6 +253,11 @@ class Client:
     def copy(self, box, uid, target):
         self.select(box, readonly=False)
         self._uid("COPY", str(uid), quote(target))
+
+    def empty(self, box):
+        if self.select(box, readonly=False):
+            self._uid("STORE", "1:*", "+FLAGS.SILENT", "(\\Deleted)")
+            self._ok(self.imap.expunge())
 
     def expunge(self, box, uid):
         self.store(box, uid, "+FLAGS.SILENT", "\\Deleted")

@@ -15,8 +15,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from .util import (Result, Timeout, alive, environment, kill_group,
-                   mounts_under, of_process, popen, processes, run, wait_end,
+from .util import (Result, Timeout, alive, environment, has_marker,
+                   kill_group, mounts_under, of_process, popen, processes, run, wait_end,
                    wait_for)
 
 MOUNT_MARKER = "IMAPFS_TEST_MOUNT"
@@ -152,13 +152,12 @@ class Mount:
         """Every living process of this mount, program and helpers: by the
         marker in the environment, and by the command line: a process may
         hide its environment."""
-        marker = f"{MOUNT_MARKER}={self.marker()}".encode()
         words = [os.environ["IMAPFS_BINARY"].encode(), bytes(self.path)]
 
         def is_ours(pid):
             line = of_process(pid, "cmdline").split(b"\0")
             return (line[0] == words[0] and words[1] in line) or \
-                marker in of_process(pid, "environ").split(b"\0")
+                has_marker(pid, self.marker(), MOUNT_MARKER)
 
         return sorted(pid for pid in processes()
                       if pid != os.getpid() and is_ours(pid) and alive(pid))

@@ -188,7 +188,8 @@ class Tap:
         far = None
         try:
             far = socket.create_connection(
-                (self.host, self.target.tls_port), 10)
+                (getattr(self.target, "host", self.host),
+                 self.target.tls_port), 10)
             far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(10)
@@ -267,6 +268,13 @@ class Tap:
             if p.up == up and look(p.data):
                 return p.time
         return None
+
+    def write(self, path):
+        """All of it, for people."""
+        with open(path, "wb") as out:
+            for p in self.passed().pieces:
+                out.write(b"\n%.4f #%d %s\n%s" % (
+                    p.time, p.number, b">>>" if p.up else b"<<<", p.data))
 
     def wait_command(self, pattern, since=0.0, timeout=10):
         wait_for(lambda: self.count(pattern, since), timeout,

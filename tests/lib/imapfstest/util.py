@@ -160,10 +160,15 @@ def stat_of(pid):
     return of_process(pid, "stat").rpartition(b")")[2].split()
 
 
+def state(pid):
+    """The letter of this process in /proc; X: it is not there."""
+    fields = stat_of(pid)
+    return fields[0].decode() if fields else "X"
+
+
 def alive(pid):
     """Is this process there and not a zombie?"""
-    fields = stat_of(pid)
-    return bool(fields) and fields[0] not in (b"Z", b"X")
+    return state(pid) not in "ZX"
 
 
 def children(pid):
@@ -177,6 +182,17 @@ def children(pid):
     for one in found:
         found.extend(parents.get(one, []))
     return found
+
+
+def has_marker(pid, value, name):
+    """Was this process started with this variable in its environment?"""
+    return f"{name}={value}".encode() in of_process(pid, "environ").split(b"\0")
+
+
+def marked(value, name):
+    """Living processes, except this one, that have a marker."""
+    return [pid for pid in processes() if pid != os.getpid() and
+            has_marker(pid, value, name) and alive(pid)]
 
 
 def end_process(pid, patience=5.0):

@@ -129,6 +129,39 @@ static void parts_are_settled_one_by_one(void **state)
 	assert_int_equal(row_of(t->a, id).uid, 5);
 }
 
+static void flags_that_were_stored_after_all_are_no_difference(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct journal_list *list;
+
+	change_flags(t->a, id, MAIL_FLAGGED, 0);
+	change_words(t->a, id, "red green", "");
+	changed_send(t, id, JOURNAL_STORE);
+	change_move(t->a, id, t->b, "m.eml");
+	/* One word was not stored. */
+	changed_settle(
+		t, (struct journal_result){.id = id,
+					   .rest = JOURNAL_UNSURE,
+					   .has_flags = true,
+					   .flags = MAIL_SEEN | MAIL_FLAGGED,
+					   .keywords = "red"});
+	assert_int_equal(journal_get(t->s->c, id, &list), 0);
+	assert_int_equal(list->v[0].add, 0);
+	assert_string_equal(list->v[0].add_keywords, "green");
+	free(list);
+
+	/* So what takes them back is one. */
+	change_flags(t->b, id, 0, MAIL_FLAGGED);
+	change_words(t->b, id, "", "red green");
+	changed_reopen(t);
+	assert_int_equal(journal_get(t->s->c, id, &list), 0);
+	assert_int_equal(list->v[0].remove, MAIL_FLAGGED);
+	assert_string_equal(list->v[0].add_keywords, "");
+	assert_string_equal(list->v[0].remove_keywords, "red");
+	free(list);
+}
+
 static void an_answer_of_no_use_changes_nothing(void **state)
 {
 	struct changed *t = *state;
@@ -382,6 +415,7 @@ int main(void)
 		T(what_was_changed_meanwhile_is_a_new_difference),
 		T(a_message_that_came_home_on_its_way_is_moved_back),
 		T(parts_are_settled_one_by_one),
+		T(flags_that_were_stored_after_all_are_no_difference),
 		T(an_answer_of_no_use_changes_nothing),
 		T(a_second_row_for_the_new_uid_goes),
 		T(a_refused_move_comes_back),

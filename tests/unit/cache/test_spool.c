@@ -125,6 +125,34 @@ static void a_published_message_can_be_read_and_is_kept(void **state)
 	}
 }
 
+/* Flags that somebody changes while its file is made safe. */
+static void a_message_is_published_with_the_flags_that_it_has(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = create(t, "new.eml", false, TEXT);
+	struct mail_row row = {.has = ROW_FIELDS};
+	struct journal_list *list;
+
+	change_flags(t->a, id, MAIL_FLAGGED, 0);
+	change_words(t->a, id, "red", "");
+	assert_int_equal(journal_publish(t->a, id, &row), 0);
+	changed_reopen(t);
+	assert_true(row_of(t->a, id).flags & MAIL_FLAGGED);
+	assert_int_equal(journal_get(t->s->c, id, &list), 0);
+	assert_int_equal(list->v[0].what, JOURNAL_APPEND);
+	assert_true(list->v[0].add & MAIL_FLAGGED);
+	assert_string_equal(list->v[0].add_keywords, "red");
+	free(list);
+	/* Those that it gets later are a difference to what is sent. */
+	changed_send(t, id, JOURNAL_APPEND);
+	change_flags(t->a, id, MAIL_SEEN, 0);
+	changed_done(t, id, JOURNAL_APPEND, VALID_A, 7);
+	assert_int_equal(journal_get(t->s->c, id, &list), 0);
+	assert_int_equal(list->v[0].what, JOURNAL_STORE);
+	assert_int_equal(list->v[0].add, MAIL_SEEN);
+	free(list);
+}
+
 static void an_empty_file_is_not_published(void **state)
 {
 	struct changed *t = *state;
@@ -382,6 +410,7 @@ int main(void)
 		T(a_new_message_is_not_sent_before_it_is_published),
 		T(bytes_are_written_anywhere_and_cut),
 		T(a_published_message_can_be_read_and_is_kept),
+		T(a_message_is_published_with_the_flags_that_it_has),
 		T(an_empty_file_is_not_published),
 		T(it_may_change_until_it_is_sent),
 		T(a_sent_message_keeps_its_body_if_the_server_did),

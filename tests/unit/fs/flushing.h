@@ -35,6 +35,9 @@
 		"S: * OK [UIDVALIDITY 11] ok", "S: * OK [UIDNEXT 30] ok",      \
 		"S: $T OK [READ-ONLY] done"
 
+/* It is looked for there until it is believed that it is not there. */
+#define NOT_IN_B EXAMINE_B("0"), EXAMINE_B("0"), EXAMINE_B("0")
+
 /* Message number `n` of mailbox A, under another number and UID. */
 #define ROW_OF(seq, uid, n)                                                    \
 	"S: * " seq " FETCH (UID " uid " FLAGS (\\Seen) RFC822.SIZE 100" n     \

@@ -120,8 +120,8 @@ static void what_did_not_arrive_is_sent_again(void **state)
 	move_to_b(t, 0);
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
-			   STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
-				 SYNC_A(FIRST), SELECT_A, "C: UID MOVE 1 ",
+			   STEPS(LOGIN_MOVE, NOT_IN_B, SYNC_A(FIRST), SELECT_A,
+				 "C: UID MOVE 1 ",
 				 "S: $T OK [COPYUID 11 1 21] x", "N:")));
 	flushing_wait(t);
 	flushing_end(t);
@@ -136,6 +136,28 @@ static void what_is_in_both_places_leaves_the_source(void **state)
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
 			   STEPS(LOGIN_MOVE, EXAMINE_B("1"), "C: FETCH",
+				 ROW_OF("1", "21", "0"), "S: $T OK done",
+				 SYNC_A(FIRST), SELECT_A,
+				 "C: UID STORE 1 +FLAGS.SILENT (\\Deleted)",
+				 "S: $T OK x", "C: UID EXPUNGE 1", "S: $T OK x",
+				 SYNC_A(THIRD), "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 21);
+}
+
+/* As Dovecot does it after it was killed. */
+static void what_a_server_has_done_against_its_word_is_found(void **state)
+{
+	struct flushing *t = *state;
+
+	move_to_b(t, 0);
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
+			   STEPS(LOGIN_MOVE, NOT_IN_B, SYNC_A(FIRST), SELECT_A,
+				 "C: UID MOVE 1 ",
+				 "S: $T NO [SERVERBUG] Internal error",
+				 EXAMINE_B("1"), "C: FETCH",
 				 ROW_OF("1", "21", "0"), "S: $T OK done",
 				 SYNC_A(FIRST), SELECT_A,
 				 "C: UID STORE 1 +FLAGS.SILENT (\\Deleted)",
@@ -197,6 +219,48 @@ static void flags_without_an_answer_are_asked_for(void **state)
 	assert_int_equal(m.flags, MAIL_SEEN);
 }
 
+/* The message is elsewhere when it is known that its flags were stored. */
+static void flags_that_were_stored_are_taken_back_elsewhere(void **state)
+{
+	struct flushing *t = *state;
+	struct journal_flags star = {.id = t->id[0], .add = MAIL_FLAGGED};
+	struct journal_flags none = {.id = t->id[0], .remove = MAIL_FLAGGED};
+	struct cache_msg m;
+	struct box *box;
+
+	assert_int_equal(folder_get(t->fs, t->a, &box), 0);
+	assert_int_equal(journal_change_flags(box, &star, 1), 0);
+	folder_put(t->fs, t->a);
+	flushing_begin(
+		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A,
+				 "C: UID STORE 1 +FLAGS.SILENT (\\Flagged)",
+				 "W:", "X:"),
+			   STEPS(LOGIN_MOVE,
+				 SYNC_A("S: * 1 FETCH (UID 1 FLAGS (\\Flagged "
+					"\\Seen))"),
+				 SELECT_A, "C: UID MOVE 1 \"B\"",
+				 "M:", "W:", "S: * OK [COPYUID 11 1 30] done",
+				 "S: * 1 EXPUNGE", "S: $T OK done",
+				 "C: SELECT \"B\"", "S: * 1 EXISTS",
+				 "S: * OK [UIDVALIDITY 11] ok",
+				 "S: * OK [PERMANENTFLAGS (\\Flagged)] x",
+				 "S: $T OK [READ-WRITE] done",
+				 "C: UID STORE 30 -FLAGS.SILENT (\\Flagged)",
+				 "S: $T OK x", "N:")));
+	wait_sent(t);
+	move_to_b(t, 0);
+	server_go(t->server);
+	server_wait(t->server);
+	assert_int_equal(folder_get(t->fs, t->b, &box), 0);
+	assert_int_equal(journal_change_flags(box, &none, 1), 0);
+	folder_put(t->fs, t->b);
+	server_go(t->server);
+	flushing_wait(t);
+	flushing_end(t);
+	assert_int_equal(find(t, t->b, t->id[0], &m), 0);
+	assert_int_equal(m.flags, MAIL_SEEN);
+}
+
 static void what_is_nowhere_is_listed(void **state)
 {
 	struct flushing *t = *state;
@@ -205,8 +269,7 @@ static void what_is_nowhere_is_listed(void **state)
 	move_to_b(t, 0);
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
-			   STEPS(LOGIN_MOVE, EXAMINE_B("0"), EXAMINE_B("0"),
-				 SYNC_A(THIRD), "N:")));
+			   STEPS(LOGIN_MOVE, NOT_IN_B, SYNC_A(THIRD), "N:")));
 	flushing_wait(t);
 	assert_int_equal(flush_state(t->fs, t->id[0]), -ENOENT);
 	flushing_end(t);
@@ -228,8 +291,10 @@ int main(void)
 		T(what_arrived_without_an_answer_is_not_sent_again),
 		T(what_did_not_arrive_is_sent_again),
 		T(what_is_in_both_places_leaves_the_source),
+		T(what_a_server_has_done_against_its_word_is_found),
 		T(an_expunge_that_did_nothing_is_repeated),
 		T(flags_without_an_answer_are_asked_for),
+		T(flags_that_were_stored_are_taken_back_elsewhere),
 		T(what_is_nowhere_is_listed),
 	};
 

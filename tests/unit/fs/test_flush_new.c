@@ -153,7 +153,8 @@ static void an_older_text_is_not_taken_for_it(void **state)
 			STEPS(LOGIN_MOVE, EXAMINE_B("1"), "C: FETCH",
 			      NEW_ROW("21", N_TEXT), "S: $T OK x",
 			      EXAMINE_B("1"), "C: FETCH", NEW_ROW("21", N_TEXT),
-			      "S: $T OK x", APPEND_NEW,
+			      "S: $T OK x", EXAMINE_B("1"), "C: FETCH",
+			      NEW_ROW("21", N_TEXT), "S: $T OK x", APPEND_NEW,
 			      "S: $T OK [APPENDUID 11 22] x", EXAMINE_B("2"),
 			      "C: FETCH", NEW_ROW("22", N_TEXT), "S: $T OK x",
 			      SELECT_B,
@@ -226,17 +227,19 @@ static void where_nothing_is_known_uidnext_is_asked_for(void **state)
 	folder_put(t->fs, t->b);
 	id = write_new(t);
 	flushing_begin(
-		t, SCRIPTS(STEPS(LOGIN_MOVE, "C: STATUS \"B\"",
-				 "S: * STATUS \"B\" (UIDVALIDITY 11 UIDNEXT 21"
-				 " MESSAGES 0)",
-				 "S: $T OK x", APPEND_NEW, "X:"),
-			   STEPS(LOGIN_MOVE, EXAMINE_B("1"), "C: FETCH",
-				 NEW_ROW("20", N_TEXT), "S: $T OK x",
-				 EXAMINE_B("1"), "C: FETCH",
-				 NEW_ROW("20", N_TEXT), "S: $T OK x",
-				 APPEND_NEW, "S: $T OK [APPENDUID 11 21] x",
-				 EXAMINE_B("2"), "C: FETCH",
-				 NEW_ROW("21", N_TEXT), "S: $T OK x", "N:")));
+		t,
+		SCRIPTS(STEPS(LOGIN_MOVE, "C: STATUS \"B\"",
+			      "S: * STATUS \"B\" (UIDVALIDITY 11 UIDNEXT 21"
+			      " MESSAGES 0)",
+			      "S: $T OK x", APPEND_NEW, "X:"),
+			STEPS(LOGIN_MOVE, EXAMINE_B("1"), "C: FETCH",
+			      NEW_ROW("20", N_TEXT), "S: $T OK x",
+			      EXAMINE_B("1"), "C: FETCH", NEW_ROW("20", N_TEXT),
+			      "S: $T OK x", EXAMINE_B("1"), "C: FETCH",
+			      NEW_ROW("20", N_TEXT), "S: $T OK x", APPEND_NEW,
+			      "S: $T OK [APPENDUID 11 21] x", EXAMINE_B("2"),
+			      "C: FETCH", NEW_ROW("21", N_TEXT), "S: $T OK x",
+			      "N:")));
 	flushing_wait(t);
 	flushing_end(t);
 	/* The one that was there before is another one. */

@@ -146,6 +146,40 @@ static void read_one(struct imap *im)
 	assert_int_equal(seen.result, 0);
 }
 
+#define COPIED EXAMINED, "C: UID COPY 4:5,9 \"B\"", "S: $T OK done"
+
+/* As Courier does it. */
+static void what_is_refused_as_only_examined_is_selected(void **state)
+{
+	const script scripts[] = {
+		STEPS(LOGIN, COPIED, APPEND N_MAIL "}",
+		      "S: $T NO Current box is selected READ-ONLY.", SELECT,
+		      APPEND N_MAIL "}", "S: + go", "E: " N_MAIL,
+		      "C: ", "S: $T OK [APPENDUID 7 5] done", "N:"),
+		STEPS(LOGIN, COPIED, APPEND N_MAIL "}", "S: $T NO no", SELECT,
+		      APPEND N_MAIL "}", "S: $T NO [CANNOT] never", "N:"),
+		STEPS(LOGIN, COPIED, APPEND N_MAIL "}", "S: $T NO no",
+		      "C: SELECT \"A\"", "S: $T NO [NOPERM] nor this", "N:"),
+	};
+	const int results[] = {0, -EPERM, -EACCES};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct server *s = SERVER(scripts[i]);
+		struct imap *im = account_connected(s, 1);
+		struct told copy = {0};
+		struct told t = {0};
+		imap_job job;
+
+		assert_int_equal(told_copy(im, &copy, &job), 0);
+		told_wait(&copy);
+		(void)told_append(im, &t, 0);
+		told_wait(&t);
+		account_end(im, s);
+		told_expect(&t, results[i], false, i == 0 ? "0>5" : "");
+	}
+}
+
 static void a_reader_does_not_wait_behind_a_message(void **state)
 {
 	struct server *s =
@@ -269,6 +303,7 @@ int main(void)
 		cmocka_unit_test(a_part_of_a_file_is_sent_as_such),
 		cmocka_unit_test(several_are_under_way_together),
 		cmocka_unit_test(an_appenduid_that_makes_no_sense_is_none),
+		cmocka_unit_test(what_is_refused_as_only_examined_is_selected),
 		cmocka_unit_test(a_reader_does_not_wait_behind_a_message),
 		cmocka_unit_test(nor_behind_one_that_was_called_off),
 		cmocka_unit_test(the_servers_limit_is_kept),

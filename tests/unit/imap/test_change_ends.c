@@ -173,7 +173,6 @@ static void each_refusal_has_its_class(void **state)
 		bool for_now;
 	} rows[] = {
 		{"S: $T NO [UNAVAILABLE] x", -EAGAIN, true},
-		{"S: $T NO [SERVERBUG] x", -EAGAIN, true},
 		{"S: $T NO [LIMIT] UID MOVE Rate limit hit", -EAGAIN, true},
 		{"S: $T NO [THROTTLED] x", -EAGAIN, true},
 		{"S: $T NO [EXPUNGEISSUED] x", -EAGAIN, true},
@@ -220,6 +219,18 @@ static void each_refusal_has_its_class(void **state)
 	assert_true(imap_is_for_now(-ETIMEDOUT));
 }
 
+static void what_a_bug_of_the_server_has_done_is_unknown(void **state)
+{
+	const char *bug = "S: $T NO [SERVERBUG] Internal error occurred.";
+	struct told t =
+		told_run(told_move, STEPS(CAPS, SELECT, "C: UID MOVE", bug));
+
+	(void)state;
+	told_expect(&t, -EAGAIN, true, "");
+	t = told_run_append(STEPS(LOGIN, APPEND, bug), 0);
+	told_expect(&t, -EAGAIN, true, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +246,7 @@ int main(void)
 		cmocka_unit_test(a_change_called_off_before_it_was_sent_is_not),
 		cmocka_unit_test(a_refused_login_refuses_no_change),
 		cmocka_unit_test(each_refusal_has_its_class),
+		cmocka_unit_test(what_a_bug_of_the_server_has_done_is_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
