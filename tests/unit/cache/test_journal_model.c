@@ -126,6 +126,19 @@ static void user_creates(struct world *w, struct box *b)
 	(void)change_create(b, name, "X: 1\r\n\r\n");
 }
 
+/* One that went to the Trash is shown there when the kernel was told. */
+static void user_replaces(struct world *w, struct box *from, uint64_t id,
+			  struct box *to, const char *name)
+{
+	struct journal_move how = {to, name, JOURNAL_REPLACE,
+				   roll(w, 2) ? w->t->trash : NULL, true};
+	struct journal_moved moved;
+
+	assert_int_equal(journal_move(from, id, &how, &moved), 0);
+	if (moved.replaced_to != 0)
+		box_announce(box_in(w, moved.replaced_to), moved.replaced);
+}
+
 static void user_acts(struct world *w)
 {
 	struct box *b = any_box(w), *to = any_box(w);
@@ -143,8 +156,7 @@ static void user_acts(struct world *w)
 		break;
 	case 1:
 		if (any_row(w, to, &other) && other.id != m.id)
-			change_replace(b, m.id, to, other.name,
-				       roll(w, 2) ? w->t->trash : NULL);
+			user_replaces(w, b, m.id, to, other.name);
 		break;
 	case 2:
 		if (roll(w, 2))
