@@ -2,6 +2,7 @@
 #include "changed.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /*
  * One message takes the name of another, which makes room for it when the new
@@ -135,6 +136,54 @@ static void a_replaced_draft_goes_with_its_file(void **state)
 	assert_int_equal(count_state_files(t, "rejected"), 0);
 }
 
+/*
+ * All three are sent; meanwhile the first takes the third one's name, and the
+ * second is moved on. So the third is looked at before the second when the
+ * first is settled, and all that is left of them is new.
+ */
+static void what_is_left_of_a_batch_is_in_order(void **state)
+{
+	struct changed *t = *state;
+	uint64_t first = changed_add(t->a, 5, "first.eml");
+	uint64_t second = changed_add(t->a, 6, "second.eml");
+	uint64_t third = changed_add(t->b, 7, "third.eml");
+	const struct journal_result v[] = {
+		{.id = first,
+		 .done = JOURNAL_MOVE,
+		 .uidvalidity = VALID_TRASH,
+		 .uid = 20},
+		{.id = second,
+		 .done = JOURNAL_MOVE,
+		 .uidvalidity = VALID_B,
+		 .uid = 21},
+		{.id = third, .done = JOURNAL_STORE},
+	};
+	const struct journal_filter all = {0};
+	struct journal_list *list;
+
+	change_move(t->a, first, t->trash, "first.eml");
+	change_move(t->a, second, t->b, "second.eml");
+	change_flags(t->b, third, MAIL_ANSWERED, 0);
+	changed_send(t, first, JOURNAL_MOVE);
+	changed_send(t, second, JOURNAL_MOVE);
+	changed_send(t, third, JOURNAL_STORE);
+	change_replace(t->trash, first, t->b, "third.eml", t->trash);
+	change_move(t->b, second, t->a, "second.eml");
+	assert_int_equal(journal_settle(t->s->c, v, 3, NULL), 0);
+
+	assert_int_equal(journal_read(t->s->c, &all, &list), 0);
+	assert_int_equal(list->n, 3);
+	for (size_t i = 1; i < list->n; i++)
+		assert_true(list->v[i - 1].seq < list->v[i].seq);
+	free(list);
+	/* Each is found in its own place. */
+	change_flags(t->a, second, MAIL_FLAGGED, 0);
+	change_flags(t->trash, third, MAIL_FLAGGED, 0);
+	changed_expect(t, first, JOURNAL_MOVE);
+	changed_expect(t, second, JOURNAL_MOVE | JOURNAL_STORE);
+	changed_expect(t, third, JOURNAL_MOVE | JOURNAL_STORE);
+}
+
 #define T(name)                                                                \
 	cmocka_unit_test_setup_teardown(name, changed_setup, changed_teardown)
 
@@ -147,6 +196,7 @@ int main(void)
 		T(what_waits_for_a_new_one_waits_for_its_successor),
 		T(what_waits_comes_back_if_the_successor_is_refused),
 		T(a_replaced_draft_goes_with_its_file),
+		T(what_is_left_of_a_batch_is_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
