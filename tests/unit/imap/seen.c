@@ -240,11 +240,12 @@ static void wait_for(struct seen *s, enum until until)
 	struct timespec at;
 	int r = 0;
 
-	clock_gettime(CLOCK_REALTIME, &at);
+	clock_gettime(CLOCK_MONOTONIC, &at);
 	at.tv_sec += PATIENCE_MS / 1000;
 	pthread_mutex_lock(&seen_mutex);
 	while (!is_there(s, until) && r == 0)
-		r = pthread_cond_timedwait(&seen_cond, &seen_mutex, &at);
+		r = pthread_cond_clockwait(&seen_cond, &seen_mutex,
+					   CLOCK_MONOTONIC, &at);
 	pthread_mutex_unlock(&seen_mutex);
 	if (r != 0)
 		fail_msg("the job does not end");

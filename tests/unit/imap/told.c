@@ -74,11 +74,11 @@ void told_wait(struct told *t)
 	struct timespec at;
 	int r = 0;
 
-	clock_gettime(CLOCK_REALTIME, &at);
+	clock_gettime(CLOCK_MONOTONIC, &at);
 	at.tv_sec += PATIENCE_MS / 1000;
 	pthread_mutex_lock(&mutex);
 	while (t->calls == 0 && r == 0)
-		r = pthread_cond_timedwait(&cond, &mutex, &at);
+		r = pthread_cond_clockwait(&cond, &mutex, CLOCK_MONOTONIC, &at);
 	pthread_mutex_unlock(&mutex);
 	if (r != 0)
 		fail_msg("the change does not end");
