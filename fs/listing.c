@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cache/recall.h"
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/replay.h"
@@ -31,11 +32,14 @@ struct listing_job {
 	bool again; /* rows that were found again are here already */
 	uint32_t heard_uidnext; /* messages from here on are news; or 0 */
 	unsigned budget;        /* replays that may still be made */
+	bool recalled; /* what was added before it began is on the disk */
 };
 
 static int list_opened(void *ctx, const struct imap_mailbox *now);
 static int list_rows(void *ctx, const struct mail_row *rows, size_t n);
 static void list_coming(void *ctx);
+static void list_recall(void *ctx, const struct mail_row *rows, size_t n,
+			imap_recalled_fn found, void *to);
 static void list_done(void *ctx, int result, const struct imap_error *why);
 
 static const struct imap_list_ops list_ops = {list_opened, list_rows,
@@ -57,6 +61,9 @@ int listing_start_locked(struct fs *fs, struct folder *f,
 
 	box_state(f->box, &s);
 	req.below_uid = s.low_uid;
+	/* A second step would be in vain where nothing can be known. */
+	if (cache_may_recall(fs->cache))
+		req.recall = list_recall;
 	*j = (struct listing_job){
 		.fs = fs,
 		.f = f,
@@ -195,6 +202,29 @@ static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 	lock_drop(&j->f->lock);
 	folder_moved(j->fs, j->f);
 	return r;
+}
+
+/*
+ * What came under another label while this folder is being listed is found when
+ * it has reached the disk; what came before it is waited for, once.
+ */
+static void list_recall(void *ctx, const struct mail_row *rows, size_t n,
+			imap_recalled_fn found, void *to)
+{
+	struct cache_details **d =
+		malloc((n + 1) * sizeof(struct cache_details *));
+	struct listing_job *j = ctx;
+
+	if (!d)
+		return;
+	cache_recall(j->fs->cache, rows, n, !j->recalled, d);
+	j->recalled = true;
+	for (size_t i = 0; i < n; i++) {
+		if (d[i])
+			found(to, i, d[i]->field);
+		free(d[i]);
+	}
+	free(d);
 }
 
 static void list_coming(void *ctx)
