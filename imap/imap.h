@@ -274,6 +274,7 @@ struct imap_sync_request {
 	uint32_t uidvalidity;
 	uint32_t uidnext;       /* messages below are known; at least 1 */
 	uint64_t highestmodseq; /* changes up to it are known; 0: none are */
+	imap_recall_fn recall;  /* NULL: all header fields are fetched */
 	bool plain; /* IMAP_SYNC_FLAGS in any case: an answer is doubted */
 };
 MUST_CHECK int imap_sync(struct imap *im, const char *wire,

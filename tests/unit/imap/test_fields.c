@@ -11,8 +11,9 @@
 #include "script.h"
 
 /*
- * Listings in two steps: header fields that are known from another mailbox are
- * not asked for. In these tests messages with an X-GM-MSGID below 100 are.
+ * Listings and syncs in two steps: header fields that are known from another
+ * mailbox are not asked for. In these tests messages with an X-GM-MSGID below
+ * 100 are.
  */
 
 #define GMAIL LOGIN_WITH("ESEARCH X-GM-EXT-1")
@@ -31,7 +32,7 @@
 /* What the rows of the last listing had: "uid:subject ...". */
 static char told[256];
 
-static int on_rows(void *ctx, const struct mail_row *rows, size_t n)
+static void tell(const struct mail_row *rows, size_t n)
 {
 	size_t at;
 
@@ -43,6 +44,11 @@ static int on_rows(void *ctx, const struct mail_row *rows, size_t n)
 				       ? rows[i].field[FIELD_SUBJECT]
 				       : "(none)");
 	}
+}
+
+static int on_rows(void *ctx, const struct mail_row *rows, size_t n)
+{
+	tell(rows, n);
 	return seen_list_ops.rows(ctx, rows, n);
 }
 
@@ -57,6 +63,12 @@ static void recall(void *ctx, const struct mail_row *rows, size_t n,
 		if ((rows[i].has & ROW_GM) && rows[i].gm_msgid < 100)
 			found(to, i, field);
 	}
+}
+
+static int on_new_rows(void *ctx, const struct mail_row *rows, size_t n)
+{
+	tell(rows, n);
+	return seen_sync_ops.rows(ctx, rows, n);
 }
 
 /* List INBOX on this server, to the end. */
@@ -211,6 +223,104 @@ static void messages_without_a_number_are_fetched(void **state)
 	       "6:new");
 }
 
+/* --- what is new of a mailbox that was listed --- */
+
+#define KNOWN                                                                  \
+	"C: UID FETCH 1:99 (UID FLAGS)", "S: * 1 FETCH (UID 5 FLAGS ())", DONE
+#define NEW(set) "C: UID FETCH " set " (UID FLAGS RFC822.SIZE INTERNALDATE X-GM"
+#define EXAMINED(uidnext)                                                      \
+	"C: EXAMINE", "S: * 3 EXISTS", "S: * OK [UIDVALIDITY 7] ok",           \
+		"S: * OK [UIDNEXT " uidnext "] ok", DONE
+
+/* Sync INBOX, whose messages below UID 100 are known, on this server. */
+static void expect_new(struct server *s, const char *rows)
+{
+	const struct imap_sync_request req = {
+		.uidvalidity = 7, .uidnext = 100, .recall = recall};
+	struct imap_sync_ops ops = seen_sync_ops;
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+	imap_job job;
+
+	ops.rows = on_new_rows;
+	told[0] = '\0';
+	assert_int_equal(
+		imap_sync(im, "INBOX", IMAP_PRIO_SYNC, &req, &ops, &seen, &job),
+		0);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+	assert_string_equal(told, rows);
+}
+
+static void of_new_messages_only_unknown_fields_are_fetched(void **state)
+{
+	(void)state;
+	expect_new(SERVER(STEPS(GMAIL, EXAMINED("103"), KNOWN, NEW("100:599"),
+				BARE("2", "100", "7"), BARE("3", "102", "200"),
+				DONE, SECOND("102"), HEADER("3", "102", "new"),
+				DONE, "N:")),
+		   "5:(none) 100:known 102:new");
+}
+
+static void nothing_new_needs_no_second_step(void **state)
+{
+	(void)state;
+	expect_new(SERVER(STEPS(GMAIL, EXAMINED("100"), KNOWN, NEW("100:599"),
+				DONE, "N:")),
+		   "5:(none)");
+}
+
+static void many_new_messages_are_asked_for_in_ranges(void **state)
+{
+	(void)state;
+	expect_new(SERVER(STEPS(GMAIL, EXAMINED("1101"), KNOWN, NEW("100:599"),
+				BARE("2", "110", "7"), DONE, NEW("600:1099"),
+				DONE, NEW("1100:1599"),
+				BARE("3", "1100", "200"), DONE, SECOND("1100"),
+				HEADER("3", "1100", "new"), DONE, "N:")),
+		   "5:(none) 110:known 1100:new");
+}
+
+static void a_range_in_part_is_asked_for_in_halves(void **state)
+{
+	(void)state;
+	expect_new(SERVER(STEPS(GMAIL, EXAMINED("610"), KNOWN, NEW("100:599"),
+				BARE("2", "100", "7"),
+				"S: $T OK [MESSAGELIMIT 1] not all",
+				NEW("100:349"), BARE("2", "100", "7"), DONE,
+				NEW("350:599"), DONE, NEW("600:1099"),
+				BARE("3", "605", "8"), DONE, "N:")),
+		   "5:(none) 100:known 605:known");
+}
+
+/* Without UIDNEXT nobody knows where to stop. */
+static void without_uidnext_the_rest_is_asked_for_in_one_step(void **state)
+{
+	(void)state;
+	expect_new(SERVER(STEPS(GMAIL, "C: EXAMINE", "S: * 3 EXISTS",
+				"S: * OK [UIDVALIDITY 7] ok", DONE, KNOWN,
+				NEW("100:599"), BARE("2", "100", "7"), DONE,
+				"C: UID FETCH 600:* (UID FLAGS RFC822.SIZE "
+				"INTERNALDATE BODY.PEEK",
+				"S: " ROW("3", "900") ")", DONE, "N:")),
+		   "5:(none) 100:known 900:x");
+}
+
+static void a_sync_that_loses_its_connection_begins_again(void **state)
+{
+	(void)state;
+	expect_new(SERVER(STEPS(GMAIL, EXAMINED("101"),
+				"C: UID FETCH 1:99 (UID FLAGS)", DONE,
+				NEW("100:599"), BARE("2", "100", "200"), DONE,
+				SECOND("100"), "X:"),
+			  STEPS(GMAIL, EXAMINED("101"), KNOWN, NEW("100:599"),
+				BARE("2", "100", "200"), DONE, SECOND("100"),
+				HEADER("9", "999", "lie"), DONE, WHOLE("100"),
+				"S: " ROW("2", "100") ")", DONE, "N:")),
+		   "5:(none) 100:x");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +340,14 @@ int main(void)
 		cmocka_unit_test(a_refused_second_step_is_halved),
 		cmocka_unit_test(a_second_step_in_part_is_gone_on_with),
 		cmocka_unit_test(messages_without_a_number_are_fetched),
+		cmocka_unit_test(
+			of_new_messages_only_unknown_fields_are_fetched),
+		cmocka_unit_test(nothing_new_needs_no_second_step),
+		cmocka_unit_test(many_new_messages_are_asked_for_in_ranges),
+		cmocka_unit_test(a_range_in_part_is_asked_for_in_halves),
+		cmocka_unit_test(
+			without_uidnext_the_rest_is_asked_for_in_one_step),
+		cmocka_unit_test(a_sync_that_loses_its_connection_begins_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
