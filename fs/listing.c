@@ -204,27 +204,13 @@ static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 	return r;
 }
 
-/*
- * What came under another label while this folder is being listed is found when
- * it has reached the disk; what came before it is waited for, once.
- */
 static void list_recall(void *ctx, const struct mail_row *rows, size_t n,
 			imap_recalled_fn found, void *to)
 {
-	struct cache_details **d =
-		malloc((n + 1) * sizeof(struct cache_details *));
 	struct listing_job *j = ctx;
 
-	if (!d)
-		return;
-	cache_recall(j->fs->cache, rows, n, !j->recalled, d);
+	arrive_recall(j->fs, !j->recalled, rows, n, found, to);
 	j->recalled = true;
-	for (size_t i = 0; i < n; i++) {
-		if (d[i])
-			found(to, i, d[i]->field);
-		free(d[i]);
-	}
-	free(d);
 }
 
 static void list_coming(void *ctx)

@@ -149,6 +149,24 @@ def test_header_fields_of_a_message_are_fetched_once(env):
         alone.unmount()
 
 
+def test_header_fields_of_new_mail_are_fetched_once(env):
+    """... which has come under labels that have been listed."""
+    server = env.gmail()
+    folders = labelled(server, 20) + ["INBOX"]
+    m = gmail_mount(env, server)
+    for folder in folders:
+        m.messages(folder)
+    m.unmount()
+    server.traffic.clear()
+    new = set(range(100, 110))
+    for n in new:
+        server.account.deliver(letter(n), [INBOX, b"work", b"trips"])
+    m.start()
+    for folder in "INBOX", "work", "trips", "[Gmail]/All Mail":
+        env.wait_for(lambda: new <= set(numbered(m, folder)))
+    assert list(server.traffic.header_times.values()) == [1] * len(new)
+
+
 def test_sizes_and_dates_are_the_first_copys(env):
     server = env.gmail()
     server.account.deliver(letter(1), [INBOX, b"work"], date=1_000_000_000)
