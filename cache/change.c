@@ -125,6 +125,7 @@ int box_add(struct box *b, const struct cache_new *rows, size_t n,
 	op = messages_add_new(b->folder, rows, n);
 	if (!op)
 		return -ENOMEM;
+	recall_note(b->c, rows, n);
 
 	if (s) {
 		op->has_state = true;

@@ -61,6 +61,9 @@ static const char *const migrations[DB_VERSION] = {
 	" WITHOUT ROWID;"
 	"CREATE TABLE failed (seq INTEGER PRIMARY KEY, at INTEGER, what TEXT,"
 	" why TEXT, file TEXT);",
+
+	/* 4: the size that the server tells; 0: of those before, unknown. */
+	"ALTER TABLE details ADD COLUMN size INTEGER DEFAULT 0;",
 };
 
 static const struct sql transactions_sql[] = {
@@ -266,7 +269,7 @@ static int migrate(struct db *db, int64_t from)
 {
 	static const char *const stamp[DB_VERSION] = {
 		"PRAGMA user_version = 1", "PRAGMA user_version = 2",
-		"PRAGMA user_version = 3"};
+		"PRAGMA user_version = 3", "PRAGMA user_version = 4"};
 	int r = exec(db, "BEGIN IMMEDIATE");
 
 	for (int64_t v = from; r == 0 && v < DB_VERSION; v++) {

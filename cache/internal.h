@@ -20,6 +20,7 @@
 #define IMAPFS_CACHE_INTERNAL_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "cache/journal.h"
@@ -67,6 +68,8 @@ enum stmt {
 	S_DETAIL_CLEAR_BLOB,
 	S_DETAIL_USES_BLOB,
 	S_DETAIL_TWIN_BLOB,
+	S_DETAIL_TWIN,
+	S_DETAIL_ANY_GM,
 	/* rows.c */
 	S_ROW_PUT,
 	S_ROW_GET,
@@ -128,7 +131,7 @@ struct db {
 };
 
 #define DB_APPLICATION_ID 0x494d4653 /* "IMFS" */
-#define DB_VERSION 3
+#define DB_VERSION 4
 
 /* Arrays of statements, each ended by a NULL text. */
 extern const struct sql db_values_sql[], db_folders_sql[], db_messages_sql[],
@@ -271,6 +274,8 @@ struct cache {
 	struct db write; /* of the writer thread */
 	struct lock read_lock;
 	struct db read; /* read_lock */
+	/* Has a message an X-GM-MSGID? Only ever becomes true: no lock. */
+	atomic_bool has_gm;
 
 	struct writer writer;
 	struct ids ids;

@@ -28,11 +28,11 @@
 	"INSERT OR IGNORE INTO messages (folder, id, uid, flags, size,"        \
 	" internaldate, changed_at, keywords, name) VALUES " MSG_ROW
 
-#define DETAIL_COLUMNS 11
-#define DETAIL_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define DETAIL_COLUMNS 12
+#define DETAIL_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #define ADD_DETAIL                                                             \
 	"INSERT OR IGNORE INTO details (id, date, from_, to_, cc, subject,"    \
-	" message_id, keywords, gm_labels, gm_msgid, gm_thrid) "               \
+	" message_id, keywords, gm_labels, gm_msgid, gm_thrid, size) "         \
 	"VALUES " DETAIL_ROW
 
 /* Half of what a row costs is beginning and ending a statement. */
@@ -74,6 +74,11 @@ const struct sql db_messages_sql[] = {
 	{S_DETAIL_USES_BLOB, "SELECT 1 FROM details WHERE blob = ? LIMIT 1"},
 	{S_DETAIL_TWIN_BLOB, "SELECT blob FROM details WHERE gm_msgid = ?"
 			     " AND gm_msgid <> 0 AND blob IS NOT NULL LIMIT 1"},
+	{S_DETAIL_TWIN, "SELECT date, from_, to_, cc, subject, message_id,"
+			" keywords, gm_labels, gm_msgid, gm_thrid"
+			" FROM details WHERE gm_msgid = ? AND gm_msgid <> 0"
+			" AND size = ? LIMIT 1"},
+	{S_DETAIL_ANY_GM, "SELECT 1 FROM details WHERE gm_msgid <> 0 LIMIT 1"},
 	{0, NULL},
 };
 
@@ -172,7 +177,8 @@ static void bind_detail(struct db *db, enum stmt s, int at,
 	for (int i = 0; i < N_TEXTS; i++)
 		db_bind_text(db, s, at + 2 + i, row->text[i]);
 	db_bind_int(db, s, at + 2 + N_TEXTS, (int64_t)row->gm_msgid);
-	db_bind_int(db, s, at + DETAIL_COLUMNS, (int64_t)row->gm_thrid);
+	db_bind_int(db, s, at + 3 + N_TEXTS, (int64_t)row->gm_thrid);
+	db_bind_int(db, s, at + DETAIL_COLUMNS, (int64_t)row->size);
 }
 
 /* `n` rows went in, or those that were there already stay as they were. */

@@ -8,6 +8,8 @@
 #ifndef IMAPFS_CACHE_MESSAGES_H
 #define IMAPFS_CACHE_MESSAGES_H
 
+#include <sqlite3.h>
+
 #include "cache/index.h"
 #include "cache/writer.h"
 
@@ -38,6 +40,13 @@ struct add_op {
 /* Copies of the rows, without ids. NULL: no memory. */
 struct add_op *messages_add_new(uint64_t folder, const struct cache_new *rows,
 				size_t n);
+
+/*
+ * recall.c: note whether one of these, or of those on the disk, has an
+ * X-GM-MSGID.
+ */
+void recall_note(struct cache *c, const struct cache_new *rows, size_t n);
+MUST_CHECK int recall_init(struct cache *c);
 
 struct flags_row {
 	uint64_t id; /* 0: left out */
@@ -101,6 +110,9 @@ uint32_t messages_clamp_time(int64_t t);
 
 /* Every sound row of a folder into an empty index. -EBADMSG, -EIO, -ENOMEM. */
 int messages_load(struct cache *c, uint64_t folder, struct index *ix);
+
+/* Of a statement that begins with the columns of S_DETAIL_GET. NULL: memory. */
+struct cache_details *messages_copy_details(sqlite3_stmt *st);
 
 /* The details of one message. -ENOENT. */
 int messages_read_details(struct cache *c, uint64_t id,

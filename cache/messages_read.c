@@ -98,7 +98,7 @@ int messages_load(struct cache *c, uint64_t folder, struct index *ix)
 
 /* --- the details of one --- */
 
-static struct cache_details *copy_details(sqlite3_stmt *st)
+struct cache_details *messages_copy_details(sqlite3_stmt *st)
 {
 	size_t bytes = sizeof(struct cache_details) + 2;
 	struct cache_details *d;
@@ -137,7 +137,7 @@ int messages_read_details(struct cache *c, uint64_t id,
 	db_bind_int(&c->read, S_DETAIL_GET, 1, (int64_t)id);
 	r = db_step(&c->read, S_DETAIL_GET);
 	if (r == 1)
-		d = copy_details(c->read.stmt[S_DETAIL_GET]);
+		d = messages_copy_details(c->read.stmt[S_DETAIL_GET]);
 	db_reset(&c->read, S_DETAIL_GET);
 	lock_drop(&c->read_lock);
 	if (r == -EBADMSG)

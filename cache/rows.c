@@ -30,11 +30,11 @@ const struct sql db_rows_sql[] = {
 	{S_ROW_DETAILS, "INSERT OR REPLACE INTO details (id) VALUES (?)"},
 	{S_ROW_COPY, "INSERT OR REPLACE INTO details (id, date, from_, to_, cc,"
 		     " subject, message_id, keywords, gm_labels, gm_msgid,"
-		     " gm_thrid, blob) SELECT ?1, date, from_, to_, cc,"
+		     " gm_thrid, blob, size) SELECT ?1, date, from_, to_, cc,"
 		     " subject, message_id, keywords, gm_labels, gm_msgid,"
-		     " gm_thrid, blob FROM details WHERE id = ?2"},
+		     " gm_thrid, blob, size FROM details WHERE id = ?2"},
 	{S_ROW_TEXTS, "UPDATE details SET date = ?, from_ = ?, to_ = ?, cc = ?,"
-		      " subject = ?, message_id = ? WHERE id = ?"},
+		      " subject = ?, message_id = ?, size = 0 WHERE id = ?"},
 	{S_ROW_WORDS, "SELECT keywords FROM details WHERE id = ?"},
 	{S_ROW_KEY, "SELECT gm_msgid, message_id FROM details WHERE id = ?"},
 	{0, NULL},

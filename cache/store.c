@@ -181,6 +181,8 @@ static int open_db(struct cache *c, bool *is_new, bool *was_clean)
 	if (r == 0)
 		r = ids_init(c);
 	if (r == 0)
+		r = recall_init(c);
+	if (r == 0)
 		r = open_reader(c, path);
 	free(path);
 	return r;

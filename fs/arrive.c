@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cache/recall.h"
+
 /*
  * What listing.c and sync.c share: the way of a row from the server into the
  * box. Runs on connection threads, with no lock held.
@@ -48,4 +50,20 @@ int arrive_add_rows(struct fs *fs, struct box *box, const struct mail_row *rows,
 	free(names);
 	free(v);
 	return r;
+}
+
+void arrive_recall(struct fs *fs, bool settled, const struct mail_row *rows,
+		   size_t n, imap_recalled_fn found, void *to)
+{
+	struct cache_details **d = calloc(n, sizeof(struct cache_details *));
+
+	if (!d)
+		return;
+	cache_recall(fs->cache, rows, n, settled, d);
+	for (size_t i = 0; i < n; i++) {
+		if (d[i])
+			found(to, i, d[i]->field);
+		free(d[i]);
+	}
+	free(d);
 }

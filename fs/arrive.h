@@ -20,4 +20,12 @@ MUST_CHECK int arrive_add_rows(struct fs *fs, struct box *box,
 			       bool announced, const struct cache_state *state,
 			       uint64_t *ids);
 
+/*
+ * Say which header fields of the rows are known under another label. What came
+ * there while this folder is being listed is found when it has reached the
+ * disk; what came before the call only with `settled`, which may wait for it.
+ */
+void arrive_recall(struct fs *fs, bool settled, const struct mail_row *rows,
+		   size_t n, imap_recalled_fn found, void *to);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cache/recall.h"
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/replay.h"
@@ -32,11 +33,14 @@ struct listing_job {
 	bool came;  /* rows did, of this job */
 	uint32_t heard_uidnext; /* messages from here on are news; or 0 */
 	unsigned budget;        /* replays that may still be made */
+	bool recalled; /* what was added before it began is on the disk */
 };
 
 static int list_opened(void *ctx, const struct imap_mailbox *now);
 static int list_rows(void *ctx, const struct mail_row *rows, size_t n);
 static void list_coming(void *ctx);
+static void list_recall(void *ctx, const struct mail_row *rows, size_t n,
+			imap_recalled_fn found, void *to);
 static void list_done(void *ctx, int result, const struct imap_error *why);
 
 static const struct imap_list_ops list_ops = {list_opened, list_rows,
@@ -58,6 +62,9 @@ int listing_start_locked(struct fs *fs, struct folder *f,
 
 	box_state(f->box, &s);
 	req.below_uid = s.low_uid;
+	/* A second step would be in vain where nothing can be known. */
+	if (cache_may_recall(fs->cache))
+		req.recall = list_recall;
 	*j = (struct listing_job){
 		.fs = fs,
 		.f = f,
@@ -197,6 +204,15 @@ static int list_rows(void *ctx, const struct mail_row *rows, size_t n)
 	lock_drop(&j->f->lock);
 	folder_moved(j->fs, j->f);
 	return r;
+}
+
+static void list_recall(void *ctx, const struct mail_row *rows, size_t n,
+			imap_recalled_fn found, void *to)
+{
+	struct listing_job *j = ctx;
+
+	arrive_recall(j->fs, !j->recalled, rows, n, found, to);
+	j->recalled = true;
 }
 
 static void list_coming(void *ctx)

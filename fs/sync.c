@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cache/recall.h"
 #include "fs/arrive.h"
 #include "fs/replay.h"
 #include "imap/log.h"
@@ -31,6 +32,8 @@ static int sync_present(void *ctx, const struct mail_range *v, size_t n);
 static int sync_vanished(void *ctx, const struct mail_range *v, size_t n);
 static void sync_done(void *ctx, int result, const struct imap_error *why,
 		      const struct imap_sync_end *end);
+static void sync_recall(void *ctx, const struct mail_row *rows, size_t n,
+			imap_recalled_fn found, void *to);
 
 static const struct imap_sync_ops sync_ops = {
 	sync_opened, sync_rows, sync_present, sync_vanished, sync_done};
@@ -59,6 +62,8 @@ static int start_locked(struct fs *fs, struct folder *f,
 	req.uidnext = s.uidnext;
 	req.highestmodseq = s.highestmodseq;
 	req.plain = second || f->distrusted;
+	if (cache_may_recall(fs->cache))
+		req.recall = sync_recall;
 	f->busy = FOLDER_SYNCING;
 	f->asked_ms = clock_now_ms();
 	f->progress_ms = f->asked_ms;
@@ -216,6 +221,15 @@ static int sync_rows(void *ctx, const struct mail_row *rows, size_t n)
 		r = take_full(y, box, rows + known, n - known);
 	folder_put(y->fs, y->f);
 	return r;
+}
+
+static void sync_recall(void *ctx, const struct mail_row *rows, size_t n,
+			imap_recalled_fn found, void *to)
+{
+	struct sync *y = ctx;
+
+	/* New mail comes under several labels at once. */
+	arrive_recall(y->fs, true, rows, n, found, to);
 }
 
 static int sync_present(void *ctx, const struct mail_range *v, size_t n)

@@ -186,6 +186,17 @@ struct imap_mailbox {
 	uint32_t permanent_flags; /* enum mail_flag */
 };
 
+/*
+ * Where messages have an X-GM-MSGID (Gmail), rows may come in two steps, so
+ * that header fields which are known from another mailbox are not fetched
+ * again. A recall() is given rows with all but ROW_FIELDS, most with ROW_GM,
+ * and calls `found` with the index and the fields (copied) of those it knows.
+ */
+typedef void (*imap_recalled_fn)(void *to, size_t i,
+				 const char *const field[N_FIELDS]);
+typedef void (*imap_recall_fn)(void *ctx, const struct mail_row *rows, size_t n,
+			       imap_recalled_fn found, void *to);
+
 struct imap_list_ops {
 	/*
 	 * The mailbox is open. A negative value ends the job with it.
@@ -211,6 +222,7 @@ struct imap_list_ops {
  */
 struct imap_list_request {
 	uint32_t below_uid;
+	imap_recall_fn recall; /* NULL: all header fields are fetched */
 };
 MUST_CHECK int imap_list(struct imap *im, const char *wire,
 			 enum imap_priority prio,
@@ -262,6 +274,7 @@ struct imap_sync_request {
 	uint32_t uidvalidity;
 	uint32_t uidnext;       /* messages below are known; at least 1 */
 	uint64_t highestmodseq; /* changes up to it are known; 0: none are */
+	imap_recall_fn recall;  /* NULL: all header fields are fetched */
 	bool plain; /* IMAP_SYNC_FLAGS in any case: an answer is doubted */
 };
 MUST_CHECK int imap_sync(struct imap *im, const char *wire,

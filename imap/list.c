@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "imap/listing.h"
+#include "imap/list.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "imap/halves.h"
 #include "imap/lock.h"
 #include "imap/log.h"
-#include "imap/pace.h"
 #include "imap/pool.h"
 
 /*
@@ -31,6 +29,9 @@
  * 9738), is asked for in halves, the upper one first, until the message that it
  * cannot describe is alone.
  *
+ * Where header fields may be known (Gmail), a window takes two steps
+ * (fields.h); the first one of those below it is in flight with its second.
+ *
  * How much is in flight is found out (pace.h); on a slow line windows are
  * smaller, so that somebody who waits sees one after the other.
  *
@@ -38,36 +39,7 @@
  * and goes on below what was handed out.
  */
 
-#define WINDOWS_MAX 24
-#define COMING_MS 500 /* rows that are gathered are spoken of so often */
 #define REFUSALS_MAX 64
-
-enum { CALL_WINDOW = CALL_OWN, CALL_SEARCH };
-
-struct window {
-	uint32_t first;
-	uint32_t last;
-	bool answered;
-	int64_t sent_ms;
-	struct rows rows;
-};
-
-struct list_job {
-	struct listing l;
-	void (*coming)(void *ctx);
-	void (*done)(void *ctx, int result, const struct imap_error *why);
-	uint32_t below_uid; /* 0: from the top */
-	uint32_t lowest;    /* UID that was handed out; 0: none */
-	uint32_t top;       /* the greatest number not asked for; 0: none */
-	bool searching;
-	struct window window[WINDOWS_MAX]; /* in the order of sending */
-	unsigned n_windows;
-	int64_t slow_ms;
-	struct pace pace;
-	int64_t handed_ms; /* rows were handed on, or spoken of */
-	struct rows spare; /* empty, with memory for the next window */
-	struct halves halves;
-};
 
 /* Which is the greatest sequence number with a UID below? */
 static void search(struct list_job *j, struct session *s)
@@ -100,6 +72,7 @@ static void start(struct job *job, struct session *s)
 	j->pace = (struct pace){.slow_ms = j->slow_ms};
 	j->searching = false;
 	j->halves.n = 0;
+	j->l.in_two_steps = j->l.recall && session_has(s, CAP_GMAIL);
 	if (j->below_uid == 1)
 		j->top = 0;
 	else if (j->below_uid > 1 && j->top > 0)
@@ -118,7 +91,7 @@ static void flush(struct list_job *j, struct rows *rows)
 
 static void remove_window(struct list_job *j, unsigned i)
 {
-	struct rows rows = j->window[i].rows;
+	struct rows rows = j->window[i].f.rows;
 
 	j->n_windows--;
 	memmove(&j->window[i], &j->window[i + 1],
@@ -129,6 +102,11 @@ static void remove_window(struct list_job *j, unsigned i)
 	rows_finish(&j->spare);
 	rows_clear(&rows);
 	j->spare = rows;
+}
+
+static bool is_complete(const struct window *w)
+{
+	return w->f.step == FIELDS_DONE;
 }
 
 /* The window that is to be handed on next; n_windows: it is not complete. */
@@ -142,7 +120,7 @@ static unsigned next_window(const struct list_job *j)
 		    j->window[i].first > j->window[found].first)
 			found = i;
 	}
-	if (found == j->n_windows || !j->window[found].answered)
+	if (found == j->n_windows || !is_complete(&j->window[found]))
 		return j->n_windows;
 	if (half && half->first > j->window[found].first)
 		return j->n_windows;
@@ -158,7 +136,7 @@ static void hand_on(struct list_job *j)
 		return;
 	flush(j, &j->l.rows);
 	while ((i = next_window(j)) < j->n_windows) {
-		flush(j, &j->window[i].rows);
+		flush(j, &j->window[i].f.rows);
 		remove_window(j, i);
 	}
 }
@@ -169,7 +147,7 @@ static unsigned on_their_way(const struct list_job *j)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < j->n_windows; i++) {
-		if (!j->window[i].answered)
+		if (!is_complete(&j->window[i]))
 			n += j->window[i].last - j->window[i].first + 1;
 	}
 	return n;
@@ -209,6 +187,29 @@ static bool may_send(const struct list_job *j, const struct session *s)
 	return j->halves.n > 0 || (j->top > 0 && !j->l.job.yield);
 }
 
+/* Is there anything to be asked for in a second step? */
+static bool lacks_fields(const struct list_job *j)
+{
+	for (unsigned i = 0; i < j->n_windows; i++) {
+		if (j->window[i].f.step == FIELDS_KNOWN)
+			return true;
+	}
+	return false;
+}
+
+static void pump_fields(struct list_job *j, struct session *s)
+{
+	for (unsigned i = 0; i < j->n_windows && !j->l.job.finished; i++) {
+		struct window *w = &j->window[i];
+		const struct call call = {.job = &j->l.job,
+					  .kind = CALL_FIELDS,
+					  .first = w->first,
+					  .last = w->last};
+
+		fields_pump(&j->l, s, &w->f, &call);
+	}
+}
+
 static void pump(struct job *job, struct session *s)
 {
 	struct list_job *j = (struct list_job *)job;
@@ -216,11 +217,12 @@ static void pump(struct job *job, struct session *s)
 	if (j->searching || job->finished)
 		return;
 	listing_pump_again(&j->l, s);
+	pump_fields(j, s);
 	while (may_send(j, s))
 		send_window(j, s);
 	/* For want of room in the session nothing may be in flight either. */
 	if (j->l.in_flight == 0 && j->l.n_again == 0 && j->halves.n == 0 &&
-	    j->top == 0) {
+	    j->top == 0 && !lacks_fields(j)) {
 		hand_on(j);
 		job_finish(job, 0, NULL);
 	}
@@ -246,24 +248,45 @@ static void halve(struct list_job *j, struct session *s,
 		job_refuse(&j->l.job, st);
 }
 
-static void answer_window(struct list_job *j, struct session *s,
-			  const struct call *call, const struct status *st)
+/* The window at this step that such a command was for; n_windows: none. */
+static unsigned find_window(const struct list_job *j, const struct call *call,
+			    enum fields_step step)
 {
 	unsigned i = 0;
 
-	while (i < j->n_windows &&
-	       (j->window[i].answered || j->window[i].first != call->first ||
-		j->window[i].last != call->last))
+	while (i < j->n_windows && (j->window[i].f.step != step ||
+				    j->window[i].first != call->first ||
+				    j->window[i].last != call->last))
 		i++;
+	return i;
+}
+
+static void answer_window(struct list_job *j, struct session *s,
+			  const struct call *call, const struct status *st)
+{
+	unsigned i = find_window(j, call, FIELDS_ROWS);
+
 	pace_answered(&j->pace, clock_now_ms(), s->rtt_ms);
 	if (st->kind != STATUS_OK || st->code == CODE_MESSAGELIMIT) {
 		/* What came of it comes once more, with its half. */
 		if (i < j->n_windows)
 			remove_window(j, i);
 		halve(j, s, call, st);
+	} else if (i < j->n_windows && j->l.in_two_steps) {
+		fields_begin(&j->l, &j->window[i].f);
 	} else if (i < j->n_windows) {
-		j->window[i].answered = true;
+		j->window[i].f.step = FIELDS_DONE;
 	}
+	hand_on(j);
+}
+
+static void answer_fields(struct list_job *j, const struct call *call,
+			  const struct status *st)
+{
+	unsigned i = find_window(j, call, FIELDS_KNOWN);
+
+	if (i < j->n_windows)
+		fields_answer(&j->l, &j->window[i].f, st);
 	hand_on(j);
 }
 
@@ -276,6 +299,8 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	if (call->kind == CALL_AGAIN) {
 		listing_answer_again(&j->l, call);
 		hand_on(j);
+	} else if (call->kind == CALL_FIELDS) {
+		answer_fields(j, call, st);
 	} else if (call->kind == CALL_SEARCH) {
 		j->searching = false;
 		if (st->kind != STATUS_OK)
@@ -285,78 +310,10 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	}
 }
 
-/* Where does this row belong? NULL: nowhere, it will come again. */
-static struct rows *place(struct list_job *j, const struct mail_row *row)
-{
-	for (unsigned i = 0; i < j->n_windows; i++) {
-		struct window *w = &j->window[i];
-
-		if (row->seq < w->first || row->seq > w->last)
-			continue;
-		if (!w->rows.row) {
-			w->rows = j->spare;
-			j->spare = (struct rows){0};
-		}
-		return &w->rows;
-	}
-	/* Below all windows that were sent: that one is still to come. */
-	if (row->seq <= j->top || halves_has(&j->halves, row->seq))
-		return NULL;
-	/* Shifted from above: what was there has been handed on. */
-	return &j->l.rows;
-}
-
-/* Somebody may wait for a window that takes its time. */
-static void speak_of_rows(struct list_job *j)
-{
-	int64_t now_ms = clock_now_ms();
-
-	j->pace.rows++;
-	if (now_ms - j->handed_ms < COMING_MS || !j->coming)
-		return;
-	j->handed_ms = now_ms;
-	lock_assert_none();
-	j->coming(j->l.ctx);
-}
-
-static void fetch(struct job *job, struct session *s, struct fetch *f)
-{
-	struct list_job *j = (struct list_job *)job;
-	struct rows *to;
-
-	(void)s;
-	if (!listing_is_row(&f->row))
-		return;
-	speak_of_rows(j);
-	if ((f->row.has & ROW_UID) && j->below_uid > 0 &&
-	    f->row.uid >= j->below_uid)
-		return;
-	to = place(j, &f->row);
-	if (!to)
-		return;
-	if ((f->row.has & ROW_FULL) == ROW_FULL || listing_again(&j->l, f))
-		listing_add(&j->l, to, &f->row);
-}
-
-static void data(struct job *job, struct session *s, const struct response *r)
-{
-	struct list_job *j = (struct list_job *)job;
-	uint32_t max;
-
-	if (!j->searching ||
-	    (r->kind != RESPONSE_SEARCH && r->kind != RESPONSE_ESEARCH))
-		return;
-	max = grammar_search_max(r);
-	if (max > s->box.messages)
-		max = s->box.messages;
-	if (max > j->top)
-		j->top = max;
-}
-
 static void drop_windows(struct list_job *j)
 {
 	for (unsigned i = 0; i < j->n_windows; i++)
-		rows_finish(&j->window[i].rows);
+		rows_finish(&j->window[i].f.rows);
 	rows_finish(&j->spare);
 	j->n_windows = 0;
 }
@@ -372,7 +329,7 @@ static bool list_pause(struct job *job)
 	struct list_job *j = (struct list_job *)job;
 
 	if (j->searching || j->l.in_flight > 0 || j->l.n_again > 0 ||
-	    j->halves.n > 0)
+	    j->halves.n > 0 || lacks_fields(j))
 		return false;
 	hand_on(j);
 	if (j->lowest > 0)
@@ -400,8 +357,8 @@ static const struct job_class list_class = {
 	.start = start,
 	.pump = pump,
 	.answer = answer,
-	.fetch = fetch,
-	.data = data,
+	.fetch = list_fetch,
+	.data = list_data,
 	.repeat = repeat,
 	.pause = list_pause,
 	.done = list_done,
@@ -424,6 +381,7 @@ int imap_list(struct imap *im, const char *wire, enum imap_priority prio,
 	j->below_uid = req->below_uid;
 	j->slow_ms = im->slow_ms;
 	j->l.newest_first = true;
+	j->l.recall = req->recall;
 	r = listing_init(&j->l, &list_class, wire, &heard, ctx);
 	if (r < 0) {
 		list_free(&j->l.job);

@@ -15,12 +15,9 @@
  * a line in the log.
  */
 
-#define ITEMS                                                                  \
-	"UID FLAGS RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS "          \
-	"(DATE FROM TO CC SUBJECT MESSAGE-ID)]"
-#define ASKED_MAX 2 /* for a row without a header */
-
+#define ITEMS "UID FLAGS RFC822.SIZE INTERNALDATE"
 #define GMAIL_ITEMS " X-GM-MSGID X-GM-THRID X-GM-LABELS"
+#define ASKED_MAX 2 /* for a row without a header */
 
 int listing_init(struct listing *l, const struct job_class *class,
 		 const char *wire, const struct listing_ops *ops, void *ctx)
@@ -88,6 +85,11 @@ void listing_add(struct listing *l, struct rows *to, const struct mail_row *row)
 {
 	int r = rows_add(to, row);
 
+	/* Rows without fields wait for them; the lines of this one are many. */
+	if (r == -ENOSPC && l->in_two_steps && to != &l->rows) {
+		listing_ask_again(l, row);
+		return;
+	}
 	if (r == -ENOSPC) {
 		listing_flush(l, to);
 		r = rows_add(to, row);
@@ -99,6 +101,12 @@ void listing_add(struct listing *l, struct rows *to, const struct mail_row *row)
 bool listing_is_row(const struct mail_row *row)
 {
 	return (row->has & (ROW_SIZE | ROW_DATE | ROW_FIELDS)) != 0;
+}
+
+bool listing_is_fields(const struct mail_row *row)
+{
+	return (row->has & (ROW_UID | ROW_SIZE | ROW_DATE | ROW_FIELDS)) ==
+	       (ROW_UID | ROW_FIELDS);
 }
 
 static void leave_out(const struct listing *l, uint32_t uid, uint32_t seq)
@@ -159,6 +167,13 @@ bool listing_again(struct listing *l, struct fetch *f)
 	return false;
 }
 
+void listing_ask_again(struct listing *l, const struct mail_row *row)
+{
+	struct fetch f = {.row = *row};
+
+	(void)listing_again(l, &f);
+}
+
 bool listing_send(struct listing *l, struct session *s, const char *what,
 		  uint32_t first, uint32_t last, int kind)
 {
@@ -177,7 +192,9 @@ bool listing_send(struct listing *l, struct session *s, const char *what,
 		command_text(&c, ":*");
 	else if (last != first)
 		command_text(&c, ":%u", last);
-	command_text(&c, " (" ITEMS "%s)",
+	command_text(&c, " (" ITEMS "%s%s)",
+		     l->in_two_steps && kind != CALL_AGAIN ? ""
+							   : " " LISTING_FIELDS,
 		     session_has(s, CAP_GMAIL) ? GMAIL_ITEMS : "");
 	r = session_send(s, &c, &call);
 	if (r < 0) {

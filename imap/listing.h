@@ -15,7 +15,10 @@
 enum { ROW_FULL = ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE | ROW_FIELDS };
 
 /* The kinds of commands; sync.c and list.c add theirs from CALL_OWN on. */
-enum { CALL_AGAIN, CALL_OWN };
+enum { CALL_AGAIN, CALL_FIELDS, CALL_OWN };
+
+#define LISTING_FIELDS                                                         \
+	"BODY.PEEK[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)]"
 
 struct again {
 	uint32_t uid; /* 0: only the sequence number is known */
@@ -35,6 +38,9 @@ struct listing {
 	struct job job;
 	struct listing_ops ops;
 	void *ctx;
+	imap_recall_fn recall;
+	/* Rows come without header fields, see fields.h. */
+	bool in_two_steps;
 	struct rows rows;
 	bool newest_first;
 	bool handed_out;
@@ -65,11 +71,17 @@ void listing_add(struct listing *l, struct rows *to,
  * header then, and the row is full.
  */
 bool listing_again(struct listing *l, struct fetch *f);
+/* The same for a row of which nothing more is known. */
+void listing_ask_again(struct listing *l, const struct mail_row *row);
 
 /* Hand on what has been gathered there. */
 void listing_flush(struct listing *l, struct rows *from);
 
-/* Send a FETCH of all items: "FETCH a:b", "UID FETCH a:*". */
+/* Is it one of header fields only, of a message that has a row already? */
+bool listing_is_fields(const struct mail_row *row);
+
+/* Send a FETCH of all items (of a first step: without header fields): "FETCH
+ * a:b", "UID FETCH a:*". */
 bool listing_send(struct listing *l, struct session *s, const char *what,
 		  uint32_t first, uint32_t last, int kind);
 

@@ -49,18 +49,11 @@ void rows_clear(struct rows *r)
 	r->text->used = 0;
 }
 
-/* Room for one more row, whatever it holds. */
-static int reserve(struct rows *r)
+/* Room for the texts of one more row. */
+static int reserve_text(struct rows *r)
 {
 	struct rows_text *b;
 
-	if (r->n == ROWS_MAX)
-		return -ENOSPC;
-	if (!r->row) {
-		r->row = malloc(ROWS_MAX * sizeof(*r->row));
-		if (!r->row)
-			return -ENOMEM;
-	}
 	if (r->text && BLOCK_SIZE - r->text->used >= ROW_TEXT_MAX)
 		return 0;
 	b = malloc(sizeof(*b));
@@ -72,6 +65,19 @@ static int reserve(struct rows *r)
 	return 0;
 }
 
+/* Room for one more row, whatever it holds. */
+static int reserve(struct rows *r)
+{
+	if (r->n == ROWS_MAX)
+		return -ENOSPC;
+	if (!r->row) {
+		r->row = malloc(ROWS_MAX * sizeof(*r->row));
+		if (!r->row)
+			return -ENOMEM;
+	}
+	return reserve_text(r);
+}
+
 static const char *keep(struct rows_text *b, const char *s, size_t max)
 {
 	size_t n = strnlen(s, max);
@@ -81,6 +87,15 @@ static const char *keep(struct rows_text *b, const char *s, size_t max)
 	to[n] = '\0';
 	b->used += n + 1;
 	return to;
+}
+
+static void keep_fields(struct rows *r, struct mail_row *to,
+			const char *const field[N_FIELDS])
+{
+	for (unsigned i = 0; i < N_FIELDS; i++)
+		to->field[i] = field[i]
+				       ? keep(r->text, field[i], MAIL_FIELD_MAX)
+				       : NULL;
 }
 
 int rows_add(struct rows *r, const struct mail_row *row)
@@ -96,11 +111,19 @@ int rows_add(struct rows *r, const struct mail_row *row)
 			    MAIL_KEYWORDS_MAX);
 	to->gm_labels = keep(r->text, row->gm_labels ? row->gm_labels : "",
 			     MAIL_KEYWORDS_MAX);
-	for (unsigned i = 0; i < N_FIELDS; i++) {
-		if (row->field[i])
-			to->field[i] =
-				keep(r->text, row->field[i], MAIL_FIELD_MAX);
-	}
+	keep_fields(r, to, row->field);
+	return 0;
+}
+
+int rows_set_fields(struct rows *r, size_t at,
+		    const char *const field[N_FIELDS])
+{
+	int err = reserve_text(r);
+
+	if (err < 0)
+		return err;
+	keep_fields(r, &r->row[at], field);
+	r->row[at].has |= ROW_FIELDS;
 	return 0;
 }
 

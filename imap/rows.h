@@ -25,6 +25,10 @@ void rows_finish(struct rows *r);
 /* Copy a row. -ENOMEM; -ENOSPC: hand on first, it is full. */
 MUST_CHECK int rows_add(struct rows *r, const struct mail_row *row);
 
+/* The fields of the row at `at` are these, copied. -ENOMEM. */
+MUST_CHECK int rows_set_fields(struct rows *r, size_t at,
+			       const char *const field[N_FIELDS]);
+
 /* By UID; a UID that stands there twice is left once. */
 void rows_sort(struct rows *r, bool newest_first);
 void rows_clear(struct rows *r);

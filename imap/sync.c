@@ -28,6 +28,9 @@
  * the last message, RFC 9051 section 6.4.8; and a server that refuses it where
  * there is nothing has answered the question.)
  *
+ * Where header fields may be known (Gmail), full rows come in two steps
+ * (fields.h), of some hundred UIDs at a time.
+ *
  * Only the third method needs no faith in the server's counting. So what looks
  * odd in an answer of the others (no MODSEQ any more, or a smaller one than
  * before; a refusal; a set that is none; a change that is not named) costs that
@@ -41,8 +44,8 @@
 /* Numbers of a SEARCH that are sure to fit into a line of the framer's. */
 #define SEARCH_MAX 500000u
 
-static void push(struct sync_job *j, enum sync_question what, uint32_t first,
-		 uint32_t last)
+void sync_push(struct sync_job *j, enum sync_question what, uint32_t first,
+	       uint32_t last)
 {
 	if (j->n_asks == SYNC_ASKS_MAX) {
 		job_finish(&j->l.job, -EPROTO, NULL);
@@ -73,10 +76,10 @@ static void use_method(struct sync_job *j, enum imap_sync_method method)
 	if (last == 0)
 		return;
 	if (method == IMAP_SYNC_CONDSTORE) {
-		push(j, SYNC_ASK_PRESENT, 1, last);
-		push(j, SYNC_ASK_CHANGED, 1, last);
+		sync_push(j, SYNC_ASK_PRESENT, 1, last);
+		sync_push(j, SYNC_ASK_CHANGED, 1, last);
 	} else if (method == IMAP_SYNC_FLAGS) {
-		push(j, SYNC_ASK_FLAGS, 1, last);
+		sync_push(j, SYNC_ASK_FLAGS, 1, last);
 	}
 }
 
@@ -124,7 +127,8 @@ static void sync_how(struct job *job, struct session *s, struct select_how *how)
 	j->unsure = false;
 	j->withheld = false;
 	j->n_odd = 0;
-	push(j, SYNC_ASK_NEW, j->req.uidnext, UINT32_MAX);
+	sync_fresh_begin(j, s);
+	sync_push(j, SYNC_ASK_NEW, j->req.uidnext, UINT32_MAX);
 	use_method(j, choose(j, s));
 	if (j->method == IMAP_SYNC_QRESYNC)
 		how->with = SELECT_QRESYNC;
@@ -230,10 +234,11 @@ static void pump_asks(struct sync_job *j, struct session *s)
 		/* Of two searches in flight, which one does SEARCH answer? */
 		if (a.what == SYNC_ASK_PRESENT && j->search != 0)
 			return;
+		if (a.what == SYNC_ASK_NEW && j->has_fresh)
+			return;
 		j->n_asks--;
 		if (a.what == SYNC_ASK_NEW)
-			(void)listing_send(&j->l, s, "UID FETCH", a.uids.first,
-					   a.uids.last, (int)a.what);
+			sync_fresh_ask(j, s, a.uids);
 		else
 			ask(j, s, &a);
 	}
@@ -278,13 +283,14 @@ static void pump(struct job *job, struct session *s)
 {
 	struct sync_job *j = (struct sync_job *)job;
 
+	sync_fresh_pump(j, s);
 	pump_asks(j, s);
 	if (j->n_asks == 0 && j->l.in_flight == 0)
 		pump_odd(j, s);
 	if (j->n_asks == 0)
 		listing_pump_again(&j->l, s);
 	if (!job->started || job->finished || j->l.in_flight > 0 ||
-	    j->n_asks > 0 || j->n_odd > 0 || j->l.n_again > 0)
+	    j->n_asks > 0 || j->n_odd > 0 || j->l.n_again > 0 || j->has_fresh)
 		return;
 	listing_flush(&j->l, &j->l.rows);
 	/* What was not named counts as gone: that must not be a guess. */
@@ -306,8 +312,8 @@ static void halve(struct sync_job *j, struct session *s,
 		return;
 	}
 	middle = call->first + (last - call->first) / 2;
-	push(j, what, middle + 1, call->last);
-	push(j, what, call->first, middle);
+	sync_push(j, what, middle + 1, call->last);
+	sync_push(j, what, call->first, middle);
 }
 
 /* May there be nothing to be told, so that NO is an answer? */
@@ -350,12 +356,17 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	/* Of a question that was given up any answer will do. */
 	else if (j->given_up && is_incremental(call->kind))
 		return;
+	else if (call->kind == CALL_FIELDS)
+		fields_answer(&j->l, &j->fresh, st);
 	else if (st->kind != STATUS_OK)
 		refused(j, s, call, st);
 	else if (st->code == CODE_MESSAGELIMIT)
 		halve(j, s, call);
 	else if (!found)
 		sync_fall_back(j);
+	if (call->kind == SYNC_ASK_NEW)
+		sync_fresh_answer(j, s, call, st);
+	sync_fresh_hand_on(j);
 	listing_flush(&j->l, &j->l.rows);
 }
 
@@ -373,6 +384,14 @@ static void done(struct job *job)
 		    job->result == 0 ? &end : NULL);
 }
 
+static void sync_free(struct job *job)
+{
+	struct sync_job *j = (struct sync_job *)job;
+
+	rows_finish(&j->fresh.rows);
+	listing_free(job);
+}
+
 static const struct job_class sync_class = {
 	.name = "sync",
 	.fresh = true,
@@ -385,7 +404,7 @@ static const struct job_class sync_class = {
 	.data = sync_data,
 	.repeat = listing_repeat,
 	.done = done,
-	.free = listing_free,
+	.free = sync_free,
 };
 
 /* NOLINTNEXTLINE(readability-function-size): the contract has seven. */
@@ -404,9 +423,10 @@ int imap_sync(struct imap *im, const char *wire, enum imap_priority prio,
 		return -ENOMEM;
 	j->ops = *ops;
 	j->req = *req;
+	j->l.recall = req->recall;
 	r = listing_init(&j->l, &sync_class, wire, &heard, ctx);
 	if (r < 0) {
-		listing_free(&j->l.job);
+		sync_free(&j->l.job);
 		return r;
 	}
 	return pool_submit(im, &j->l.job, prio, ret);

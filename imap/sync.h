@@ -6,10 +6,12 @@
 #ifndef IMAPFS_IMAP_SYNC_H
 #define IMAPFS_IMAP_SYNC_H
 
-#include "imap/listing.h"
+#include "imap/fields.h"
 
-#define SYNC_ASKS_MAX 128 /* questions that wait to be sent */
-#define SYNC_ODD_MAX 64   /* messages whose flags are asked for once more */
+#define SYNC_ASKS_MAX 128    /* questions that wait to be sent */
+#define SYNC_FRESH_UIDS 500u /* that are asked for at once in two steps */
+#define SYNC_FRESH_MAX 64    /* ... so often; what is left in one step */
+#define SYNC_ODD_MAX 64      /* messages whose flags are asked for once more */
 
 /* What is asked of a range of UIDs. */
 enum sync_question {
@@ -45,6 +47,13 @@ struct sync_job {
 	unsigned n_incremental; /* questions in flight by another method ... */
 	bool given_up;          /* ... of which nothing is wanted any more */
 
+	/* New messages in two steps: a range of UIDs at a time. */
+	struct fields fresh;
+	struct mail_range fresh_uids;
+	bool has_fresh;     /* one is asked for */
+	uint32_t fresh_top; /* all up to it were */
+	unsigned n_fresh;
+
 	bool opened;      /* the one who asked was told */
 	bool heard;       /* the server named what changed (QRESYNC) */
 	bool unsure;      /* a row came that could be any message's */
@@ -66,6 +75,25 @@ void sync_fall_back(struct sync_job *j);
  * not, and the job is finished.
  */
 bool sync_open(struct sync_job *j, struct session *s);
+
+/* A question that is to be sent next. */
+void sync_push(struct sync_job *j, enum sync_question what, uint32_t first,
+	       uint32_t last);
+
+/* sync_fresh.c. The job begins. */
+void sync_fresh_begin(struct sync_job *j, const struct session *s);
+/* Send SYNC_ASK_NEW, of all UIDs or, in two steps, of the first of them. */
+void sync_fresh_ask(struct sync_job *j, struct session *s,
+		    struct mail_range uids);
+/* Send what the second step needs. */
+void sync_fresh_pump(struct sync_job *j, struct session *s);
+/* Was this row, of a new message, one of the two steps? */
+bool sync_fresh_take(struct sync_job *j, const struct mail_row *row);
+/* SYNC_ASK_NEW is over. */
+void sync_fresh_answer(struct sync_job *j, struct session *s,
+		       const struct call *call, const struct status *st);
+/* Hand on the rows that have taken both steps. */
+void sync_fresh_hand_on(struct sync_job *j);
 
 /* Members of the class of this job, see job.h. */
 void sync_fetch(struct job *job, struct session *s, struct fetch *f);

@@ -157,7 +157,7 @@ void sync_fetch(struct job *job, struct session *s, struct fetch *f)
 		take_nameless(j, s, f);
 	else if (f->row.uid < j->req.uidnext)
 		take_known(j, f);
-	else if (!listing_is_row(&f->row))
+	else if (!listing_is_row(&f->row) || sync_fresh_take(j, &f->row))
 		return;
 	else if ((f->row.has & ROW_FULL) == ROW_FULL || listing_again(&j->l, f))
 		add(j, &f->row);

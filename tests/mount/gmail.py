@@ -102,6 +102,71 @@ def test_a_walk_over_all_folders_fetches_each_message_once(env):
     assert sum(server.traffic.bodies.values()) <= 1.02 * sum(sizes.values())
 
 
+def labelled(server, n, count=3):
+    """`n` messages with `count` of five labels each; the folders they are in.
+    """
+    folders = [b"\\Starred", b"work", b"home", b"trips", b"bills"]
+    for i in range(n):
+        labels = [folders[(i + k) % 5] for k in range(count)]
+        server.account.deliver(letter(i, 2000 + i), labels)
+    return ["[Gmail]/Starred", "work", "home", "trips", "bills",
+            "[Gmail]/All Mail"]
+
+
+def shown(m, folder):
+    """What a folder shows of its messages without a body: name, attributes."""
+    listed = {}
+    for name in m.messages(folder):
+        path = m.path / folder / name
+        stat = path.stat()
+        listed[name] = (stat.st_size, stat.st_mtime,
+                        [(a, os.getxattr(path, a)) for a in
+                         sorted(os.listxattr(path))])
+    return listed
+
+
+def test_header_fields_of_a_message_are_fetched_once(env):
+    """... however many labels it has, and shown as if they had been fetched
+    with each."""
+    server = env.gmail()
+    folders = labelled(server, 300)
+    m = gmail_mount(env, server)
+    together = {folder: shown(m, folder) for folder in folders}
+    assert sum(map(len, together.values())) == 4 * 300
+    times = server.traffic.header_times
+    assert len(times) == 300
+    assert sum(times.values()) <= 1.05 * 300, sum(times.values())
+    m.unmount()
+    m.start()
+    assert {folder: shown(m, folder) for folder in folders} == together
+    assert sum(times.values()) <= 1.05 * 300, sum(times.values())
+    m.unmount()
+    for folder in folders[1], folders[-1]:
+        alone = gmail_mount(env, server)
+        times.clear()
+        assert shown(alone, folder) == together[folder], folder
+        assert sum(times.values()) >= len(together[folder])
+        alone.unmount()
+
+
+def test_header_fields_of_new_mail_are_fetched_once(env):
+    """... which has come under labels that have been listed."""
+    server = env.gmail()
+    folders = labelled(server, 20) + ["INBOX"]
+    m = gmail_mount(env, server)
+    for folder in folders:
+        m.messages(folder)
+    m.unmount()
+    server.traffic.clear()
+    new = set(range(100, 110))
+    for n in new:
+        server.account.deliver(letter(n), [INBOX, b"work", b"trips"])
+    m.start()
+    for folder in "INBOX", "work", "trips", "[Gmail]/All Mail":
+        env.wait_for(lambda: new <= set(numbered(m, folder)))
+    assert list(server.traffic.header_times.values()) == [1] * len(new)
+
+
 def test_sizes_and_dates_are_the_first_copys(env):
     server = env.gmail()
     server.account.deliver(letter(1), [INBOX, b"work"], date=1_000_000_000)

@@ -75,6 +75,7 @@ static void a_database_of_the_first_version_is_taken_over(void **state)
 		     "ALTER TABLE folders DROP COLUMN messages;"
 		     "DROP INDEX messages_pending; DROP TABLE changes;"
 		     "DROP TABLE leftovers; DROP TABLE failed;"
+		     "ALTER TABLE details DROP COLUMN size;"
 		     "PRAGMA user_version = 1");
 	scene_open(s);
 	assert_string_equal(s->report.set_aside, "");

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What list.c (asking) and list_hear.c (taking in) share: one imap_list(). All
+ * of it belongs to the thread of the connection that has the job.
+ */
+#ifndef IMAPFS_IMAP_LIST_H
+#define IMAPFS_IMAP_LIST_H
+
+#include "imap/fields.h"
+#include "imap/halves.h"
+#include "imap/pace.h"
+
+#define WINDOWS_MAX 24
+
+enum { CALL_WINDOW = CALL_OWN, CALL_SEARCH };
+
+struct window {
+	uint32_t first;
+	uint32_t last;
+	int64_t sent_ms;
+	struct fields f;
+};
+
+struct list_job {
+	struct listing l;
+	void (*coming)(void *ctx);
+	void (*done)(void *ctx, int result, const struct imap_error *why);
+	uint32_t below_uid; /* 0: from the top */
+	uint32_t lowest;    /* UID that was handed out; 0: none */
+	uint32_t top;       /* the greatest number not asked for; 0: none */
+	bool searching;
+	struct window window[WINDOWS_MAX]; /* in the order of sending */
+	unsigned n_windows;
+	int64_t slow_ms;
+	struct pace pace;
+	int64_t handed_ms; /* rows were handed on, or spoken of */
+	struct rows spare; /* empty, with memory for the next window */
+	struct halves halves;
+};
+
+/* Members of the class of this job, see job.h. */
+void list_fetch(struct job *job, struct session *s, struct fetch *f);
+void list_data(struct job *job, struct session *s, const struct response *r);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "imap/sync.h"
+
+/*
+ * The new messages of an imap_sync() in two steps (fields.h), where header
+ * fields may be known from another mailbox.
+ *
+ * They are asked for a range of UIDs at a time, so that their rows fit into
+ * memory while they wait for their fields; EXAMINE says up to where. There may
+ * be nothing at all in a range: so many are tried, and what is left is asked
+ * for in one step, as other servers are asked for all of them.
+ */
+
+static void drop(struct sync_job *j)
+{
+	rows_clear(&j->fresh.rows);
+	j->fresh = (struct fields){.rows = j->fresh.rows};
+	j->has_fresh = false;
+}
+
+void sync_fresh_begin(struct sync_job *j, const struct session *s)
+{
+	drop(j);
+	j->n_fresh = 0;
+	j->fresh_top = 0;
+	j->l.in_two_steps = j->l.recall && session_has(s, CAP_GMAIL);
+}
+
+void sync_fresh_ask(struct sync_job *j, struct session *s,
+		    struct mail_range uids)
+{
+	if (j->l.in_two_steps) {
+		if (uids.last - uids.first >= SYNC_FRESH_UIDS)
+			uids.last = uids.first + SYNC_FRESH_UIDS - 1;
+		if (uids.last > j->fresh_top)
+			j->fresh_top = uids.last;
+		j->fresh_uids = uids;
+		j->has_fresh = true;
+	}
+	(void)listing_send(&j->l, s, "UID FETCH", uids.first, uids.last,
+			   (int)SYNC_ASK_NEW);
+}
+
+void sync_fresh_pump(struct sync_job *j, struct session *s)
+{
+	const struct call call = {.job = &j->l.job, .kind = CALL_FIELDS};
+
+	if (j->has_fresh && !j->l.job.finished)
+		fields_pump(&j->l, s, &j->fresh, &call);
+}
+
+bool sync_fresh_take(struct sync_job *j, const struct mail_row *row)
+{
+	if (!j->l.in_two_steps)
+		return false;
+	if (listing_is_fields(row)) {
+		if (j->has_fresh && j->fresh.step == FIELDS_KNOWN)
+			(void)fields_take(&j->l, &j->fresh, row);
+		return true;
+	}
+	if (!j->has_fresh || j->fresh.step != FIELDS_ROWS ||
+	    row->uid < j->fresh_uids.first || row->uid > j->fresh_uids.last ||
+	    (row->has & ROW_BARE) != ROW_BARE)
+		return false;
+	listing_add(&j->l, &j->fresh.rows, row);
+	return true;
+}
+
+/* Is there anything above the ranges that were asked for? */
+static void go_on(struct sync_job *j, const struct session *s)
+{
+	uint32_t top = j->fresh_top;
+
+	if (top == UINT32_MAX ||
+	    (s->box.uidnext > 0 && s->box.uidnext <= top + 1))
+		return;
+	if (s->box.uidnext == 0 || ++j->n_fresh == SYNC_FRESH_MAX)
+		j->l.in_two_steps = false;
+	sync_push(j, SYNC_ASK_NEW, top + 1, UINT32_MAX);
+}
+
+void sync_fresh_answer(struct sync_job *j, struct session *s,
+		       const struct call *call, const struct status *st)
+{
+	if (!j->has_fresh)
+		return;
+	if (st->kind != STATUS_OK || st->code == CODE_MESSAGELIMIT) {
+		drop(j);
+		return;
+	}
+	fields_begin(&j->l, &j->fresh);
+	if (call->last == j->fresh_top)
+		go_on(j, s);
+}
+
+void sync_fresh_hand_on(struct sync_job *j)
+{
+	if (!j->has_fresh || j->fresh.step != FIELDS_DONE)
+		return;
+	listing_flush(&j->l, &j->l.rows);
+	listing_flush(&j->l, &j->fresh.rows);
+	drop(j);
+}
