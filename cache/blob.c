@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cache/blob.h"
+#include "cache/recall.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -411,13 +412,18 @@ int blob_find(struct cache *c, uint64_t id, struct blob *ret)
 	int r = -ENOENT;
 
 	*ret = (struct blob){0};
-	/* A row that is still on its way to the disk is waited for. */
-	for (int tries = 0; r == -ENOENT && tries < 2; tries++) {
+	/*
+	 * A row that is still on its way to the disk is waited for, as is a
+	 * body that has just come under another label.
+	 */
+	for (int tries = 0; tries < 2; tries++) {
 		if (tries > 0 && writer_drain(c, 0) != 0)
 			break;
 		lock_take(&c->read_lock);
 		r = read_blob(c, id, ret, &is_twin);
 		lock_drop(&c->read_lock);
+		if (r != -ENOENT && (r != -ENODATA || !cache_may_recall(c)))
+			break;
 	}
 	if (r == -EBADMSG)
 		store_mark_damaged(c);

@@ -8,6 +8,8 @@
 #include "cache/small.h"
 
 #include "cache/blob.h"
+#include "cache/recall.h"
+#include "cache/writer.h"
 
 /*
  * Small bodies for whoever reads many, one after the other: their rows are
@@ -42,6 +44,9 @@ size_t cache_find_small(struct cache *c, struct cache_small *v, size_t n)
 
 	if (n == 0)
 		return 0;
+	/* Another label may have brought it just now. */
+	if (cache_may_recall(c))
+		(void)writer_drain(c, 0);
 	lock_take(&c->read_lock);
 	db_bind_int(&c->read, S_DETAIL_BLOBS, 1, (int64_t)v[0].id);
 	db_bind_int(&c->read, S_DETAIL_BLOBS, 2, (int64_t)v[n - 1].id);
