@@ -56,41 +56,54 @@ void connection_device(const char *path, char ret[CONNECTION_DEVICE])
 
 /*
  * As fusectl lets the owner of a mount do: also if a thread of the program
- * cannot die before that.
+ * cannot die before that. -1: it cannot be done.
  */
-static void abort_connection(const char *device)
+static int open_abort(const char *device)
 {
 	const char *minor_number = strchr(device, ':');
 	char path[64];
-	int fd;
 
 	if (!minor_number)
-		return;
+		return -1;
 	(void)snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%s/abort",
 		       minor_number + 1);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return open(path, O_WRONLY | O_CLOEXEC);
+}
+
+/* Best effort: the mount is gone already, or goes next. */
+static void abort_connection(int fd)
+{
 	if (fd < 0)
 		return;
-	/* Best effort: the mount is gone already, or goes next. */
 	if (write(fd, "1", 1) < 0)
 		(void)0;
 	close(fd);
 }
 
+/*
+ * A number is given to the next mount as soon as ours is gone. So the file is
+ * opened first, which then is that of our connection or of none, if after that
+ * our mount is still there.
+ */
 void connection_end(const char *path, const char *device)
 {
 	char now[CONNECTION_DEVICE];
 	bool gone;
 	pid_t pid;
+	int fd;
 
 	if (!device[0])
 		return;
+	fd = open_abort(device);
 	connection_device(path, now);
-	if (strcmp(now, device) != 0)
+	if (strcmp(now, device) != 0) {
+		if (fd >= 0)
+			close(fd);
 		return;
+	}
 	/* Forced: root's way to abort it, where fusectl is not mounted. */
 	gone = umount2(path, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) == 0;
-	abort_connection(device);
+	abort_connection(fd);
 	if (gone)
 		return;
 

@@ -114,12 +114,10 @@ static int open_cache(struct start *s)
 {
 	struct cache_config cfg = {.max_bytes = s->fs.opt->cache_bytes};
 	struct cache_report report = {0};
-	int r;
+	int r = find_directories(s);
 
-	r = find_directories(s);
 	if (r != 0)
 		return r;
-
 	cfg.state_dir = s->state_dir;
 	cfg.cache_dir = s->cache_dir;
 	r = cache_open(&cfg, CACHE_WAIT_MS, &s->fs.cache, &report);
