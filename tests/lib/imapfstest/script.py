@@ -29,6 +29,7 @@ import threading
 import time
 
 from .script_default import Defaults
+from .server import hold_port
 from .util import wait_for
 
 CAPABILITIES = (b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE",
@@ -224,10 +225,11 @@ class ScriptServer:
         self._rules, self._sessions = [], []
         self._released = threading.Event()
         self._stopping = False
-        self._listener = socket.create_server((host, 0), backlog=64)
+        self._held = hold_port(host)
         self.host = host
         self.port = self.tls_port = self.plain_port = \
-            self._listener.getsockname()[1]
+            self._held.getsockname()[1]
+        self._listener = socket.create_server((host, self.port), backlog=64)
         threading.Thread(target=self._accept, args=(self._listener,),
                          daemon=True).start()
 
@@ -365,7 +367,9 @@ class ScriptServer:
         threading.Thread(target=self._accept, args=(self._listener,),
                          daemon=True).start()
 
-    remove = stop
+    def remove(self):
+        self.stop()
+        self._held.close()
 
 
 # Answers that several tests use.

@@ -22,13 +22,14 @@ UNPRIVILEGED = 65534
 MARKER = "IMAPFS_TEST_SERVER"
 
 
-def free_ports(n):
-    """Ports that were free a moment ago; the caller retries a lost race."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
+def hold_port(host):
+    """A socket with a port that is nobody else's while it is open: bound, but
+    not listening, so that the server can listen there, and be stopped without
+    another one getting the port. (Both say SO_REUSEADDR.)"""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((host, 0))
+    return held
 
 
 class Server:
@@ -41,6 +42,7 @@ class Server:
         self.dir, self.pair = Path(folder), pair
         self.users = users or {"alice": "wonder", "bob": "builder"}
         self.plain_port = self.tls_port = self.pid = None
+        self._held = []
         uid = os.geteuid()
         self.uid = UNPRIVILEGED if uid == 0 else uid
         who = pwd.getpwuid(self.uid)
@@ -89,7 +91,10 @@ class Server:
         first = self.plain_port is None
         for _ in range(5):
             if first:
-                self.plain_port, self.tls_port = free_ports(2)
+                self._release()
+                self._held = [hold_port(self.host) for _ in range(2)]
+                self.plain_port, self.tls_port = (
+                    s.getsockname()[1] for s in self._held)
             self._write_config()
             if self._launch():
                 return
@@ -126,6 +131,11 @@ class Server:
             socket.create_server((self.host, port)).close()
         return True
 
+    def _release(self):
+        for held in self._held:
+            held.close()
+        self._held = []
+
     def pids(self):
         """All its living processes, the one that was started first; also
         those that left their parent."""
@@ -140,16 +150,36 @@ class Server:
         """End all its processes and wait for that; the mail stays."""
         if not self.pid:
             return
-        pids = self.pids()
+        pids = set(self.pids())
         for pid in pids:
             self._signal(pid, signal.SIGCONT)
+
+        def ended():
+            pids.update(self.pids())
+            return self._process.poll() is not None
+
         if patient:
             self._signal(self.pid, signal.SIGTERM)
             try:
-                wait_for(lambda: self._process.poll() is not None, 10)
+                wait_for(ended, 10)
             except Timeout:
                 pass
-        self.kill()
+        if self._process.poll() is None:
+            self.kill()
+        else:
+            # Without the first one nobody knows the others but by this.
+            self._end_others(pids - {self.pid})
+
+    def _end_others(self, pids):
+        def gone():
+            left = [pid for pid in pids if alive(pid)]
+            for pid in left:
+                self._signal(pid, signal.SIGKILL)
+            return not left
+
+        wait_for(gone, 10, f"{self.dir.name} is gone")
+        self._output.close()
+        self.pid = None
 
     def kill(self):
         """SIGKILL for all its processes at once. The first one goes last: as
@@ -189,6 +219,7 @@ class Server:
     def remove(self):
         """End it the short way and delete everything."""
         self.stop(patient=False)
+        self._release()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     # For its clients.
