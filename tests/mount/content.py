@@ -267,11 +267,12 @@ def test_a_session_that_has_not_heard_of_a_message_is_no_proof(env):
                                         for n in range(1, 4)])})
     m = env.mount(server)
     paths = numbered(m)
+    m.wait_watching()
     nothing = b"%TAG% OK done\r\n"
     server.on(rb"UID FETCH 2 .*BODY\.PEEK\[\]", nothing, times=1)
     opened = server.count(rb"EXAMINE")
     assert paths[2].read_bytes() == letter(2)
-    assert server.count(rb"EXAMINE") == opened + 1
+    assert server.count(rb"EXAMINE") > opened
     server.on(rb"UID FETCH 3 .*BODY\.PEEK\[\]", nothing)
     try:
         paths[3].read_bytes()
