@@ -36,6 +36,7 @@ struct kept {
 
 	/* offline.lock: */
 	bool look;   /* find out what is missing */
+	bool looks;  /* somebody does, so `missing` is old */
 	bool failed; /* some could not be fetched */
 	uint64_t missing;
 };
@@ -165,6 +166,7 @@ static bool wants_look(struct offline *o, struct kept *k, int64_t now)
 	lock_take(&o->lock);
 	look = k->look || (k->retry_ms != 0 && now >= k->retry_ms);
 	k->look = false;
+	k->looks = look;
 	if (look)
 		k->failed = false;
 	lock_drop(&o->lock);
@@ -191,6 +193,7 @@ static int look(struct fs *fs, struct offline *o, struct kept *k)
 	lock_take(&o->lock);
 	k->missing = k->n;
 	k->look |= r != 0;
+	k->looks = false;
 	lock_drop(&o->lock);
 	return r;
 }
@@ -406,7 +409,7 @@ bool offline_get(struct fs *fs, struct folder *f, struct offline_report *ret)
 	k = find_locked(o, f);
 	if (k) {
 		ret->missing = k->missing;
-		if (!k->look)
+		if (!k->look && !k->looks)
 			ret->state = k->missing ? "fetching" : "complete";
 	}
 	if (ret->state[0] != 'c' && o->retry_ms != 0) {

@@ -118,7 +118,8 @@ static void wait_for(const unsigned *count, unsigned n)
 		r = pthread_cond_clockwait(&cond, &mutex, CLOCK_MONOTONIC, &at);
 	pthread_mutex_unlock(&mutex);
 	if (r != 0)
-		fail_msg("nothing was told");
+		fail_msg("not told: %u moved ('%s'), %u folders, %u rounds",
+			 now.moved, now.names, now.folders, now.rounds);
 }
 
 void told_wait_moved(unsigned n)
