@@ -102,7 +102,7 @@ build() {
 
 # unit FOLDER [WRAPPER]: unit tests and corpora by meson, counted.
 unit() {
-	meson test -C "$1" --no-rebuild --print-errorlogs --num-processes 6 \
+	meson test -C "$1" --no-rebuild --print-errorlogs --num-processes 4 \
 		--timeout-multiplier "${2:-1}" >"$work/unit" 2>&1
 	result=$?
 	[ $result -eq 0 ] || cat "$work/unit"
