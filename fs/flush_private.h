@@ -169,7 +169,7 @@ struct refusal {
 struct flush {
 	struct fs *fs;
 	pthread_t thread;
-	int64_t retry_ms; /* FLUSH_RETRY_MS, fixed at flush_online() */
+	int64_t retry_ms; /* FLUSH_RETRY_MS; fixed once the thread runs */
 	int64_t again_ms; /* FLUSH_LOOK_AGAIN_MS, likewise */
 
 	/* The thread's. */
