@@ -13,18 +13,20 @@
  *    text is sent, then the old one goes.
  *
  * A new message is complete when nobody has it open for writing and nothing has
- * happened to it for DRAFT_QUIET_MS (at most DRAFT_CLOSED_MS after the last
- * writer has gone). The kernel does not tell who has closed what (DESIGN B8):
- * a watch of the folder says when to look, a lease says whether a writer is
- * left; both are the helper's (writers.h). Without the watch it is looked
- * after DRAFT_WRITTEN_MS without a change, without leases DRAFT_BLIND_MS.
+ * happened to it, nor was it closed, for DRAFT_QUIET_MS (at most
+ * DRAFT_CLOSED_MS after the last writer has gone). The kernel does not tell who
+ * has closed what (DESIGN B8): a watch of the folder says when to look, a lease
+ * says whether a writer is left; both are the helper's (writers.h). Without the
+ * watch it is looked after DRAFT_WRITTEN_MS without a change, without leases
+ * DRAFT_BLIND_MS.
  *
  * Then it is held against content.h. What is no message is refused by the write
  * that shows it, and what was written of it is kept in rejected/ when its
- * writer has gone. What has bare LF is written once more, with CRLF, and the
- * new file is renamed onto the old one, so it has another inode number: the
- * kernel would serve the pages that it has (DESIGN B8). Whoever has the old one
- * open goes on reading that. An empty file stays as it is, and is not sent.
+ * writer has gone; a message that it had replaced is back then. What has bare
+ * LF is written once more, with CRLF, and the new file is renamed onto the old
+ * one, so it has another inode number: the kernel would serve the pages that it
+ * has (DESIGN B8). Whoever has the old one open goes on reading that. An empty
+ * file stays as it is, and is not sent.
  *
  * Drafts of an earlier mount are completed at the start.
  *
