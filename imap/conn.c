@@ -71,15 +71,23 @@ static void follow_probe_locked(struct imap *im, struct conn *c)
 	c->probes = im->probes;
 }
 
-/* A time that is over is no time to wait for. */
-static int64_t later(int64_t at_ms)
+/*
+ * When to look for the watcher again, after a look at `looked_ms`. A time that
+ * was over by then is no time to wait for; one that comes while the look is
+ * taken is.
+ */
+static int64_t look_again_ms(struct imap *im, const struct conn *c,
+			     int64_t looked_ms) REQUIRES(im->lock)
 {
-	return at_ms > clock_now_ms() ? at_ms : CLOCK_NEVER;
+	int64_t at_ms = pool_watch_at_locked(im, c);
+
+	return at_ms > looked_ms ? at_ms : CLOCK_NEVER;
 }
 
 static void take_jobs(struct conn *c)
 {
 	struct imap *im = c->im;
+	int64_t now_ms = clock_now_ms();
 	bool yield = false;
 	struct job *j;
 
@@ -94,7 +102,7 @@ static void take_jobs(struct conn *c)
 			conn_publish_locked(im, c);
 		} else {
 			yield = pool_yields_locked(im, c);
-			c->look_at_ms = later(pool_watch_at_locked(im, c));
+			c->look_at_ms = look_again_ms(im, c, now_ms);
 		}
 		lock_drop(&im->lock);
 		if (j)
