@@ -255,15 +255,25 @@ static int serve(struct conn *c)
 	}
 }
 
-/* After a time-out, who has waited all that time has waited long enough. */
+/*
+ * Once; but what takes all connections away is met on each of them, and counts
+ * as one loss. After a time-out, who has waited all that time has waited long
+ * enough.
+ */
 static bool may_repeat(const struct conn *c, const struct job *j, int result)
 {
 	int64_t waited_ms = clock_now_ms() - j->taken_ms;
 	unsigned timeout_ms = atomic_load(&c->session.timeout_ms);
 
-	return !j->repeated &&
+	return (j->lost == 0 || c->login <= j->lost) &&
 	       (result == -ENOTCONN ||
 		(result == -ETIMEDOUT && waited_ms < timeout_ms));
+}
+
+static void note_loss(struct conn *c, struct job *j)
+{
+	if (j->lost == 0)
+		j->lost = atomic_load(&c->im->logins);
 }
 
 /* What was running when the connection was lost: begins again, or ends. */
@@ -281,7 +291,7 @@ static void drop_jobs(struct conn *c, int result)
 		if (j->class->lasting)
 			(void)j->class->repeat(j);
 		else if (may_repeat(c, j, result) && j->class->repeat(j))
-			j->repeated = true;
+			note_loss(c, j);
 		else
 			job_finish(j, result, &c->session.why);
 	}
@@ -336,6 +346,7 @@ static void note_ready(struct conn *c)
 {
 	struct imap *im = c->im;
 
+	c->login = atomic_fetch_add(&im->logins, 1) + 1;
 	lock_take(&im->lock);
 	c->state = CONN_READY;
 	c->wanted = false;

@@ -4,7 +4,8 @@
  *
  * queued --taken by a connection--> running --job_finish()--> finished
  *   |                                  | connection lost, may be repeated
- *   +-- cancelled, no connection       +--> queued again (once)
+ *   +-- cancelled, no connection       +--> queued again (once: but all
+ *                                      |    connections may be lost at once)
  *                                      |
  *                                      +--> queued again: it made room, or
  *                                           has another way (job_retry())
@@ -99,7 +100,7 @@ struct job {
 	atomic_bool cancelled;   /* a flag that any thread may set */
 
 	/* Of the thread that runs it. */
-	bool repeated;
+	unsigned lost;    /* logins until it was repeated; 0: it was not */
 	int64_t taken_ms; /* it was given to this connection */
 	bool started;
 	bool sent;  /* a byte of a command may have reached the server */

@@ -56,6 +56,7 @@ struct conn {
 	bool reopen; /* of its thread: EXAMINE once more, without parameters */
 	bool useful; /* of its thread: a job's command was answered OK */
 	unsigned probes;    /* of its thread: how many it has heard of */
+	unsigned login;     /* of its thread: by which of all logins it is */
 	int64_t look_at_ms; /* of its thread: the watcher may come then */
 
 	/* im->lock: */
@@ -94,6 +95,7 @@ struct imap {
 	pthread_t keeper;
 	bool has_keeper;
 	atomic_bool stop;     /* read by threads in the middle of connecting */
+	atomic_uint logins;   /* counted */
 	int64_t idle_ms;      /* POOL_IDLE_MS; fixed at imap_connect(), as is */
 	int64_t keepalive_ms; /* POOL_KEEPALIVE_MS, and so on */
 	int64_t tick_ms;

@@ -161,6 +161,40 @@ static void a_job_lost_twice_ends(void **state)
 	server_stop(s);
 }
 
+#define EMPTY "S: * 0 EXISTS", "S: $T OK done"
+
+/* A server that ends all sessions at once is met on each of them. */
+static void connections_lost_together_are_one_loss(void **state)
+{
+	struct server *s = SERVER(STEPS(LOGIN, "C: EXAMINE \"A\"", "V:", EMPTY,
+					"C: EXAMINE \"C\"", "X:"),
+				  STEPS(LOGIN, "C: EXAMINE \"B\"", EMPTY,
+					"C: EXAMINE \"C\"", "X:"),
+				  STEPS(LOGIN, "C: EXAMINE \"C\"", EMPTY));
+	struct imap *im = account_connected(s, 2);
+	const struct imap_list_request req = {0};
+	struct seen seen[3] = {0};
+	imap_job job;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		const char wire[] = {(char)('A' + i), '\0'};
+
+		assert_int_equal(imap_list(im, wire, IMAP_PRIO_LISTING, &req,
+					   &seen_list_ops, &seen[i], &job),
+				 0);
+		if (i == 1) {
+			seen_wait(&seen[1]);
+			server_go_too(s);
+			seen_wait(&seen[0]);
+		}
+	}
+	seen_wait(&seen[2]);
+	assert_int_equal(seen[2].result, 0);
+	assert_int_equal(server_connections(s), 3);
+	account_end(im, s);
+}
+
 static void only_unfinished_bodies_are_repeated(void **state)
 {
 	static const uint32_t uids[] = {4, 6};
@@ -331,6 +365,7 @@ int main(void)
 		cmocka_unit_test(a_full_server_shrinks_the_pool),
 		cmocka_unit_test(a_lost_job_is_repeated_once),
 		cmocka_unit_test(a_job_lost_twice_ends),
+		cmocka_unit_test(connections_lost_together_are_one_loss),
 		cmocka_unit_test(only_unfinished_bodies_are_repeated),
 		cmocka_unit_test(a_hanging_literal_times_out),
 		cmocka_unit_test(a_time_out_ends_who_waited_all_the_time),
