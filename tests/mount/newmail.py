@@ -343,6 +343,7 @@ def test_no_file_is_made_on_a_full_disk(env):
     work = m.path / "Work"
     (work / "before.eml").write_bytes(lf(letter(1)))
     sync(m)
+    assert (work / "before.eml").read_bytes() == letter(1)
     with open(small / "ballast", "wb", buffering=0) as f:
         try:
             while True:
