@@ -212,7 +212,7 @@ size_t journal_rank_locked(const struct journal *j, uint64_t after)
 bool change_names_folder(const struct change *c, uint64_t folder)
 {
 	return c->at == folder || c->origin.folder == folder ||
-	       (c->sent != 0 && c->sent_to == folder);
+	       c->sent_to == folder;
 }
 
 bool journal_names_locked(const struct journal *j, uint64_t folder)

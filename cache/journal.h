@@ -279,7 +279,11 @@ struct journal_entry {
 	uint64_t waits_for; /* id of one to be settled first; 0: none */
 	uint32_t add, remove;
 	const char *add_keywords, *remove_keywords; /* "": none */
-	/* What JOURNAL_SENT carried, and the destination as it was before. */
+	/*
+	 * What JOURNAL_SENT carried, and the destination as it was before. Of
+	 * one that is QUEUED again nobody knows (`doubt` of a result) whether
+	 * it has arrived there, or will; `sent_to` 0: it has not.
+	 */
 	unsigned sent;
 	uint64_t sent_to;
 	uint32_t sent_uidvalidity, sent_uidnext;
@@ -345,6 +349,7 @@ struct journal_result {
 	uint64_t id;
 	unsigned done; /* of the parts sent, or of `what` if QUEUED */
 	enum journal_rest rest;
+	bool doubt; /* JOURNAL_AGAIN: it may have arrived, or may yet */
 	/* After APPEND, COPY or MOVE: where it is now. Never 0. */
 	uint32_t uidvalidity, uid;
 	uint64_t size;  /* after APPEND: RFC822.SIZE; 0: unknown */

@@ -64,7 +64,7 @@ static int mark(struct cache *c, struct journal_mark *v, size_t n)
 /* The disk did not take it: nothing was sent. */
 static void take_back(struct cache *c, struct journal_mark *v, size_t n)
 {
-	struct journal_result back = {.rest = JOURNAL_AGAIN};
+	struct journal_result back = {.rest = JOURNAL_AGAIN, .doubt = true};
 
 	for (size_t i = 0; i < n; i++) {
 		back.id = v[i].id;

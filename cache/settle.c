@@ -263,14 +263,16 @@ static int finish(struct batch *b, struct step *s, bool is_new)
 	return settle_drop_uid_locked(&b->plan, s->to, s->row.uid, s->id);
 }
 
-static void clear_sent(struct change *c)
+static void clear_sent(struct change *c, const struct journal_result *v)
 {
 	if (c->phase == JOURNAL_SENT)
 		c->phase = JOURNAL_QUEUED;
 	c->sent = 0;
+	delta_finish(&c->sent_delta);
+	if (v->rest == JOURNAL_AGAIN && v->done == 0 && v->doubt)
+		return;
 	c->sent_to = 0;
 	c->sent_uidvalidity = c->sent_uidnext = 0;
-	delta_finish(&c->sent_delta);
 }
 
 /*
@@ -347,7 +349,7 @@ int settle_one_locked(struct batch *b, const struct journal_result *v)
 		return r;
 	sent.delta = &sent_delta;
 	done = v->done & sent.parts;
-	clear_sent(s->next);
+	clear_sent(s->next, v);
 	if (done & JOURNAL_REMOVE)
 		r = step_drop(s, NULL);
 	else

@@ -129,6 +129,7 @@ static struct journal_result result_of(const struct batch *b,
 		break;
 	default:
 		v.rest = JOURNAL_AGAIN;
+		v.doubt = it->is_doubted || b->is_doubted;
 	}
 	return v;
 }

@@ -72,14 +72,66 @@ static void judge_missing(struct batch *b, struct item *it)
 		it->verdict = VERDICT_UNDO;
 	else
 		it->verdict = VERDICT_AGAIN;
+	it->is_doubted = b->unknown || b->result == 0;
 	it->error = is_refused ? b->result : -EIO;
+}
+
+static bool any_missing(const struct batch *b, bool is_gone)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->v[i].verdict == VERDICT_OPEN && b->v[i].to == 0 &&
+		    b->v[i].is_gone == is_gone)
+			return true;
+	return false;
+}
+
+/* One look is enough for what is about to be sent, not to call it gone. */
+static void look_properly(struct batch *b)
+{
+	look_clear(&b->look);
+	b->unknown = true;
+	b->looks = 0;
+	flush_look(b);
+}
+
+/*
+ * Those that have not arrived go now; of those that are in both places the next
+ * batch takes care.
+ */
+static void send_missing(struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct item *it = &b->v[i];
+
+		if (it->verdict != VERDICT_OPEN || it->to == 0)
+			continue;
+		if (b->part != JOURNAL_MOVE || it->is_gone) {
+			it->verdict = VERDICT_DONE;
+			continue;
+		}
+		it->verdict = VERDICT_AGAIN;
+		it->to = 0;
+	}
+	look_clear(&b->look);
+	b->looks = 0;
+	flush_send_marked(b);
 }
 
 /* All has been heard. */
 static void judge(struct batch *b)
 {
 	bool is_move = b->part == JOURNAL_MOVE;
+	bool is_relook = b->is_relooking;
 
+	b->is_relooking = false;
+	if (is_relook && any_missing(b, true)) {
+		look_properly(b);
+		return;
+	}
+	if (is_relook && any_missing(b, false)) {
+		send_missing(b);
+		return;
+	}
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *it = &b->v[i];
 

@@ -17,113 +17,10 @@
  * wanted, and whoever ends there wakes the thread.
  */
 
-/* --- batches --- */
-
-static void free_item(struct item *it)
-{
-	free(it->why);
-	free(it->keywords);
-}
-
-void batch_free(struct batch *b)
-{
-	if (!b)
-		return;
-	for (size_t i = 0; i < b->n; i++)
-		free_item(&b->v[i]);
-	free(b->v);
-	look_clear(&b->look);
-	free(b->add_keywords);
-	free(b->remove_keywords);
-	free(b->left_keywords);
-	free(b->why);
-	free(b);
-}
-
-void batch_drop(struct batch *b, size_t i)
-{
-	free_item(&b->v[i]);
-	memmove(&b->v[i], &b->v[i + 1], (b->n - i - 1) * sizeof(b->v[0]));
-	b->n--;
-}
-
-static bool is_same_delta(const struct batch *b, const struct journal_entry *e)
-{
-	return b->add == e->add && b->remove == e->remove &&
-	       strcmp(b->add_keywords, e->add_keywords) == 0 &&
-	       strcmp(b->remove_keywords, e->remove_keywords) == 0;
-}
-
-/* Where a record's next command goes from and to, and what it does. */
-struct way {
-	enum journal_part part;
-	struct folder *from, *to;
-	uint32_t uidvalidity;
-};
-
-static bool is_way_of(const struct batch *b, const struct way *w,
-		      const struct journal_entry *e)
-{
-	return b->part == w->part && b->from == w->from && b->to == w->to &&
-	       b->from_uidvalidity == w->uidvalidity &&
-	       (w->part != JOURNAL_STORE || is_same_delta(b, e));
-}
-
-static struct batch *new_batch(struct flush *fl, const struct way *w,
-			       const struct journal_entry *e)
-{
-	struct batch *b = calloc(1, sizeof(*b));
-
-	if (!b)
-		return NULL;
-	b->flush = fl;
-	b->part = w->part;
-	b->from = w->from;
-	b->to = w->to;
-	b->from_uidvalidity = w->uidvalidity;
-	b->add = e->add;
-	b->remove = e->remove;
-	b->add_keywords = strdup(e->add_keywords);
-	b->remove_keywords = strdup(e->remove_keywords);
-	if (b->add_keywords && b->remove_keywords)
-		return b;
-	batch_free(b);
-	return NULL;
-}
-
-static int add_item(struct batch *b, const struct journal_entry *e)
-{
-	size_t room = b->room ? b->room * 2 : 16;
-	struct item *v;
-
-	if (b->n == b->room) {
-		v = realloc(b->v, room * sizeof(*v));
-		if (!v)
-			return -ENOMEM;
-		b->v = v;
-		b->room = room;
-	}
-	b->v[b->n++] = (struct item){.batch = b,
-				     .id = e->id,
-				     .gen = e->gen,
-				     .at = e->at,
-				     .tries = e->tries,
-				     .uid = e->origin.uid};
-	return 0;
-}
-
-static int by_uid(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
-
-	return x->uid < y->uid ? -1 : x->uid > y->uid;
-}
-
 /* From here on nothing is added: its messages have their place. */
 static void link_batch(struct flush *fl, struct batch *b)
 {
-	if (b->part != JOURNAL_APPEND && b->n > 1)
-		qsort(b->v, b->n, sizeof(b->v[0]), by_uid);
+	batch_sort(b);
 	b->next = fl->batches;
 	fl->batches = b;
 	fl->n_batches++;
@@ -180,8 +77,20 @@ static bool hold_both(struct flush *fl, const struct batch *b)
 
 /* --- which records --- */
 
-static enum journal_part first_part(unsigned what)
+#define ARRIVES ((unsigned)JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE)
+
+/* Did it go out before, to where it is to go now, and may have been done? */
+static bool is_in_doubt(const struct journal_entry *e)
 {
+	return e->sent_to != 0 && e->sent_to == e->at &&
+	       (e->what & ARRIVES) != 0;
+}
+
+/* While it may be in either place, nothing else is done to a message. */
+static enum journal_part next_part(const struct journal_entry *e)
+{
+	unsigned what = is_in_doubt(e) ? e->what & ARRIVES : e->what;
+
 	return (enum journal_part)(what & -what);
 }
 
@@ -200,7 +109,7 @@ static bool find_way(struct flush *fl, const struct journal_entry *e,
 
 	if (e->waits_for != 0 || e->what == 0)
 		return false;
-	ret->part = first_part(e->what);
+	*ret = (struct way){.part = next_part(e)};
 	has_from = ret->part != JOURNAL_APPEND;
 	has_to = ret->part == JOURNAL_APPEND || ret->part == JOURNAL_COPY ||
 		 ret->part == JOURNAL_MOVE;
@@ -210,12 +119,29 @@ static bool find_way(struct flush *fl, const struct journal_entry *e,
 	return (ret->from || !has_from) && (ret->to || !has_to);
 }
 
+/* One at a time of a lane; and of what is in doubt, of a destination. */
+static bool excludes(const struct batch *b, const struct way *w)
+{
+	if (b->is_doubted && w->is_doubted && b->to == w->to)
+		return true;
+	return b->part == w->part && b->from == w->from && b->to == w->to;
+}
+
 static bool is_running(const struct flush *fl, const struct way *w)
 {
 	for (const struct batch *b = fl->batches; b; b = b->next)
-		if (b->part == w->part && b->from == w->from && b->to == w->to)
+		if (excludes(b, w))
 			return true;
 	return false;
+}
+
+static void note_doubt(const struct journal_entry *e, struct way *w)
+{
+	w->is_doubted = is_in_doubt(e);
+	if (!w->is_doubted)
+		return;
+	w->to_uidvalidity = e->sent_uidvalidity;
+	w->to_uidnext = e->sent_uidnext;
 }
 
 /* The mailbox has other UIDs than the record: they are looked for first. */
@@ -269,16 +195,15 @@ static struct batch *find_draft(struct flush *fl, struct draft *d,
 	struct batch *b;
 
 	for (unsigned i = 0; i < d->n; i++) {
-		if (is_way_of(d->v[i], w, e))
+		if (batch_goes(d->v[i], w, e))
 			return d->v[i];
-		/* One at a time of a lane, and in the order of records. */
-		if (d->v[i]->part == w->part && d->v[i]->from == w->from &&
-		    d->v[i]->to == w->to)
+		/* In the order of records. */
+		if (excludes(d->v[i], w))
 			return NULL;
 	}
 	if (d->n == d->room)
 		return NULL;
-	b = new_batch(fl, w, e);
+	b = batch_new(fl, w, e);
 	if (b)
 		d->v[d->n++] = b;
 	return b;
@@ -300,7 +225,10 @@ static void draft_one(struct flush *fl, struct draft *d,
 	struct lane *l;
 	struct way w;
 
-	if (!find_way(fl, e, &w) || is_running(fl, &w))
+	if (!find_way(fl, e, &w))
+		return;
+	note_doubt(e, &w);
+	if (is_running(fl, &w))
 		return;
 	l = flush_lane(fl, w.part, w.from, w.to);
 	if (!l || is_paused(fl, l) || has_other_uids(fl, &w, l))
@@ -312,7 +240,7 @@ static void draft_one(struct flush *fl, struct draft *d,
 		bytes = bytes_of(fl, &w, e->id);
 	if (is_full(b, l, bytes))
 		return;
-	if (add_item(b, e) == 0)
+	if (batch_add(b, e) == 0)
 		b->bytes += bytes;
 }
 
@@ -374,11 +302,11 @@ static struct batch *find_sent_batch(struct flush *fl, const struct way *w,
 	struct batch *b;
 
 	for (b = fl->batches; b; b = b->next)
-		if (is_way_of(b, w, e) && b->n < IMAP_CHANGE_UIDS_MAX &&
+		if (batch_goes(b, w, e) && b->n < IMAP_CHANGE_UIDS_MAX &&
 		    b->to_uidvalidity == e->sent_uidvalidity &&
 		    b->to_uidnext == e->sent_uidnext)
 			return b;
-	b = new_batch(fl, w, e);
+	b = batch_new(fl, w, e);
 	if (!b)
 		return NULL;
 	b->to_uidvalidity = e->sent_uidvalidity;
@@ -418,9 +346,9 @@ int flush_find_sent(struct flush *fl)
 			continue;
 		}
 		b = find_sent_batch(fl, &w, e);
-		r = b ? add_item(b, e) : -ENOMEM;
-		if (r == 0 && w.part != JOURNAL_APPEND)
-			qsort(b->v, b->n, sizeof(b->v[0]), by_uid);
+		r = b ? batch_add(b, e) : -ENOMEM;
+		if (r == 0)
+			batch_sort(b);
 	}
 	free(list);
 	return r;

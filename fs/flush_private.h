@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the files of the flusher share: flush.c (the thread), flush_plan.c
- * (from the journal to batches), flush_lane.c (what was learnt of a pair of
- * folders), flush_send.c (commands), flush_answer.c (their answers),
- * flush_look.c and flush_found.c (what became of a command whose answer was
- * lost) and flush_end.c (settling).
+ * What the files of the flusher share: flush.c (the thread), flush_batch.c
+ * (batches), flush_plan.c (from the journal to them), flush_lane.c (what was
+ * learnt of a pair of folders), flush_send.c (commands), flush_answer.c (their
+ * answers), flush_look.c and flush_found.c (what became of a command whose
+ * answer was lost) and flush_end.c (settling).
  *
  * The life of a batch; all of it on the flusher's thread, but for the jobs'
  * callbacks, which fill in what was heard and say that it has come:
  *
  *   plan -> ASKING ----> SENDING -------> (MEASURING) -------> settled
- *             UIDNEXT of    |  no answer,   new messages         ^
- *             `to`          v  or no UIDs in it                  |
- *   found SENT ----> LOOKING_TO -> LOOKING_FROM -> REMOVING -----+
- *   at start            ^   |           ^______________| what is in both
- *                       |   v nowhere: once more, a while later
+ *     |       UIDNEXT of    |  no answer,   new messages         ^
+ *     | doubt `to`          v  or no UIDs in it                  |
+ *     +------------> LOOKING_TO -> LOOKING_FROM -> REMOVING -----+
+ *   found SENT          ^   |           ^______________| what is in both
+ *   at start            |   v nowhere: once more, a while later
  *                      PAUSED
+ *
+ * What is sent again though nobody knows what became of it the first time (a
+ * batch in doubt) is looked for right before, and such batches go into a folder
+ * one after the other: a server that repairs a mailbox while it does one of
+ * them may find there what it did of another.
  */
 #ifndef IMAPFS_FS_FLUSH_PRIVATE_H
 #define IMAPFS_FS_FLUSH_PRIVATE_H
@@ -68,7 +73,8 @@ struct item {
 	bool has_flags;      /* they are known: */
 	uint32_t flags;
 	char *keywords;
-	bool is_gone; /* from `from` */
+	bool is_gone;    /* from `from` */
+	bool is_doubted; /* it is sent again, and may have been done */
 	enum verdict verdict;
 	int error;    /* of VERDICT_UNDO */
 	int result;   /* of imap_append() ... */
@@ -125,6 +131,9 @@ struct batch {
 	size_t n, room;
 	uint64_t bytes; /* of new messages */
 
+	bool is_doubted;   /* `to_uidnext` is from before an older command */
+	bool is_relooking; /* ... whose messages are looked for */
+
 	enum batch_state state;
 	unsigned pending; /* jobs; flush->lock */
 	unsigned looks;
@@ -146,6 +155,16 @@ struct batch {
 	unsigned left_flags;
 	char *left_keywords;
 	char *why; /* or NULL */
+};
+
+/* Where a record's next command goes from and to, and what it does. */
+struct way {
+	enum journal_part part;
+	struct folder *from, *to;
+	uint32_t uidvalidity;
+	/* It went out before, when `to` was so, and may have been done. */
+	bool is_doubted;
+	uint32_t to_uidvalidity, to_uidnext;
 };
 
 /* What is remembered of batches of one kind between one pair of folders. */
@@ -205,6 +224,23 @@ void flush_remember(struct flush *fl, uint64_t id, int error);
 /* Something was settled: who waits looks again. */
 void flush_tell(struct flush *fl);
 
+/* --- flush_batch.c --- */
+
+/* NULL: no memory. */
+struct batch *batch_new(struct flush *fl, const struct way *w,
+			const struct journal_entry *e);
+/* NULL is fine. */
+void batch_free(struct batch *b);
+/* Is this record one for this batch? */
+bool batch_goes(const struct batch *b, const struct way *w,
+		const struct journal_entry *e);
+/* -ENOMEM. */
+MUST_CHECK int batch_add(struct batch *b, const struct journal_entry *e);
+/* By the UIDs in the source; new ones stay as they came. */
+void batch_sort(struct batch *b);
+/* The message is not in the batch any more. */
+void batch_drop(struct batch *b, size_t i);
+
 /* --- flush_lane.c, flush_plan.c --- */
 
 /* Begin what may begin. */
@@ -218,9 +254,6 @@ struct lane *flush_lane(struct flush *fl, enum journal_part part,
 void flush_pause_lane(struct flush *fl, struct lane *l);
 void flush_forget_pauses(struct flush *fl);
 void flush_free_lanes(struct flush *fl);
-void batch_free(struct batch *b);
-/* The message is not in the batch any more. */
-void batch_drop(struct batch *b, size_t i);
 
 /* --- flush_send.c --- */
 
@@ -229,6 +262,8 @@ void batch_drop(struct batch *b, size_t i);
  * begun was not sent.
  */
 void flush_run(struct batch *b, enum journal_part part);
+/* The command of a batch whose messages are marked as sent. */
+void flush_send_marked(struct batch *b);
 /* What imap_uidnext() was asked has come. */
 void flush_asked(struct batch *b);
 /* A batch whose folders are held. */

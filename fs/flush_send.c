@@ -224,7 +224,7 @@ static void append_all(struct batch *b)
 	flush_expect(b, 1);
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *it = &b->v[i];
-		int r = append_one(b, it);
+		int r = it->verdict == VERDICT_OPEN ? append_one(b, it) : 0;
 
 		if (r == 0)
 			continue;
@@ -266,19 +266,28 @@ static void give_up(struct batch *b, int error)
 	flush_end(b);
 }
 
+void flush_send_marked(struct batch *b)
+{
+	b->state = BATCH_SENDING;
+	if (b->part == JOURNAL_APPEND)
+		append_all(b);
+	else
+		flush_run(b, b->part);
+}
+
 static void send(struct batch *b)
 {
 	int r = mark(b);
 
 	if (r != 0 || b->n == 0) {
 		give_up(b, r);
-		return;
+	} else if (b->is_doubted) {
+		b->is_relooking = true;
+		b->looks = FLUSH_LOOKS - 1;
+		flush_look(b);
+	} else {
+		flush_send_marked(b);
 	}
-	b->state = BATCH_SENDING;
-	if (b->part == JOURNAL_APPEND)
-		append_all(b);
-	else
-		flush_run(b, b->part);
 }
 
 /*
@@ -316,7 +325,7 @@ void flush_begin(struct batch *b)
 	imap_job job;
 	int r;
 
-	if (!b->to || knows_uidnext(b)) {
+	if (!b->to || b->is_doubted || knows_uidnext(b)) {
 		send(b);
 		return;
 	}

@@ -175,6 +175,40 @@ def test_without_move_and_uidplus_nothing_is_lost_or_doubled(env):
     assert watch.count("CREATE") == 0, watch.found
 
 
+@deadline(120)
+def test_moves_that_a_repaired_mailbox_brings_back_are_not_doubled(env):
+    """Killed in two moves, a server finds their copies when it is told to move
+    one of the messages once more; as Dovecot does that repairs its index."""
+    boxes = {b"INBOX": Box([Msg(1, letter(1))]),
+             b"Work": Box([Msg(2, letter(2))]), b"Play": Box()}
+    server = env.script(boxes)
+    told = []
+
+    def move(session, tag, command):
+        told.append(command)
+        if len(told) <= 2:
+            return session.close()
+        play = boxes[b"Play"]
+        for n in (1, 2):
+            play.messages.append(Msg(play.uidnext, letter(n)))
+            play.uidnext += 1
+        return b"%TAG% NO [SERVERBUG] repaired\r\n"
+
+    server.on(rb"UID MOVE", move, times=3)
+    m = env.mount(server)
+    for box in ("INBOX", "Work"):
+        name = m.messages(box)[0]
+        m.messages("Play")
+        os.rename(m.path / box / name, m.path / "Play" / name)
+    sent(m, timeout=60)
+    env.wait_for(lambda: not (boxes[b"INBOX"].messages or
+                              boxes[b"Work"].messages), 30)
+    with server.lock:
+        assert sorted(map(number_of, boxes[b"Play"].messages)) == [1, 2]
+    assert sorted(numbered(m, "Play")) == [1, 2]
+    assert not m.messages() and not m.messages("Work")
+
+
 def renewed(server, uidvalidity, letters):
     """INBOX is another one, whose messages begin with UID 1 again."""
     with server.lock:

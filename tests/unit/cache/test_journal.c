@@ -36,6 +36,32 @@ static void a_moved_message_keeps_its_id_and_body(void **state)
 	}
 }
 
+/* It is to be looked for where it was sent to, before it is sent again. */
+static void a_doubt_is_kept_until_it_is_resolved(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct journal_result again = {.id = id, .rest = JOURNAL_AGAIN};
+	struct journal_entry e;
+
+	change_move(t->a, id, t->b, "m.eml");
+	changed_send(t, id, JOURNAL_MOVE);
+	again.doubt = true;
+	changed_settle(t, again);
+	changed_reopen(t);
+	assert_true(changed_get(t, id, &e));
+	assert_int_equal(e.phase, JOURNAL_QUEUED);
+	assert_int_equal(e.sent, 0);
+	assert_int_equal(e.sent_to, t->in_b);
+	assert_int_equal(e.sent_uidnext, 500);
+
+	again.doubt = false;
+	changed_settle(t, again);
+	assert_true(changed_get(t, id, &e));
+	assert_int_equal(e.sent_to, 0);
+	assert_int_equal(e.sent_uidnext, 0);
+}
+
 static void a_message_that_comes_back_leaves_nothing(void **state)
 {
 	struct changed *t = *state;
@@ -233,6 +259,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_moved_message_keeps_its_id_and_body),
+		T(a_doubt_is_kept_until_it_is_resolved),
 		T(a_message_that_comes_back_leaves_nothing),
 		T(changes_on_the_way_are_one_difference),
 		T(a_rename_in_its_folder_is_nobodys_business),

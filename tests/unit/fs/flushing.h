@@ -37,6 +37,8 @@
 
 /* It is looked for there until it is believed that it is not there. */
 #define NOT_IN_B EXAMINE_B("0"), EXAMINE_B("0"), EXAMINE_B("0")
+/* ... and once more before it is sent again. */
+#define STILL_NOT_IN_B EXAMINE_B("0")
 
 /* Message number `n` of mailbox A, under another number and UID. */
 #define ROW_OF(seq, uid, n)                                                    \

@@ -120,9 +120,64 @@ static void what_did_not_arrive_is_sent_again(void **state)
 	move_to_b(t, 0);
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
-			   STEPS(LOGIN_MOVE, NOT_IN_B, SYNC_A(FIRST), SELECT_A,
+			   STEPS(LOGIN_MOVE, NOT_IN_B, SYNC_A(FIRST),
+				 STILL_NOT_IN_B, SYNC_A(FIRST), SELECT_A,
 				 "C: UID MOVE 1 ",
 				 "S: $T OK [COPYUID 11 1 21] x", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 21);
+}
+
+/* A server may need longer than anybody waits. */
+static void what_arrives_late_is_not_sent_again(void **state)
+{
+	struct flushing *t = *state;
+
+	move_to_b(t, 0);
+	move_to_b(t, 1);
+	flushing_begin(t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A,
+					"C: UID MOVE 1:2 ", "X:"),
+				  STEPS(LOGIN_MOVE, NOT_IN_B,
+					SYNC_A("S: * 1 FETCH (UID 1 FLAGS ())",
+					       "S: * 2 FETCH (UID 2 FLAGS ())"),
+					EXAMINE_B("1"), "C: FETCH",
+					ROW_OF("1", "21", "0"), "S: $T OK done",
+					SYNC_A("S: * 1 FETCH (UID 2 FLAGS ())"),
+					SELECT_A, "C: UID MOVE 2 ",
+					"S: $T OK [COPYUID 11 2 22] x", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 21);
+	expect_uid(t, t->b, 1, 22);
+}
+
+/* A flag that is set meanwhile waits until it is known where the message is. */
+static void nothing_else_is_done_to_what_is_in_doubt(void **state)
+{
+	struct flushing *t = *state;
+	const struct journal_flags flagged = {.id = t->id[0],
+					      .add = MAIL_FLAGGED};
+	struct box *box;
+
+	move_to_b(t, 0);
+	flushing_begin(
+		t,
+		SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
+			STEPS(LOGIN_MOVE, "W:", NOT_IN_B, SYNC_A(FIRST),
+			      EXAMINE_B("1"), "C: FETCH",
+			      ROW_OF("1", "21", "0"), "S: $T OK done",
+			      SYNC_A(THIRD), "C: SELECT \"B\"", "S: * 1 EXISTS",
+			      "S: * OK [UIDVALIDITY 11] ok",
+			      "S: * OK [PERMANENTFLAGS (\\Seen \\Flagged)] x",
+			      "S: $T OK [READ-WRITE] done",
+			      "C: UID STORE 21 +FLAGS.SILENT (\\Flagged)",
+			      "S: $T OK done", "N:")));
+	wait_sent(t);
+	assert_int_equal(folder_get(t->fs, t->b, &box), 0);
+	assert_int_equal(journal_change_flags(box, &flagged, 1), 0);
+	folder_put(t->fs, t->b);
+	server_go(t->server);
 	flushing_wait(t);
 	flushing_end(t);
 	expect_uid(t, t->b, 0, 21);
@@ -154,7 +209,8 @@ static void what_a_server_has_done_against_its_word_is_found(void **state)
 	move_to_b(t, 0);
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
-			   STEPS(LOGIN_MOVE, NOT_IN_B, SYNC_A(FIRST), SELECT_A,
+			   STEPS(LOGIN_MOVE, NOT_IN_B, SYNC_A(FIRST),
+				 STILL_NOT_IN_B, SYNC_A(FIRST), SELECT_A,
 				 "C: UID MOVE 1 ",
 				 "S: $T NO [SERVERBUG] Internal error",
 				 EXAMINE_B("1"), "C: FETCH",
@@ -290,6 +346,8 @@ int main(void)
 		T(without_move_it_is_copied_and_removed),
 		T(what_arrived_without_an_answer_is_not_sent_again),
 		T(what_did_not_arrive_is_sent_again),
+		T(what_arrives_late_is_not_sent_again),
+		T(nothing_else_is_done_to_what_is_in_doubt),
 		T(what_is_in_both_places_leaves_the_source),
 		T(what_a_server_has_done_against_its_word_is_found),
 		T(an_expunge_that_did_nothing_is_repeated),

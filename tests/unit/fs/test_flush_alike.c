@@ -50,6 +50,9 @@ static void the_one_of_two_alike_that_left_is_the_one_that_arrived(void **state)
 					EXAMINE_B("1"), "C: FETCH",
 					ROW_OF("1", "21", "0"), "S: $T OK done",
 					SYNC_A("S: * 1 FETCH (UID 1 FLAGS ())"),
+					EXAMINE_B("1"), "C: FETCH",
+					ROW_OF("1", "21", "0"), "S: $T OK done",
+					SYNC_A("S: * 1 FETCH (UID 1 FLAGS ())"),
 					SELECT_A, "C: UID MOVE 1 ",
 					"S: $T OK [COPYUID 11 1 22] x", "N:")));
 	flushing_wait(t);
