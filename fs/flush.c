@@ -318,7 +318,9 @@ int flush_new(struct fs *fs, struct flush **ret)
 	fl->has_ended = true;
 	lock_init(&fl->lock, RANK_FLUSH);
 	lock_cond_init(&fl->cond);
-	r = flush_find_sent(fl);
+	r = cache_new_ids(fs->cache, 1, &fl->first_id);
+	if (r == 0)
+		r = flush_find_sent(fl);
 	if (r == 0 && pthread_create(&fl->thread, NULL, flush_thread, fl) != 0)
 		r = -EAGAIN;
 	if (r != 0) {

@@ -386,6 +386,7 @@ void flush_end(struct batch *b)
 		b->resume_ms = clock_now_ms() + b->flush->retry_ms;
 		return;
 	}
+	flush_note_arrivals(b);
 	correct_flags(b);
 	wake_readers(b);
 	unlink_batch(b);

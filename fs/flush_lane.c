@@ -5,7 +5,8 @@
 
 /*
  * What is remembered of batches between one pair of folders: how many messages
- * the server takes at a time, and when to try again. The flusher's thread.
+ * the server takes at a time, and when to try again; and what they have put
+ * into a folder. The flusher's thread.
  */
 
 struct lane *flush_lane(struct flush *fl, enum journal_part part,
@@ -44,13 +45,80 @@ void flush_forget_pauses(struct flush *fl)
 		l->retry_ms = l->pause_ms = 0;
 }
 
+/* --- what has arrived --- */
+
+static struct arrivals *find_arrivals(struct flush *fl, const struct folder *to)
+{
+	struct arrivals *a = fl->arrivals;
+
+	while (a && a->to != to)
+		a = a->next;
+	return a;
+}
+
+static struct arrivals *make_arrivals(struct flush *fl, struct folder *to,
+				      uint32_t uidvalidity)
+{
+	struct arrivals *a = find_arrivals(fl, to);
+
+	if (!a) {
+		a = calloc(1, sizeof(*a));
+		if (!a)
+			return NULL;
+		a->to = to;
+		a->next = fl->arrivals;
+		fl->arrivals = a;
+	}
+	if (a->uidvalidity != uidvalidity) {
+		ranges_clear(&a->uids);
+		a->is_incomplete = false;
+		a->uidvalidity = uidvalidity;
+	}
+	return a;
+}
+
+void flush_note_arrivals(struct batch *b)
+{
+	struct arrivals *a = NULL;
+
+	for (size_t i = 0; b->to && i < b->n; i++) {
+		uint32_t uid = b->v[i].to;
+
+		if (b->v[i].verdict != VERDICT_DONE || uid == 0)
+			continue;
+		if (!a)
+			a = make_arrivals(b->flush, b->to,
+					  b->heard_uidvalidity
+						  ? b->heard_uidvalidity
+						  : b->to_uidvalidity);
+		if (!a) /* then nothing that is new is believed to be late */
+			b->flush->first_id = UINT64_MAX;
+		else if (ranges_add(&a->uids, uid, uid) != 0)
+			a->is_incomplete = true;
+	}
+}
+
+bool flush_has_arrived(struct flush *fl, const struct folder *to,
+		       uint32_t uidvalidity, uint32_t uid)
+{
+	struct arrivals *a = find_arrivals(fl, to);
+
+	return a && a->uidvalidity == uidvalidity &&
+	       (a->is_incomplete || ranges_has(&a->uids, uid));
+}
+
 void flush_free_lanes(struct flush *fl)
 {
-	struct lane *next;
+	struct arrivals *a;
+	struct lane *l;
 
-	for (struct lane *l = fl->lanes; l; l = next) {
-		next = l->next;
+	while ((l = fl->lanes) != NULL) {
+		fl->lanes = l->next;
 		free(l);
 	}
-	fl->lanes = NULL;
+	while ((a = fl->arrivals) != NULL) {
+		fl->arrivals = a->next;
+		ranges_clear(&a->uids);
+		free(a);
+	}
 }

@@ -15,9 +15,12 @@
  * sent there. Two messages may well be alike: copies of one message, or the
  * text of a draft before and after it was edited. So nothing counts that is
  * known to be another one: rows of the folder, and those that the journal takes
- * away from it. And of several that are alike, the one that has left the source
- * is the one that has arrived: if the other one were believed to be it, that
- * would be removed from the source, and this one be lost.
+ * away from it. (A row that is there only since a message of a batch in doubt
+ * was sent, and that no command of ours has put there, may be just that message
+ * under another id: a sync was quicker.) And of several that are alike, the one
+ * that has left the source is the one that has arrived: if the other one were
+ * believed to be it, that would be removed from the source, and this one be
+ * lost.
  *
  * On the flusher's thread, with the folders held.
  */
@@ -74,13 +77,23 @@ static int compare_uids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static bool is_known(const struct known *k, uint32_t uid)
+/* Has a sync found this one, which was sent before and came late? */
+static bool may_be_late(struct batch *b, const struct cache_msg *m)
+{
+	struct flush *fl = b->flush;
+
+	return b->is_doubted && m->id >= fl->first_id &&
+	       !flush_has_arrived(fl, b->to, b->look.uidvalidity, m->uid);
+}
+
+static bool is_known(struct batch *b, const struct known *k, uint32_t uid)
 {
 	struct cache_msg m;
 
 	if (bsearch(&uid, k->leaving, k->n, sizeof(uid), compare_uids))
 		return true;
-	return k->box && box_find_uid(k->box, uid, &m) == 0;
+	return k->box && box_find_uid(k->box, uid, &m) == 0 &&
+	       !may_be_late(b, &m);
 }
 
 /* By a message of the batch, when it was looked before; or told by COPYUID. */
@@ -98,7 +111,7 @@ static void mark_known(struct batch *b, const struct known *k)
 		struct found *v = &b->look.found[i];
 		uint32_t uid = (uint32_t)v->key.of;
 
-		v->is_taken = is_taken(b, uid) || is_known(k, uid);
+		v->is_taken = is_taken(b, uid) || is_known(b, k, uid);
 	}
 }
 

@@ -180,6 +180,15 @@ struct lane {
 	int64_t pause_ms; /* the last one */
 };
 
+/* What our commands have put into a folder, as the server said. */
+struct arrivals {
+	struct arrivals *next;
+	struct folder *to;
+	uint32_t uidvalidity;
+	struct ranges uids;
+	bool is_incomplete; /* for want of memory */
+};
+
 struct refusal {
 	uint64_t id;
 	int error;
@@ -195,7 +204,9 @@ struct flush {
 	struct batch *batches;
 	unsigned n_batches;
 	struct lane *lanes;
-	struct folder **waiting; /* folders that are wanted and busy */
+	struct arrivals *arrivals; /* since the thread began, when the ... */
+	uint64_t first_id;         /* ... next new message was to get this id */
+	struct folder **waiting;   /* folders that are wanted and busy */
 	size_t n_waiting, waiting_room;
 	int64_t replan_ms; /* a lane's pause is over; or CLOCK_NEVER */
 
@@ -253,6 +264,11 @@ struct lane *flush_lane(struct flush *fl, enum journal_part part,
 /* Not before a while from now, which is longer each time. */
 void flush_pause_lane(struct flush *fl, struct lane *l);
 void flush_forget_pauses(struct flush *fl);
+/* The messages of the batch that were done have their UIDs in `to`. */
+void flush_note_arrivals(struct batch *b);
+/* Did a command of ours put it there? True also if that is not known. */
+bool flush_has_arrived(struct flush *fl, const struct folder *to,
+		       uint32_t uidvalidity, uint32_t uid);
 void flush_free_lanes(struct flush *fl);
 
 /* --- flush_send.c --- */

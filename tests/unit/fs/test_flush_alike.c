@@ -10,12 +10,13 @@
  * those that are in two places in the end.
  */
 
-/* In the place of message 7, with UID 50. */
-static uint64_t add_twin_of_0(struct flushing *t)
+/* With the content of message 0; first message 7 goes, if it is there. */
+static uint64_t add_twin_of_0(struct flushing *t, struct folder *f,
+			      uint32_t uid)
 {
 	struct mail_row row = {
 		.has = ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE | ROW_FIELDS,
-		.uid = 50,
+		.uid = uid,
 		.flags = MAIL_SEEN,
 		.keywords = "",
 		.size = 1000,
@@ -26,10 +27,10 @@ static uint64_t add_twin_of_0(struct flushing *t)
 	struct box *box;
 	uint64_t id = 0;
 
-	assert_int_equal(folder_get(t->fs, t->a, &box), 0);
+	assert_int_equal(folder_get(t->fs, f, &box), 0);
 	assert_int_equal(box_remove(box, &t->id[7], 1), 0);
 	assert_int_equal(box_add(box, &add, 1, NULL, &id), 0);
-	folder_put(t->fs, t->a);
+	folder_put(t->fs, f);
 	return id;
 }
 
@@ -38,7 +39,7 @@ static void the_one_of_two_alike_that_left_is_the_one_that_arrived(void **state)
 {
 	struct flushing *t = *state;
 
-	t->id[7] = add_twin_of_0(t);
+	t->id[7] = add_twin_of_0(t, t->a, 50);
 	move_to_b(t, 0);
 	move_to_b(t, 7);
 	flushing_begin(t, SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A,
@@ -59,6 +60,35 @@ static void the_one_of_two_alike_that_left_is_the_one_that_arrived(void **state)
 	flushing_end(t);
 	expect_uid(t, t->b, 7, 21);
 	expect_uid(t, t->b, 0, 22);
+}
+
+#define COPY_IN_B                                                              \
+	EXAMINE_B("1"), "C: FETCH", ROW_OF("1", "21", "0"), "S: $T OK done"
+#define STILL_IN_A SYNC_A("S: * 1 FETCH (UID 1 FLAGS ())")
+
+/* It arrived when nobody looked for it any more, and a sync has found it. */
+static void a_late_one_that_a_sync_has_found_is_not_doubled(void **state)
+{
+	struct flushing *t = *state;
+	struct cache_msg m;
+	uint64_t late;
+
+	move_to_b(t, 0);
+	flushing_begin(
+		t,
+		SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
+			STEPS(LOGIN_MOVE, "W:", COPY_IN_B, COPY_IN_B, COPY_IN_B,
+			      STILL_IN_A, COPY_IN_B, STILL_IN_A, SELECT_A,
+			      "C: UID STORE 1 +FLAGS.SILENT (\\Deleted)",
+			      "S: $T OK x", "C: UID EXPUNGE 1", "S: $T OK x",
+			      SYNC_A("S: * 1 FETCH (UID 3 FLAGS ())"), "N:")));
+	wait_sent(t);
+	late = add_twin_of_0(t, t->b, 21);
+	server_go(t->server);
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 21);
+	assert_int_equal(find(t, t->b, late, &m), -ENOENT);
 }
 
 static void what_stays_in_both_places_is_listed(void **state)
@@ -89,6 +119,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(the_one_of_two_alike_that_left_is_the_one_that_arrived),
+		T(a_late_one_that_a_sync_has_found_is_not_doubled),
 		T(what_stays_in_both_places_is_listed),
 	};
 
