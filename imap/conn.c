@@ -324,11 +324,12 @@ static void note_failure(struct conn *c, int r)
 		pool_kick_locked(im);
 		if (r == -ETIMEDOUT)
 			pool_probe_locked(im, im->doubt_ms);
-	} else if (c->beside && r == -ENOTCONN) {
+	} else if ((c->beside || im->just_lost) && r == -ENOTCONN) {
 		/*
 		 * What took the good ones away took it along: that there is no
 		 * way is for the next try to say. (Not a refusal of ours.)
 		 */
+		im->just_lost = false;
 		log_debug("imap: %s: %s", c->name, why->text);
 	} else {
 		im->fails++;
@@ -351,6 +352,7 @@ static void note_ready(struct conn *c)
 	c->state = CONN_READY;
 	c->wanted = false;
 	im->n_ready++;
+	im->just_lost = false;
 	im->attempts++;
 	c->useful = false;
 	if (im->n_ready == 1 && im->limit_until_ms == CLOCK_NEVER)
@@ -394,6 +396,7 @@ static void note_closed(struct conn *c, int r)
 	if (c->useful)
 		im->failures = 0;
 	if (im->n_ready == 0 && !atomic_load(&im->stop)) {
+		im->just_lost = true;
 		keeper_back_off_locked(im, &c->session.why);
 		lock_cond_wake(&im->keeper_wake);
 	}

@@ -131,6 +131,7 @@ struct imap {
 	struct job_list ended; /* for the keeper: `done` is due */
 	imap_job last_id;
 	unsigned n_ready;
+	bool just_lost; /* the last one of them, and nothing was tried since */
 	uint64_t attempts;
 	int64_t fail_until_ms;
 	int64_t retry_at_ms; /* CLOCK_NEVER: not by ourselves */

@@ -195,6 +195,25 @@ static void connections_lost_together_are_one_loss(void **state)
 	account_end(im, s);
 }
 
+/* What cut a connection may take the next one, too, before it is logged in. */
+static void a_try_right_behind_a_loss_is_not_the_last(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(LOGIN, EXAMINE("1"), "C: FETCH 1 ", "X:"), STEPS("X:"),
+		STEPS(LOGIN, EXAMINE("1"), "C: FETCH 1 ",
+		      "S: " ROW("1", "6") ")", "S: $T OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	(void)state;
+	seen_list(im, &seen, 0);
+	seen_wait(&seen);
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(server_connections(s), 3);
+	account_end(im, s);
+}
+
 static void only_unfinished_bodies_are_repeated(void **state)
 {
 	static const uint32_t uids[] = {4, 6};
@@ -366,6 +385,7 @@ int main(void)
 		cmocka_unit_test(a_lost_job_is_repeated_once),
 		cmocka_unit_test(a_job_lost_twice_ends),
 		cmocka_unit_test(connections_lost_together_are_one_loss),
+		cmocka_unit_test(a_try_right_behind_a_loss_is_not_the_last),
 		cmocka_unit_test(only_unfinished_bodies_are_repeated),
 		cmocka_unit_test(a_hanging_literal_times_out),
 		cmocka_unit_test(a_time_out_ends_who_waited_all_the_time),
