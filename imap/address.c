@@ -191,6 +191,7 @@ static void split_plain(struct mailbox *m)
 	}
 	m->n_addr = (size_t)(end - start);
 	memcpy(m->addr, start, m->n_addr);
+	m->addr[m->n_addr] = '\0';
 	m->n_name = (size_t)(start - m->name);
 	m->name[m->n_name] = '\0';
 }

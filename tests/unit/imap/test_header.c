@@ -180,6 +180,34 @@ static void the_first_mailbox_is_found(void **state)
 	}
 }
 
+/* Leave on the stack what no code may take for its own. */
+static __attribute__((noinline)) void dirty_the_stack(void)
+{
+	volatile char bytes[16384];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = 1;
+}
+
+static void a_word_of_any_length_is_an_address(void **state)
+{
+	char in[MAIL_FIELD_MAX + 1];
+
+	(void)state;
+	for (size_t n = 1; n < sizeof(in); n++) {
+		char *name = NULL, *addr = NULL;
+
+		memset(in, 'x', n);
+		in[n] = '\0';
+		dirty_the_stack();
+		assert_int_equal(header_first_address(in, &name, &addr), 0);
+		assert_string_equal(name, "");
+		assert_string_equal(addr, in);
+		free(name);
+		free(addr);
+	}
+}
+
 static void dates_of_every_form_are_read(void **state)
 {
 	static const struct {
@@ -332,6 +360,7 @@ int main(void)
 		cmocka_unit_test(results_are_always_valid_utf8),
 		cmocka_unit_test(long_input_is_cut_at_a_character),
 		cmocka_unit_test(the_first_mailbox_is_found),
+		cmocka_unit_test(a_word_of_any_length_is_an_address),
 		cmocka_unit_test(dates_of_every_form_are_read),
 		cmocka_unit_test(what_is_no_date_is_refused),
 		cmocka_unit_test(fields_are_cut_out_and_unfolded),
