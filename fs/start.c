@@ -2,7 +2,6 @@
 #include "fs/start.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/park.h"
+#include "fs/places.h"
 #include "fs/quota.h"
 #include "fs/replay.h"
 #include "fs/store.h"
@@ -57,65 +57,15 @@ static void complain(const char *text)
 	fprintf(stderr, "mount.imapfs: %s\n", text);
 }
 
-/* --- where things are kept --- */
-
-static const char *home_directory(void)
-{
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no threads */
-	const char *home = getenv("HOME");
-	struct passwd *pw;
-
-	if (home && home[0] == '/')
-		return home;
-	pw = getpwuid(getuid()); /* NOLINT(concurrency-mt-unsafe): no threads */
-	return pw ? pw->pw_dir : "/";
-}
-
-/* $XDG_x_HOME/imapfs/KEY, or its default below the home directory. */
-static char *xdg_directory(const char *variable, const char *fallback,
-			   const char *key)
-{
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no threads */
-	const char *base = getenv(variable);
-	char *path;
-	int n;
-
-	if (base && base[0] == '/')
-		n = asprintf(&path, "%s/imapfs/%s", base, key);
-	else
-		n = asprintf(&path, "%s/%s/imapfs/%s", home_directory(),
-			     fallback, key);
-	return n < 0 ? NULL : path;
-}
-
-static int find_directories(struct start *s)
-{
-	const struct options *opt = s->fs.opt;
-	char *key = account_key(s->fs.account);
-
-	if (!key)
-		return -ENOMEM;
-	if (opt->cache_dir) {
-		if (asprintf(&s->state_dir, "%s/%s", opt->cache_dir, key) < 0)
-			s->state_dir = NULL;
-		if (asprintf(&s->cache_dir, "%s/%s/bodies", opt->cache_dir,
-			     key) < 0)
-			s->cache_dir = NULL;
-	} else {
-		s->state_dir =
-			xdg_directory("XDG_STATE_HOME", ".local/state", key);
-		s->cache_dir = xdg_directory("XDG_CACHE_HOME", ".cache", key);
-	}
-	free(key);
-	return s->state_dir && s->cache_dir ? 0 : -ENOMEM;
-}
+/* --- the cache --- */
 
 static int open_cache(struct start *s)
 {
 	struct cache_config cfg = {.max_bytes = s->fs.opt->cache_bytes};
 	struct cache_report report = {0};
-	int r = find_directories(s);
+	int r;
 
+	r = places_find(s->fs.opt, s->fs.account, &s->state_dir, &s->cache_dir);
 	if (r != 0)
 		return r;
 	cfg.state_dir = s->state_dir;
