@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fs/ahead_private.h"
+#include "fs/budget.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "imap/log.h"
@@ -25,6 +26,9 @@
 #define SOON_MS 10000
 #define LOST_MS 2000 /* bodies are being missed: how many are, then? */
 
+/* By daily_limit, or in the server's own words. */
+static const char limit_reached[] = "a limit of the account is reached";
+
 /* --- what has ended --- */
 
 static void wait_locked(struct offline *o, const char *why, int64_t ms)
@@ -44,8 +48,7 @@ static void judge_locked(struct offline *o, int result) REQUIRES(o->lock)
 	if (result == -ENOSPC)
 		wait_locked(o, "the disk is full", OFFLINE_RETRY_MS);
 	else if (result == -EDQUOT)
-		wait_locked(o, "the server says that a limit is reached",
-			    OFFLINE_RETRY_MS);
+		wait_locked(o, limit_reached, OFFLINE_RETRY_MS);
 	else if (result == -ENOTCONN)
 		wait_locked(o, "", SOON_MS);
 	else if (o->n_failures >= FAILURES_MAX)
@@ -236,8 +239,9 @@ static int ask(struct fs *fs, struct offline *o, struct kept *k)
 static bool may_ask(struct fs *fs, struct offline *o, int64_t now,
 		    int64_t *ret_when)
 {
+	bool may, budget = budget_ahead_left(fs) > 0;
+	int64_t budget_ms = budget ? 0 : budget_wait_ms(fs);
 	struct cache_stats st;
-	bool may;
 
 	cache_get_stats(fs->cache, &st);
 	lock_take(&o->lock);
@@ -246,6 +250,8 @@ static bool may_ask(struct fs *fs, struct offline *o, int64_t now,
 		if (st.full)
 			wait_locked(o, "cache_size is used up",
 				    OFFLINE_RETRY_MS);
+		else if (!budget)
+			wait_locked(o, limit_reached, budget_ms);
 	}
 	if (o->retry_ms == 0)
 		o->why = "";

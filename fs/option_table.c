@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/budget.h"
 #include "fs/option_value.h"
 
 /*
@@ -150,6 +151,42 @@ static int set_size(struct option_parse *p, const struct known *k,
 	return 0;
 }
 
+/* A size within the bounds, or a 0 that has no unit. */
+static bool read_limit(const char *s, const struct known *k, uint64_t *ret,
+		       const char **ret_rest)
+{
+	if (s[0] != '0')
+		return option_read_size(s, ret, ret_rest) && *ret >= k->min &&
+		       *ret <= k->max;
+	*ret = 0;
+	*ret_rest = s + 1;
+	return true;
+}
+
+static int set_daily(struct option_parse *p, const struct known *k,
+		     const char *value)
+{
+	uint64_t down, up = 0;
+	const char *rest;
+	bool good = read_limit(value, k, &down, &rest);
+
+	if (good && *rest == ':')
+		good = read_limit(rest + 1, k, &up, &rest);
+	else if (good)
+		up = down / BUDGET_UP_PART;
+	if (!good || *rest)
+		return option_refuse(
+			p,
+			"Option '%s' wants what may come a day, and perhaps, "
+			"behind a colon, what may be sent: 0 for no limit, or "
+			"sizes of at least 1M, such as 2G or 2G:400M.",
+			k->name);
+	p->o.has_daily = true;
+	p->o.daily_down = down;
+	p->o.daily_up = up;
+	return 0;
+}
+
 static int set_tls(struct option_parse *p, const struct known *k,
 		   const char *value)
 {
@@ -236,6 +273,7 @@ static const struct known table[] = {
 	{"pin-sha256", set_pin, AT(pin_sha256), NO_HAS, 0, 0},
 	{"cache", set_path, AT(cache_dir), NO_HAS, 0, 0},
 	{"cache_size", set_size, AT(cache_bytes), NO_HAS, 1UL << 20, 1UL << 60},
+	{"daily_limit", set_daily, 0, NO_HAS, 1UL << 20, 1UL << 60},
 	{"names", set_names, AT(names), NO_HAS, 0, 0},
 	{"delete", set_delete, AT(deletes), NO_HAS, 0, 0},
 	{"connections", set_number, AT(connections), NO_HAS, 1, 15},

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fs/ahead.h"
+#include "fs/budget.h"
 #include "fs/control.h"
 #include "fs/draft.h"
 #include "fs/flush.h"
@@ -209,6 +210,8 @@ static int build_engine(struct start *s)
 	if (r == 0)
 		r = control_new(fs, &fs->control);
 	if (r == 0)
+		r = budget_new(fs, &fs->budget);
+	if (r == 0)
 		r = load_new(fs, &fs->load);
 	if (r == 0)
 		r = ahead_new(fs, &fs->ahead);
@@ -318,6 +321,8 @@ static void take_down(struct start *s)
 		keep_stop(fs->keep);
 	if (fs->flush)
 		flush_stop(fs->flush);
+	if (fs->budget)
+		(void)budget_save(fs, 0);
 	imap_free(fs->imap); /* no job's callback runs after this */
 	if (fs->park)
 		park_close(fs->park);
@@ -336,6 +341,7 @@ static void take_down(struct start *s)
 	keep_free(fs->keep);
 	mailboxes_free(fs->mailboxes);
 	quota_free(fs->quota);
+	budget_free(fs->budget);
 	flush_free(fs->flush);
 	tree_free(fs->tree);
 	cache_close(fs->cache);
@@ -357,6 +363,7 @@ static void begin_serving(struct start *s)
 	if (fs->online && !keep_has_folders(fs))
 		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
 	keep_offline_due(fs);
+	keep_budget_due(fs);
 	quota_refresh(fs);
 }
 
