@@ -123,6 +123,7 @@ struct walk {
 	uint64_t at;
 	struct ahead_extent window;
 	struct ahead_extent room; /* of it: may still be looked at */
+	uint64_t left;            /* bytes that may be fetched; ahead_walk() */
 	uint64_t since;           /* as in the stream */
 	struct ahead_set *set;
 	struct ahead_item seen[WINDOW_MAX];

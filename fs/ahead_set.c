@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/budget.h"
 #include "fs/folder.h"
 #include "fs/load_private.h"
 #include "fs/park.h"
@@ -155,6 +156,7 @@ static void set_done(void *ctx, int result, const struct imap_error *why)
 	struct ahead *a = set->fs->ahead;
 
 	(void)why;
+	budget_fetched(set->fs, result);
 	lock_take(&a->lock);
 	unlink_locked(a, set);
 	lock_drop(&a->lock);

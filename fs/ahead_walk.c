@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "fs/budget.h"
 #include "fs/store.h"
 
 /*
@@ -58,12 +59,14 @@ static void take(struct walk *w, const struct cache_msg *m,
 	if (m->size > AHEAD_MESSAGE_MAX || m->size == 0 || m->dead)
 		return;
 
-	fetch = !cached && (m->size <= CACHE_CHUNK ||
-			    !cache_has_body(w->fs->cache, m->id));
+	fetch = !cached && m->size <= w->left &&
+		(m->size <= CACHE_CHUNK ||
+		 !cache_has_body(w->fs->cache, m->id));
 	item->bytes = m->size;
 	item->line = fetch ? m->size : 0;
 	spend(&w->room.bytes, item->bytes);
 	spend(&w->room.line, item->line);
+	spend(&w->left, item->line);
 	may_store = m->held > 0 && !is_landmark(w, item);
 	if (fetch)
 		ahead_set_add(w->fs, w->f, &w->set, m, may_store);
@@ -103,11 +106,21 @@ static void take_all(struct walk *w, const struct cache_msg *v, size_t n)
 	}
 }
 
+/* What has been looked at before, and has not been read, may be on its way. */
+static uint64_t left_of_day(const struct walk *w)
+{
+	uint64_t left = budget_ahead_left(w->fs);
+	uint64_t coming = w->window.line - w->room.line;
+
+	return left > coming ? left - coming : 0;
+}
+
 void ahead_walk(struct walk *w)
 {
 	struct cache_msg *v = calloc(BATCH, sizeof(*v));
 	size_t n = v ? BATCH : 0, want = BATCH;
 
+	w->left = left_of_day(w);
 	while (n == want && has_room(w)) {
 		want = w->room.messages < BATCH ? w->room.messages : BATCH;
 		n = w->dir > 0 ? box_read(w->box, w->at, v, want)

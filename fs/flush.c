@@ -151,10 +151,26 @@ static int refused(struct flush *fl, uint64_t id)
 	return error;
 }
 
+/* Its text has not been sent. */
+static bool is_new(const struct journal_entry *e)
+{
+	return e->phase == JOURNAL_QUEUED && (e->what & JOURNAL_APPEND) != 0;
+}
+
+bool flush_waits_for_day(struct fs *fs)
+{
+	bool waits;
+
+	lock_take(&fs->flush->lock);
+	waits = fs->flush->day_is_over;
+	lock_drop(&fs->flush->lock);
+	return waits;
+}
+
 int flush_state(struct fs *fs, uint64_t id)
 {
 	struct journal_list *list;
-	bool is_queued;
+	bool is_queued, waits;
 	int r;
 
 	r = journal_get(fs->cache, id, &list);
@@ -164,7 +180,10 @@ int flush_state(struct fs *fs, uint64_t id)
 		return r;
 	/* What is still written to, or empty, is not under way. */
 	is_queued = list->v[0].phase >= JOURNAL_QUEUED;
+	waits = is_new(&list->v[0]) && flush_waits_for_day(fs);
 	free(list);
+	if (is_queued && waits)
+		return -ENOTCONN;
 	return is_queued ? hurry(fs) : 0;
 }
 
@@ -173,7 +192,9 @@ int flush_drained(struct fs *fs)
 	struct journal_counts n;
 
 	journal_count(fs->cache, &n);
-	return n.queued + n.sent == 0 ? 0 : hurry(fs);
+	if (n.queued + n.sent == 0)
+		return 0;
+	return fs->online && flush_waits_for_day(fs) ? -EDQUOT : hurry(fs);
 }
 
 /* --- the thread --- */

@@ -60,14 +60,21 @@ void flush_online(struct fs *fs);
 /*
  * What became of the changes of this message? 0: nothing of it is unsent.
  * -EAGAIN: it is under way, and in a hurry from now on: wait for FLUSH_INO.
- * -ENOTCONN: it waits for a connection. Else why the server refused the last
- * one (remembered of the last FLUSH_REFUSALS messages).
+ * -ENOTCONN: it waits for a connection, or for another day (budget.h). Else why
+ * the server refused the last one (remembered of the last FLUSH_REFUSALS
+ * messages).
  */
 MUST_CHECK int flush_state(struct fs *fs, uint64_t id);
 #define FLUSH_REFUSALS 512
 
-/* The same for the whole queue; refusals do not count. */
+/*
+ * The same for the whole queue; refusals do not count. -EDQUOT: some of it
+ * waits for another day.
+ */
 MUST_CHECK int flush_drained(struct fs *fs);
+
+/* Do new messages wait for another day? */
+bool flush_waits_for_day(struct fs *fs);
 
 /* Moves whenever either of the two may have another answer. */
 uint64_t flush_gen(struct fs *fs);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/budget.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "imap/log.h"
@@ -177,7 +178,45 @@ static uint64_t bytes_of(struct flush *fl, const struct way *w, uint64_t id)
 struct draft {
 	struct batch *v[FLUSH_BATCHES];
 	unsigned n, room;
+	uint64_t sending; /* bytes of new messages, with what is on its way */
+	bool no_more;     /* of them */
 };
+
+static uint64_t bytes_sent_now(const struct flush *fl)
+{
+	uint64_t sum = 0;
+
+	for (const struct batch *b = fl->batches; b; b = b->next)
+		sum += b->bytes;
+	return sum;
+}
+
+/* One that does not fit holds up those behind it, or it would never go. */
+static bool is_for_today(struct flush *fl, struct draft *d, uint64_t bytes)
+{
+	if (!d->no_more)
+		d->no_more = !budget_may_send(fl->fs, bytes, d->sending);
+	return !d->no_more;
+}
+
+/*
+ * Who waits for what is not sent today is told so. While others are on their
+ * way it is not known yet: the end of those has it planned again.
+ */
+static void note_day(struct flush *fl, const struct draft *d)
+{
+	bool over = d->no_more && d->sending == 0, news;
+
+	lock_take(&fl->lock);
+	news = over && !fl->day_is_over;
+	fl->day_is_over = over;
+	lock_drop(&fl->lock);
+	if (over)
+		fl->replan_ms = clock_earlier(
+			fl->replan_ms, clock_now_ms() + budget_wait_ms(fl->fs));
+	if (news)
+		flush_tell(fl);
+}
 
 static bool is_full(struct batch *b, const struct lane *l, uint64_t bytes)
 {
@@ -233,15 +272,16 @@ static void draft_one(struct flush *fl, struct draft *d,
 	l = flush_lane(fl, w.part, w.from, w.to);
 	if (!l || is_paused(fl, l) || has_other_uids(fl, &w, l))
 		return;
-	b = find_draft(fl, d, &w, e);
-	if (!b)
-		return;
-	if (w.part == JOURNAL_APPEND)
+	if (w.part == JOURNAL_APPEND) {
 		bytes = bytes_of(fl, &w, e->id);
-	if (is_full(b, l, bytes))
+		if (!is_for_today(fl, d, bytes))
+			return;
+	}
+	b = find_draft(fl, d, &w, e);
+	if (!b || is_full(b, l, bytes) || batch_add(b, e) != 0)
 		return;
-	if (batch_add(b, e) == 0)
-		b->bytes += bytes;
+	b->bytes += bytes;
+	d->sending += bytes;
 }
 
 static void begin_drafts(struct flush *fl, struct draft *d)
@@ -261,7 +301,8 @@ static void begin_drafts(struct flush *fl, struct draft *d)
 void flush_plan(struct flush *fl)
 {
 	const struct journal_filter all = {.phases = 1u << JOURNAL_QUEUED};
-	struct draft d = {.room = FLUSH_BATCHES - fl->n_batches};
+	struct draft d = {.room = FLUSH_BATCHES - fl->n_batches,
+			  .sending = bytes_sent_now(fl)};
 	struct journal_list *list;
 	int r;
 
@@ -279,6 +320,7 @@ void flush_plan(struct flush *fl)
 	for (size_t i = 0; i < list->n; i++)
 		draft_one(fl, &d, &list->v[i]);
 	free(list);
+	note_day(fl, &d);
 	begin_drafts(fl, &d);
 }
 

@@ -215,6 +215,7 @@ struct flush {
 	bool arrived;     /* an answer, or an idle folder */
 	bool came_online; /* no pause counts any more */
 	bool hurry;       /* somebody waits */
+	bool day_is_over; /* new messages wait for another one */
 	bool stopping;    /* and `deadline_ms` */
 	bool has_ended;   /* the thread, or it never began */
 	int64_t first_ms; /* when what is gathered began to come; 0: nothing */

@@ -67,6 +67,7 @@ struct offline;
 struct drafts;
 struct mailboxes;
 struct quota;
+struct budget;
 struct flush;
 
 struct fs {
@@ -88,6 +89,7 @@ struct fs {
 	struct drafts *drafts;
 	struct mailboxes *mailboxes;
 	struct quota *quota;
+	struct budget *budget;
 	struct flush *flush;
 	uid_t uid;
 	gid_t gid;

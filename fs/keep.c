@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/budget.h"
 #include "fs/folder.h"
 #include "fs/mailboxes.h"
 #include "fs/offline.h"
@@ -107,8 +108,19 @@ void keep_offline_due(struct fs *fs)
 	lock_drop(&k->lock);
 }
 
+void keep_budget_due(struct fs *fs)
+{
+	struct keep *k = fs->keep;
+
+	lock_take(&k->lock);
+	k->budget_ms = 0;
+	lock_cond_wake_all(&k->cond);
+	lock_drop(&k->lock);
+}
+
 void keep_online(struct fs *fs)
 {
+	keep_budget_due(fs);
 	mailboxes_online(fs);
 	(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
 	keep_offline_due(fs);
@@ -269,6 +281,15 @@ static void run_offline(struct keep *k, int64_t now)
 	lock_drop(&k->lock);
 }
 
+static void save_budget(struct keep *k, int64_t now)
+{
+	int64_t next = budget_save(k->fs, now);
+
+	lock_take(&k->lock);
+	k->budget_ms = next;
+	lock_drop(&k->lock);
+}
+
 static void catch_up(struct keep *k, struct folder *f)
 {
 	int r = folder_catch_up(k->fs, f);
@@ -286,7 +307,7 @@ static void catch_up(struct keep *k, struct folder *f)
 		keep_make_due(k, f, 0);
 }
 
-enum work { WORK_STOP, WORK_FOLDER, WORK_POLL, WORK_OFFLINE };
+enum work { WORK_STOP, WORK_FOLDER, WORK_POLL, WORK_OFFLINE, WORK_BUDGET };
 
 static enum work wait_for_work(struct keep *k, int64_t *now,
 			       struct folder **ret_f)
@@ -297,14 +318,15 @@ static enum work wait_for_work(struct keep *k, int64_t *now,
 	lock_take(&k->lock);
 	for (;;) {
 		*now = clock_now_ms();
-		deadline =
-			k->poll_ms < k->offline_ms ? k->poll_ms : k->offline_ms;
+		deadline = clock_earlier(k->poll_ms, k->offline_ms);
+		deadline = clock_earlier(deadline, k->budget_ms);
 		if (k->stopping)
 			break;
 		*ret_f = take_due_locked(k, *now, &deadline);
 		work = *ret_f                  ? WORK_FOLDER
 		       : k->poll_ms <= *now    ? WORK_POLL
 		       : k->offline_ms <= *now ? WORK_OFFLINE
+		       : k->budget_ms <= *now  ? WORK_BUDGET
 					       : WORK_STOP;
 		if (work != WORK_STOP)
 			break;
@@ -334,6 +356,9 @@ static void *keep_thread(void *arg)
 		case WORK_OFFLINE:
 			run_offline(k, now);
 			break;
+		case WORK_BUDGET:
+			save_budget(k, now);
+			break;
 		}
 	}
 }
@@ -350,6 +375,7 @@ int keep_new(struct fs *fs, struct keep **ret)
 	lock_cond_init(&k->cond);
 	k->poll_ms = CLOCK_NEVER; /* the first LIST sets it */
 	k->offline_ms = CLOCK_NEVER;
+	k->budget_ms = CLOCK_NEVER;
 	if (pthread_create(&k->thread, NULL, keep_thread, k) != 0) {
 		lock_cond_finish(&k->cond);
 		lock_finish(&k->lock);

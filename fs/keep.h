@@ -79,6 +79,9 @@ void keep_note_used(struct fs *fs, struct folder *f);
 /* Have offline_run() run on the thread. */
 void keep_offline_due(struct fs *fs);
 
+/* Bytes come from now on: have them saved (budget.h) from time to time. */
+void keep_budget_due(struct fs *fs);
+
 /* --- asked under a folder's lock, too --- */
 
 int64_t keep_interval_ms(const struct fs *fs);

@@ -25,6 +25,7 @@ struct keep {
 	uint64_t list_epoch; /* of mailboxes.h, when it was asked for */
 	int64_t poll_ms;
 	int64_t offline_ms; /* when offline_run() is due */
+	int64_t budget_ms;  /* when budget_save() is */
 	bool stopping;
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "fs/ahead.h"
+#include "fs/budget.h"
 #include "fs/folder.h"
 #include "imap/log.h"
 
@@ -134,8 +135,8 @@ static int want_one(struct fs *fs, struct fetch *t, const struct wanted *w,
 		    uint64_t offset)
 {
 	struct load *l = fs->load;
+	bool more, may = budget_may_read(fs);
 	struct part p;
-	bool more;
 	int r;
 
 	lock_take(&l->lock);
@@ -146,6 +147,11 @@ static int want_one(struct fs *fs, struct fetch *t, const struct wanted *w,
 	if (t->n_parts == 0)
 		t->error = 0;
 	more = next_part_locked(t, w->m, offset, &p);
+	if (more && !may) {
+		r = t->n_parts > 0 ? 0 : -EDQUOT; /* some of it is coming */
+		lock_drop(&l->lock);
+		return r;
+	}
 	if (more) {
 		t->parts[t->n_parts++] = p;
 		t->users++; /* the job's; part_done() puts it */

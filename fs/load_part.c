@@ -7,6 +7,7 @@
 
 #include "fs/ahead.h"
 #include "fs/attr.h"
+#include "fs/budget.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "fs/notify.h"
@@ -254,6 +255,7 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 	struct fetch *t = j->t;
 
 	(void)why;
+	budget_fetched(j->fs, result);
 	if (result == -ESTALE && !j->began) {
 		part_stale(j);
 		return;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fs/ahead_private.h"
+#include "fs/budget.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "imap/log.h"
@@ -25,44 +26,8 @@
 #define SOON_MS 10000
 #define LOST_MS 2000 /* bodies are being missed: how many are, then? */
 
-struct kept {
-	struct kept *next;
-	struct folder *f;
-
-	/* The thread's own. */
-	uint64_t *ids; /* of messages without a body, newest first */
-	size_t n, at;
-	int64_t retry_ms; /* look again for what failed; 0: nothing did */
-
-	/* offline.lock: */
-	bool look;   /* find out what is missing */
-	bool looks;  /* somebody does, so `missing` is old */
-	bool failed; /* some could not be fetched */
-	uint64_t missing;
-};
-
-struct offline {
-	/* The thread's own. */
-	uint64_t lost; /* of cache_stats, as last seen */
-	int64_t again_ms;
-
-	struct lock lock; /* RANK_OFFLINE, guards what follows */
-	struct kept *kept;
-	unsigned in_flight;
-	unsigned n_failures; /* in a row */
-	int64_t retry_ms;    /* nothing is asked before; 0: at once */
-	const char *why;     /* it is waited for; "" */
-};
-
-static struct kept *find_locked(struct offline *o, const struct folder *f)
-	REQUIRES(o->lock)
-{
-	struct kept *k = o->kept;
-
-	while (k && k->f != f)
-		k = k->next;
-	return k;
-}
+/* By daily_limit, or in the server's own words. */
+static const char limit_reached[] = "a limit of the account is reached";
 
 /* --- what has ended --- */
 
@@ -83,8 +48,7 @@ static void judge_locked(struct offline *o, int result) REQUIRES(o->lock)
 	if (result == -ENOSPC)
 		wait_locked(o, "the disk is full", OFFLINE_RETRY_MS);
 	else if (result == -EDQUOT)
-		wait_locked(o, "the server says that a limit is reached",
-			    OFFLINE_RETRY_MS);
+		wait_locked(o, limit_reached, OFFLINE_RETRY_MS);
 	else if (result == -ENOTCONN)
 		wait_locked(o, "", SOON_MS);
 	else if (o->n_failures >= FAILURES_MAX)
@@ -99,7 +63,7 @@ void offline_ended(struct fs *fs, struct folder *f, size_t n, int result)
 
 	lock_take(&o->lock);
 	o->in_flight--;
-	k = find_locked(o, f);
+	k = offline_find_locked(o, f);
 	if (k) {
 		k->missing -= n < k->missing ? n : k->missing;
 		k->failed |= result != 0;
@@ -145,7 +109,7 @@ static void renew_list(struct fs *fs, struct offline *o)
 		free(k);
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (!v[i]->kept || find_locked(o, v[i]))
+		if (!v[i]->kept || offline_find_locked(o, v[i]))
 			continue;
 		k = calloc(1, sizeof(*k));
 		if (!k)
@@ -275,8 +239,9 @@ static int ask(struct fs *fs, struct offline *o, struct kept *k)
 static bool may_ask(struct fs *fs, struct offline *o, int64_t now,
 		    int64_t *ret_when)
 {
+	bool may, budget = budget_ahead_left(fs) > 0;
+	int64_t budget_ms = budget ? 0 : budget_wait_ms(fs);
 	struct cache_stats st;
-	bool may;
 
 	cache_get_stats(fs->cache, &st);
 	lock_take(&o->lock);
@@ -285,6 +250,8 @@ static bool may_ask(struct fs *fs, struct offline *o, int64_t now,
 		if (st.full)
 			wait_locked(o, "cache_size is used up",
 				    OFFLINE_RETRY_MS);
+		else if (!budget)
+			wait_locked(o, limit_reached, budget_ms);
 	}
 	if (o->retry_ms == 0)
 		o->why = "";
@@ -365,60 +332,7 @@ int64_t offline_run(struct fs *fs, int64_t now)
 	return clock_earlier(when, again);
 }
 
-/* --- asked from outside --- */
-
-void offline_note(struct fs *fs, struct folder *f)
-{
-	struct offline *o = fs->offline;
-	struct kept *k;
-
-	if (!f->kept)
-		return;
-	lock_take(&o->lock);
-	k = find_locked(o, f);
-	if (k)
-		k->look = true;
-	lock_drop(&o->lock);
-	keep_offline_due(fs);
-}
-
-int offline_set(struct fs *fs, struct folder *f, bool keep)
-{
-	int r;
-
-	if (f->attrs & FOLDER_NOSELECT)
-		return -EPERM;
-	r = cache_keep_folder(fs->cache, f->id, keep);
-	if (r != 0)
-		return r;
-	f->kept = keep;
-	keep_note_used(fs, f);
-	keep_offline_due(fs);
-	return 0;
-}
-
-bool offline_get(struct fs *fs, struct folder *f, struct offline_report *ret)
-{
-	struct offline *o = fs->offline;
-	struct kept *k;
-
-	*ret = (struct offline_report){.state = "looking", .why = ""};
-	if (!f->kept)
-		return false;
-	lock_take(&o->lock);
-	k = find_locked(o, f);
-	if (k) {
-		ret->missing = k->missing;
-		if (!k->look && !k->looks)
-			ret->state = k->missing ? "fetching" : "complete";
-	}
-	if (ret->state[0] != 'c' && o->retry_ms != 0) {
-		ret->state = "waiting";
-		ret->why = o->why;
-	}
-	lock_drop(&o->lock);
-	return true;
-}
+/* --- life --- */
 
 int offline_new(struct fs *fs, struct offline **ret)
 {

@@ -6,7 +6,7 @@
  * them (cache_keep_folder()).
  *
  * It stops when the disk is full, when cache_size is used up by such bodies
- * alone, or when the server says that a limit is reached, and tries again
+ * alone, or when a limit of the account is reached (budget.h), and tries again
  * OFFLINE_RETRY_MS later. Without a connection it waits for one.
  *
  * offline_run() is called by the thread of keep.c alone; all else from any

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "fs/ahead.h"
+#include "fs/budget.h"
 #include "fs/folder.h"
 #include "fs/load_private.h"
 #include "fs/offline_private.h"
@@ -90,6 +91,7 @@ static void large_done(void *ctx, int result, const struct imap_error *why)
 	struct large *l = ctx;
 
 	(void)why;
+	budget_fetched(l->fs, result);
 	if (result == 0)
 		result = l->error;
 	if (result == 0 && !l->came)
@@ -135,6 +137,8 @@ static int ask(struct large *l)
 
 	if (l->fs->stopping)
 		return -ECANCELED;
+	if (budget_ahead_left(l->fs) == 0)
+		return -EDQUOT;
 	r = folder_get(l->fs, l->f, &box);
 	if (r != 0)
 		return r;

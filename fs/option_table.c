@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "fs/budget.h"
+#include "fs/option_value.h"
 
 /*
  * One table names every option of -o, with the function that takes its value;
@@ -76,39 +78,12 @@ static int set_string(struct option_parse *p, const struct known *k,
 	return *s ? 0 : -ENOMEM;
 }
 
-/*
- * Absolute, since the program leaves for `/` later. `~/` is the home folder,
- * for shells expand it only at the start of a word, and fstab never.
- */
-static int absolute_path(const char *path, char **ret)
-{
-	const char *home = secure_getenv("HOME");
-	char *cwd;
-	int n;
-
-	if (path[0] == '/') {
-		*ret = strdup(path);
-		return *ret ? 0 : -ENOMEM;
-	}
-	if (path[0] == '~' && path[1] == '/' && home && home[0] == '/') {
-		n = asprintf(ret, "%s%s", home, path + 1);
-		return n < 0 ? -ENOMEM : 0;
-	}
-	cwd = getcwd(NULL, 0);
-	if (!cwd)
-		return -errno;
-
-	n = asprintf(ret, "%s/%s", cwd, path);
-	free(cwd);
-	return n < 0 ? -ENOMEM : 0;
-}
-
 static int set_path(struct option_parse *p, const struct known *k,
 		    const char *value)
 {
 	char **s = member(p, k->at);
 	char *path = NULL;
-	int r = absolute_path(value, &path);
+	int r = option_absolute_path(value, &path);
 
 	if (r == -ENOMEM)
 		return r;
@@ -123,27 +98,13 @@ static int set_path(struct option_parse *p, const struct known *k,
 	return 0;
 }
 
-/* Digits only: no sign, no blanks, no 0x. */
-static bool read_number(const char *s, int base, unsigned long *ret,
-			const char **ret_rest)
-{
-	char *end;
-
-	if (!isdigit((unsigned char)s[0]))
-		return false;
-	errno = 0;
-	*ret = strtoul(s, &end, base);
-	*ret_rest = end;
-	return errno == 0 && end != s;
-}
-
 static int set_number(struct option_parse *p, const struct known *k,
 		      const char *value)
 {
 	const char *rest;
 	unsigned long n;
 
-	if (!read_number(value, 10, &n, &rest) || *rest || n < k->min ||
+	if (!option_read_number(value, 10, &n, &rest) || *rest || n < k->min ||
 	    n > k->max)
 		return option_refuse(
 			p, "Option '%s' wants a number from %lu to %lu.",
@@ -161,7 +122,7 @@ static int set_umask(struct option_parse *p, const struct known *k,
 	const char *rest;
 	unsigned long n;
 
-	if (!read_number(value, 8, &n, &rest) || *rest || n > k->max)
+	if (!option_read_number(value, 8, &n, &rest) || *rest || n > k->max)
 		return option_refuse(
 			p,
 			"Option '%s' wants an octal number from 000 "
@@ -176,31 +137,54 @@ static int set_umask(struct option_parse *p, const struct known *k,
 static int set_size(struct option_parse *p, const struct known *k,
 		    const char *value)
 {
-	static const char units[] = "KkMmGgTt";
-	unsigned long n;
 	const char *rest;
-	const char *unit;
-	unsigned shift = 0;
+	uint64_t n;
 
-	if (!read_number(value, 10, &n, &rest))
-		goto bad;
-	if (*rest) {
-		unit = strchr(units, *rest);
-		if (!unit || rest[1])
-			goto bad;
-		shift = 10 * (unsigned)((unit - units) / 2 + 1);
-	}
-	if (n > k->max >> shift || n << shift < k->min)
-		goto bad;
-
-	*(uint64_t *)member(p, k->at) = (uint64_t)n << shift;
+	if (!option_read_size(value, &n, &rest) || *rest || n < k->min ||
+	    n > k->max)
+		return option_refuse(
+			p,
+			"Option '%s' wants a size of at least 1M, such as "
+			"500M or 5G.",
+			k->name);
+	*(uint64_t *)member(p, k->at) = n;
 	return 0;
+}
 
-bad:
-	return option_refuse(p,
-			     "Option '%s' wants a size of at least 1M, such as "
-			     "500M or 5G.",
-			     k->name);
+/* A size within the bounds, or a 0 that has no unit. */
+static bool read_limit(const char *s, const struct known *k, uint64_t *ret,
+		       const char **ret_rest)
+{
+	if (s[0] != '0')
+		return option_read_size(s, ret, ret_rest) && *ret >= k->min &&
+		       *ret <= k->max;
+	*ret = 0;
+	*ret_rest = s + 1;
+	return true;
+}
+
+static int set_daily(struct option_parse *p, const struct known *k,
+		     const char *value)
+{
+	uint64_t down, up = 0;
+	const char *rest;
+	bool good = read_limit(value, k, &down, &rest);
+
+	if (good && *rest == ':')
+		good = read_limit(rest + 1, k, &up, &rest);
+	else if (good)
+		up = down / BUDGET_UP_PART;
+	if (!good || *rest)
+		return option_refuse(
+			p,
+			"Option '%s' wants what may come a day, and perhaps, "
+			"behind a colon, what may be sent: 0 for no limit, or "
+			"sizes of at least 1M, such as 2G or 2G:400M.",
+			k->name);
+	p->o.has_daily = true;
+	p->o.daily_down = down;
+	p->o.daily_up = up;
+	return 0;
 }
 
 static int set_tls(struct option_parse *p, const struct known *k,
@@ -289,6 +273,7 @@ static const struct known table[] = {
 	{"pin-sha256", set_pin, AT(pin_sha256), NO_HAS, 0, 0},
 	{"cache", set_path, AT(cache_dir), NO_HAS, 0, 0},
 	{"cache_size", set_size, AT(cache_bytes), NO_HAS, 1UL << 20, 1UL << 60},
+	{"daily_limit", set_daily, 0, NO_HAS, 1UL << 20, 1UL << 60},
 	{"names", set_names, AT(names), NO_HAS, 0, 0},
 	{"delete", set_delete, AT(deletes), NO_HAS, 0, 0},
 	{"connections", set_number, AT(connections), NO_HAS, 1, 15},

@@ -39,6 +39,9 @@ struct options {
 	char *cafile, *pin_sha256;
 	char *cache_dir;
 	uint64_t cache_bytes; /* cache_size=, default 5 GiB */
+	bool has_daily;       /* daily_limit=; else budget.h decides */
+	uint64_t daily_down;  /* 0: no limit */
+	uint64_t daily_up;
 	enum names_style names;
 	enum delete_style deletes;
 	unsigned connections;    /* 4 */

@@ -2,7 +2,6 @@
 #include "fs/start.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "fs/ahead.h"
+#include "fs/budget.h"
 #include "fs/control.h"
 #include "fs/draft.h"
 #include "fs/flush.h"
@@ -22,6 +22,7 @@
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/park.h"
+#include "fs/places.h"
 #include "fs/quota.h"
 #include "fs/replay.h"
 #include "fs/store.h"
@@ -57,65 +58,15 @@ static void complain(const char *text)
 	fprintf(stderr, "mount.imapfs: %s\n", text);
 }
 
-/* --- where things are kept --- */
-
-static const char *home_directory(void)
-{
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no threads */
-	const char *home = getenv("HOME");
-	struct passwd *pw;
-
-	if (home && home[0] == '/')
-		return home;
-	pw = getpwuid(getuid()); /* NOLINT(concurrency-mt-unsafe): no threads */
-	return pw ? pw->pw_dir : "/";
-}
-
-/* $XDG_x_HOME/imapfs/KEY, or its default below the home directory. */
-static char *xdg_directory(const char *variable, const char *fallback,
-			   const char *key)
-{
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no threads */
-	const char *base = getenv(variable);
-	char *path;
-	int n;
-
-	if (base && base[0] == '/')
-		n = asprintf(&path, "%s/imapfs/%s", base, key);
-	else
-		n = asprintf(&path, "%s/%s/imapfs/%s", home_directory(),
-			     fallback, key);
-	return n < 0 ? NULL : path;
-}
-
-static int find_directories(struct start *s)
-{
-	const struct options *opt = s->fs.opt;
-	char *key = account_key(s->fs.account);
-
-	if (!key)
-		return -ENOMEM;
-	if (opt->cache_dir) {
-		if (asprintf(&s->state_dir, "%s/%s", opt->cache_dir, key) < 0)
-			s->state_dir = NULL;
-		if (asprintf(&s->cache_dir, "%s/%s/bodies", opt->cache_dir,
-			     key) < 0)
-			s->cache_dir = NULL;
-	} else {
-		s->state_dir =
-			xdg_directory("XDG_STATE_HOME", ".local/state", key);
-		s->cache_dir = xdg_directory("XDG_CACHE_HOME", ".cache", key);
-	}
-	free(key);
-	return s->state_dir && s->cache_dir ? 0 : -ENOMEM;
-}
+/* --- the cache --- */
 
 static int open_cache(struct start *s)
 {
 	struct cache_config cfg = {.max_bytes = s->fs.opt->cache_bytes};
 	struct cache_report report = {0};
-	int r = find_directories(s);
+	int r;
 
+	r = places_find(s->fs.opt, s->fs.account, &s->state_dir, &s->cache_dir);
 	if (r != 0)
 		return r;
 	cfg.state_dir = s->state_dir;
@@ -259,6 +210,8 @@ static int build_engine(struct start *s)
 	if (r == 0)
 		r = control_new(fs, &fs->control);
 	if (r == 0)
+		r = budget_new(fs, &fs->budget);
+	if (r == 0)
 		r = load_new(fs, &fs->load);
 	if (r == 0)
 		r = ahead_new(fs, &fs->ahead);
@@ -368,6 +321,8 @@ static void take_down(struct start *s)
 		keep_stop(fs->keep);
 	if (fs->flush)
 		flush_stop(fs->flush);
+	if (fs->budget)
+		(void)budget_save(fs, 0);
 	imap_free(fs->imap); /* no job's callback runs after this */
 	if (fs->park)
 		park_close(fs->park);
@@ -386,6 +341,7 @@ static void take_down(struct start *s)
 	keep_free(fs->keep);
 	mailboxes_free(fs->mailboxes);
 	quota_free(fs->quota);
+	budget_free(fs->budget);
 	flush_free(fs->flush);
 	tree_free(fs->tree);
 	cache_close(fs->cache);
@@ -407,6 +363,7 @@ static void begin_serving(struct start *s)
 	if (fs->online && !keep_has_folders(fs))
 		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
 	keep_offline_due(fs);
+	keep_budget_due(fs);
 	quota_refresh(fs);
 }
 

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/flush.h"
 #include "fs/park.h"
 #include "fs/status_private.h"
 #include "fs/store.h"
@@ -26,6 +27,11 @@ static int report_make(struct fs *fs, struct report *ret)
 	load_get_stats(fs, &ret->load);
 	ahead_get_stats(fs, &ret->ahead);
 	journal_count(fs->cache, &ret->queue);
+	ret->has_budget = budget_get(fs, &ret->budget);
+	if (flush_waits_for_day(fs)) {
+		ret->budget.sends_stop = true;
+		ret->budget.until = ret->budget.day.begun_at + BUDGET_DAY_S;
+	}
 	return tree_all(fs->tree, &ret->folders, &ret->n_folders);
 }
 
@@ -45,6 +51,37 @@ static void print_queue(FILE *out, const struct journal_counts *q)
 		fprintf(out, "; the oldest since %lld s",
 			(long long)(time(NULL) - q->oldest));
 	fputc('\n', out);
+}
+
+static void print_direction(FILE *out, uint64_t n, uint64_t limit,
+			    const char *word)
+{
+	fprintf(out, "%llu bytes %s", (unsigned long long)n, word);
+	if (limit > 0)
+		fprintf(out, " of at most %llu", (unsigned long long)limit);
+}
+
+static void print_budget(FILE *out, const struct budget_report *b)
+{
+	char at[BUDGET_TIME];
+
+	fputs("today:        ", out);
+	print_direction(out, b->day.down, b->down_limit, "down");
+	fputs(", ", out);
+	print_direction(out, b->day.up, b->up_limit, "up");
+	if (b->day.begun_at != 0) {
+		budget_print_time(b->day.begun_at, at);
+		fprintf(out, ", since %s", at);
+	}
+	fputc('\n', out);
+	if (b->until == 0)
+		return;
+	budget_print_time(b->until, at);
+	fprintf(out, "              until %s:%s%s%s\n", at,
+		b->ahead_stops ? " nothing is fetched before it is read;" : "",
+		b->reads_stop ? " what is not in the cache cannot be read;"
+			      : "",
+		b->sends_stop ? " new messages wait;" : "");
 }
 
 static void print_folder(FILE *out, struct fs *fs, struct folder *f)
@@ -102,6 +139,8 @@ static void print_status(FILE *out, struct report *r)
 		r->imap.jobs_running, r->imap.jobs_queued);
 	fprintf(out, "requests:     %u waiting\n", park_count(r->fs->park));
 	print_queue(out, &r->queue);
+	if (r->has_budget)
+		print_budget(out, &r->budget);
 	fprintf(out,
 		"cache:        %llu bodies, %llu bytes of at most %llu; %llu "
 		"reads from it, %llu waited\n",

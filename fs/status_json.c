@@ -98,6 +98,25 @@ static void json_connections(FILE *out, const struct imap_state *s)
 	fputs("],", out);
 }
 
+static void json_budget(FILE *out, const struct report *r)
+{
+	const struct budget_report *b = &r->budget;
+
+	fprintf(out,
+		"\"budget\":{\"counted\":%s,\"down\":%llu,\"up\":%llu,"
+		"\"down_limit\":%llu,\"up_limit\":%llu,\"begun_at\":%lld,",
+		r->has_budget ? "true" : "false",
+		(unsigned long long)b->day.down, (unsigned long long)b->day.up,
+		(unsigned long long)b->down_limit,
+		(unsigned long long)b->up_limit, (long long)b->day.begun_at);
+	fprintf(out,
+		"\"ahead_stops\":%s,\"reads_stop\":%s,\"sends_stop\":%s,"
+		"\"until\":%lld},",
+		b->ahead_stops ? "true" : "false",
+		b->reads_stop ? "true" : "false",
+		b->sends_stop ? "true" : "false", (long long)b->until);
+}
+
 void status_print_json(FILE *out, struct report *r)
 {
 	const struct account *a = r->fs->account;
@@ -115,6 +134,7 @@ void status_print_json(FILE *out, struct report *r)
 	fputc(',', out);
 	json_connections(out, &r->imap);
 	json_folders(out, r);
+	json_budget(out, r);
 	fprintf(out,
 		"\"read_only\":%s,\"queue\":{\"queued\":%zu,\"sent\":%zu,"
 		"\"writing\":%zu,\"scratch\":%zu,\"oldest\":%lld},",

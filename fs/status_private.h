@@ -10,6 +10,7 @@
 
 #include "cache/journal.h"
 #include "fs/ahead.h"
+#include "fs/budget.h"
 #include "fs/control.h"
 #include "fs/load.h"
 #include "fs/offline.h"
@@ -22,6 +23,8 @@ struct report {
 	struct load_stats load;
 	struct ahead_stats ahead;
 	struct journal_counts queue;
+	bool has_budget;
+	struct budget_report budget;
 	struct folder **folders;
 	size_t n_folders;
 };

@@ -283,6 +283,15 @@ void imap_get_state(struct imap *im, struct imap_state *ret)
 	lock_drop(&im->lock);
 }
 
+void imap_get_traffic(const struct imap *im, struct imap_traffic *ret)
+{
+	*ret = (struct imap_traffic){0};
+	for (unsigned i = 0; i < im->cfg.connections; i++) {
+		ret->in += net_plain_in(im->conn[i].session.net);
+		ret->out += net_plain_out(im->conn[i].session.net);
+	}
+}
+
 enum imap_watched imap_watched(struct imap *im, const char *wire,
 			       int64_t *ret_since_ms)
 {

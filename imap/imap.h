@@ -396,4 +396,14 @@ struct imap_state {
 
 void imap_get_state(struct imap *im, struct imap_state *ret);
 
+/*
+ * Bytes of the protocol since imap_new(), over all connections: as they are
+ * before compression, which is what a server may count. Takes no lock.
+ */
+struct imap_traffic {
+	uint64_t in;
+	uint64_t out;
+};
+void imap_get_traffic(const struct imap *im, struct imap_traffic *ret);
+
 #endif

@@ -45,6 +45,7 @@ enum lock_rank {
 	RANK_REPLAY = 45,    /* fs: what the helper process is to do */
 	RANK_NOTIFY = 50,    /* fs: what the kernel is to be told */
 	RANK_STORE = 52,     /* fs: bodies for the kernel */
+	RANK_BUDGET = 54,    /* fs: what may still come and go today */
 	RANK_CONTROL = 55,   /* fs: snapshots of .imapfs */
 	RANK_JOURNAL = 58,   /* cache: changes that the server has not seen */
 	RANK_INDEX = 60,     /* cache: the packed index of one folder */

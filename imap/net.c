@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -36,6 +37,9 @@ struct net {
 	struct tls_verdict verdict;
 	struct deflate *deflate; /* NULL: not compressed */
 	size_t deflate_taken;    /* bytes packed, but not written entirely */
+	/* Only added up, and shown: no lock. */
+	_Atomic uint64_t plain_in;
+	_Atomic uint64_t plain_out;
 };
 
 /* --- waiting --- */
@@ -270,14 +274,23 @@ static long packed_write(struct net *n, const void *buf, size_t n_bytes)
 
 /* --- what the session calls --- */
 
+static long counted(_Atomic uint64_t *sum, long r)
+{
+	if (r > 0)
+		atomic_fetch_add_explicit(sum, (uint64_t)r,
+					  memory_order_relaxed);
+	return r;
+}
+
 long net_read(struct net *n, void *buf, size_t n_bytes)
 {
 	if (n->wire.fd < 0)
 		return -ENOTCONN;
 	if (n_bytes == 0)
 		return 0;
-	return n->deflate ? packed_read(n, buf, n_bytes)
-			  : wire_read(&n->wire, buf, n_bytes);
+	return counted(&n->plain_in,
+		       n->deflate ? packed_read(n, buf, n_bytes)
+				  : wire_read(&n->wire, buf, n_bytes));
 }
 
 long net_write(struct net *n, const void *buf, size_t n_bytes)
@@ -286,8 +299,9 @@ long net_write(struct net *n, const void *buf, size_t n_bytes)
 		return -ENOTCONN;
 	if (n_bytes == 0)
 		return 0;
-	return n->deflate ? packed_write(n, buf, n_bytes)
-			  : wire_write(&n->wire, buf, n_bytes);
+	return counted(&n->plain_out,
+		       n->deflate ? packed_write(n, buf, n_bytes)
+				  : wire_write(&n->wire, buf, n_bytes));
 }
 
 /* --- the rest --- */
@@ -354,4 +368,14 @@ uint64_t net_bytes_in(const struct net *n)
 uint64_t net_bytes_out(const struct net *n)
 {
 	return atomic_load_explicit(&n->wire.bytes_out, memory_order_relaxed);
+}
+
+uint64_t net_plain_in(const struct net *n)
+{
+	return atomic_load_explicit(&n->plain_in, memory_order_relaxed);
+}
+
+uint64_t net_plain_out(const struct net *n)
+{
+	return atomic_load_explicit(&n->plain_out, memory_order_relaxed);
 }

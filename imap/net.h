@@ -118,4 +118,8 @@ bool net_is_compressed(const struct net *n);
 uint64_t net_bytes_in(const struct net *n);
 uint64_t net_bytes_out(const struct net *n);
 
+/* The same before compression and TLS: what net_read() and net_write() took. */
+uint64_t net_plain_in(const struct net *n);
+uint64_t net_plain_out(const struct net *n);
+
 #endif

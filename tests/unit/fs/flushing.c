@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../scratch.h"
+#include "fs/budget.h"
 #include "fs/flush_private.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
@@ -70,6 +71,7 @@ static void fill(struct flushing *t)
 static void open_world(struct flushing *t)
 {
 	world_open(&t->w);
+	assert_int_equal(budget_new(t->fs, &t->fs->budget), 0);
 	assert_int_equal(load_new(t->fs, &t->fs->load), 0);
 	assert_int_equal(keep_new(t->fs, &t->fs->keep), 0);
 	t->a = walk(&t->w, "A", NULL);
@@ -83,6 +85,7 @@ static void close_world(struct flushing *t)
 	keep_stop(fs->keep);
 	keep_free(fs->keep);
 	load_free(fs->load);
+	budget_free(fs->budget);
 	world_close(&t->w);
 	fs->keep = NULL;
 	fs->load = NULL;

@@ -54,6 +54,7 @@ static void defaults_are_as_documented(void **state)
 	assert_int_equal(o.connections, 4);
 	assert_int_equal(o.timeout_s, 30);
 	assert_true(o.cache_bytes == 5ULL << 30);
+	assert_false(o.has_daily);
 	assert_int_equal(o.names, NAMES_SUBJECT);
 	assert_false(o.foreground || o.debug || o.wire || o.verbose ||
 		     o.read_only || o.allow_other || o.has_tls || o.has_uid ||
@@ -103,6 +104,32 @@ static void every_option_is_taken(void **state)
 	options_finish(&o);
 }
 
+static void daily_limits_are_one_or_two_sizes(void **state)
+{
+	static const struct {
+		const char *option;
+		uint64_t down, up;
+	} cases[] = {
+		{"daily_limit=0", 0, 0},
+		{"daily_limit=5G", 5ULL << 30, 1ULL << 30},
+		{"daily_limit=2g:400m", 2ULL << 30, 400ULL << 20},
+		{"daily_limit=1M:0", 1ULL << 20, 0},
+		{"daily_limit=0:1048576", 0, 1ULL << 20},
+	};
+	char why[OPTIONS_ERROR];
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < N(cases); i++) {
+		assert_int_equal(parse(&o, why, "-o", cases[i].option, NULL),
+				 0);
+		assert_true(o.has_daily);
+		assert_int_equal(o.daily_down, cases[i].down);
+		assert_int_equal(o.daily_up, cases[i].up);
+		options_finish(&o);
+	}
+}
+
 static void refused_options_are_named(void **state)
 {
 	static const struct {
@@ -112,7 +139,19 @@ static void refused_options_are_named(void **state)
 		{"delete=now", "'delete'", "expunge"},
 		{"delete", "'delete'", "value"},
 		{"sync=1", "'sync'", "no value"},
-		{"daily_limit=1", "'daily_limit'", "not known"},
+		{"daily_limit=1", "'daily_limit'", "1M"},
+		{"daily_limit=", "'daily_limit'", "value"},
+		{"daily_limit=2G:", "'daily_limit'", "2G:400M"},
+		{"daily_limit=:2G", "'daily_limit'", "2G:400M"},
+		{"daily_limit=2G:1K", "'daily_limit'", "1M"},
+		{"daily_limit=2G:1G:1G", "'daily_limit'", "2G:400M"},
+		{"daily_limit=-1", "'daily_limit'", "0 for no limit"},
+		{"daily_limit=00", "'daily_limit'", "0 for no limit"},
+		{"daily_limit=0M", "'daily_limit'", "0 for no limit"},
+		{"daily_limit=5GB", "'daily_limit'", "2G"},
+		{"daily_limit=none", "'daily_limit'", "0 for no limit"},
+		{"daily_limit=99999999T", "'daily_limit'", "1M"},
+		{"daily_limit=1M,daily_limit=2M", "'daily_limit'", "twice"},
 		{"nonempty", "'nonempty'", "not known"},
 		{"RO", "'RO'", "not known"},
 		{"ro,conections=3", "'conections'", "not known"},
@@ -388,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_as_documented),
 		cmocka_unit_test(every_option_is_taken),
+		cmocka_unit_test(daily_limits_are_one_or_two_sizes),
 		cmocka_unit_test(refused_options_are_named),
 		cmocka_unit_test(
 			passwords_in_options_are_refused_and_not_repeated),

@@ -88,9 +88,11 @@ static void early_bytes_come_first_and_bytes_are_counted_on_the_wire(
 	assert_memory_equal(buf, "early", 5);
 	assert_memory_equal(buf + 5, zeros, MB);
 	assert_true(net_bytes_in(net) < MB / 500);
+	assert_int_equal(net_plain_in(net), MB + 5);
 
 	assert_int_equal(net_write(net, zeros, MB), DEFLATE_PIECE);
 	assert_true(net_bytes_out(net) < DEFLATE_PIECE / 50);
+	assert_int_equal(net_plain_out(net), DEFLATE_PIECE);
 	got = (size_t)recv(fd, packed, sizeof(packed), 0);
 	assert_int_equal(packed_unpack(peer, packed, got, buf, MB),
 			 DEFLATE_PIECE);
