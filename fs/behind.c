@@ -4,6 +4,7 @@
 #include "fs/folder_private.h"
 #include "fs/keep.h"
 #include "fs/rules.h"
+#include "imap/change.h"
 
 /*
  * Is a folder behind the server? Words that something moved are noted here,
@@ -77,9 +78,11 @@ void folder_note_moved(struct folder *f, int64_t at_ms)
 	lock_drop(&f->lock);
 }
 
-void folder_hear_status(struct folder *f, const struct mail_folder *m,
-			int64_t asked_ms)
+void folder_hear_status(struct fs *fs, struct folder *f,
+			const struct mail_folder *m, int64_t asked_ms)
 {
+	/* Its HIGHESTMODSEQ counts a change before it shows it. */
+	bool is_ahead = imap_has_labels(fs->imap);
 	struct cache_state s;
 	enum rules_moved moved;
 
@@ -95,6 +98,9 @@ void folder_hear_status(struct folder *f, const struct mail_folder *m,
 		return;
 	}
 	moved = rules_compare(&s, m);
+	/* One that this was counted for may have come behind the last mount. */
+	if (moved == RULES_UNMOVED && is_ahead && !f->has_synced)
+		moved = RULES_UNKNOWN;
 	/* What was asked for later than that knows better. */
 	if (moved == RULES_UNMOVED && asked_ms > f->known_ms)
 		f->known_ms = asked_ms;

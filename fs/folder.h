@@ -58,8 +58,8 @@ void folder_resync(struct fs *fs, struct folder *f);
 void folder_note_moved(struct folder *f, int64_t at_ms);
 
 /* The same, by what LIST and STATUS say, which were asked for at `asked_ms`. */
-void folder_hear_status(struct folder *f, const struct mail_folder *m,
-			int64_t asked_ms);
+void folder_hear_status(struct fs *fs, struct folder *f,
+			const struct mail_folder *m, int64_t asked_ms);
 
 /*
  * LIST, asked for at `asked_ms`, has it. If SELECT has said before that there

@@ -186,7 +186,7 @@ static void watch_begun(void *ctx, const struct mail_folder *box)
 		watch_folders(k);
 		return;
 	}
-	folder_hear_status(f, box, clock_now_ms());
+	folder_hear_status(k->fs, f, box, clock_now_ms());
 	keep_make_due(k, f, 0);
 }
 
