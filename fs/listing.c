@@ -74,6 +74,9 @@ int listing_start_locked(struct fs *fs, struct folder *f,
 	/* Nobody is listing it: what has come is news to who watches. */
 	if (prio > IMAP_PRIO_LISTING && !j->again)
 		j->heard_uidnext = f->heard_uidnext;
+	/* It was complete, and older ones have come to light (sync_end.c). */
+	if (s.low_uid != 0 && f->has_synced)
+		j->heard_uidnext = 1;
 	f->busy = FOLDER_LISTING;
 	f->asked_ms = clock_now_ms();
 	f->progress_ms = f->asked_ms;

@@ -26,8 +26,9 @@ struct sync {
 
 /*
  * All answers are in: what is gone goes, and the state that says so is stored
- * with it. -EAGAIN: the second question is to be put first. -EPROTO: the
- * answers contradict each other.
+ * with it. -ESTALE: so it is, and there are older messages to be listed.
+ * -EAGAIN: the second question is to be put first. -EPROTO: the answers
+ * contradict each other.
  */
 MUST_CHECK int sync_finish(struct sync *y, const struct imap_sync_end *end);
 

@@ -80,9 +80,10 @@ struct folder {
 	uint64_t n_listed;      /* rows of the running listing */
 	uint64_t n_expected;    /* messages, as EXAMINE said */
 	uint32_t heard_uidnext; /* by LIST, of a folder never listed */
-	unsigned box_users;     /* who may be using `box` at this moment */
-	unsigned flushing; /* batches on their way that name it (flush.h) */
-	bool flush_waits;  /* one is to begin when its job has ended */
+	uint64_t n_older;   /* the last sync named so many that were not here */
+	unsigned box_users; /* who may be using `box` at this moment */
+	unsigned flushing;  /* batches on their way that name it (flush.h) */
+	bool flush_waits;   /* one is to begin when its job has ended */
 	/* The last batch ended; the first one of its train did; 0: none. */
 	int64_t flushed_ms, train_ms;
 	enum folder_busy {
