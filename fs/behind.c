@@ -5,6 +5,7 @@
 #include "fs/keep.h"
 #include "fs/rules.h"
 #include "imap/change.h"
+#include "imap/log.h"
 
 /*
  * Is a folder behind the server? Words that something moved are noted here,
@@ -76,6 +77,23 @@ void folder_note_moved(struct folder *f, int64_t at_ms)
 	if (at_ms > f->moved_ms)
 		f->moved_ms = at_ms;
 	lock_drop(&f->lock);
+}
+
+void folder_note_count(struct fs *fs, struct folder *f, uint32_t messages)
+{
+	bool is_limit = imap_has_labels(fs->imap) && rules_is_limit(messages);
+	bool tell;
+
+	lock_take(&f->lock);
+	tell = is_limit && !f->told_limit;
+	f->told_limit |= is_limit;
+	f->limit = is_limit ? messages : 0;
+	lock_drop(&f->lock);
+	if (tell)
+		log_warn("folder: '%s' shows %u messages, and older ones are "
+			 "hidden if the account limits IMAP folders to so "
+			 "many: see 'Folder size limits' in Gmail's settings",
+			 f->path, messages);
 }
 
 void folder_hear_status(struct fs *fs, struct folder *f,

@@ -54,6 +54,12 @@ int64_t folder_deadline(struct folder *f);
 /* Ask the server now, whenever it was asked last (touch). */
 void folder_resync(struct fs *fs, struct folder *f);
 
+/*
+ * EXAMINE has counted its messages: `limit` becomes what it says, and is told
+ * when it is news. From the thread of the folder's job.
+ */
+void folder_note_count(struct fs *fs, struct folder *f, uint32_t messages);
+
 /* Something moved in this mailbox, or may have. */
 void folder_note_moved(struct folder *f, int64_t at_ms);
 

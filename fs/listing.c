@@ -116,6 +116,7 @@ static int list_opened(void *ctx, const struct imap_mailbox *now)
 	}
 	folder_put(j->fs, j->f);
 
+	folder_note_count(j->fs, j->f, now->messages);
 	lock_take(&j->f->lock);
 	j->f->n_expected = now->messages;
 	lock_drop(&j->f->lock);

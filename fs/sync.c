@@ -97,6 +97,7 @@ static int sync_opened(void *ctx, const struct imap_mailbox *now)
 	ranges_clear(&y->named);
 	ranges_clear(&y->gone);
 	y->messages = now->messages;
+	folder_note_count(y->fs, y->f, now->messages);
 	y->opened_uidnext = now->uidnext;
 	y->new_uidnext = y->uidnext;
 	if (now->uidnext > y->new_uidnext)

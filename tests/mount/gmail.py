@@ -336,3 +336,40 @@ def test_what_cannot_be_listed_is_not_tried_again_and_again(env):
         os.utime(m.path / "INBOX")
         env.wait_for(lambda: n in numbered(m))
     assert server.count(rb"SEARCH RETURN \(MAX\)") == before + 1
+
+
+def check_limit(m, n):
+    """What is said of INBOX; in the log once."""
+    inbox = next(f for f in m.status()["folders"] if f["path"] == "INBOX")
+    assert inbox["limit"] == n
+    text = (m.path / ".imapfs/status").read_text()
+    assert text.count("older ones are hidden") == (n > 0), text
+    assert m.log().count("Folder size limits") == 1
+
+
+def test_a_folder_that_may_be_limited_says_so(env):
+    server = env.gmail()
+    limit(server, 1000)
+    for n in range(1, 1006):
+        server.account.deliver(letter(n, 300), [INBOX] if n > 3 else [b"work"])
+    m = gmail_mount(env, server)
+    assert len(m.messages()) == 1000
+    assert len(m.messages("work")) == 3
+    check_limit(m, 1000)
+    limit(server, 0)
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: len(m.messages()) == 1002)
+    check_limit(m, 0)
+    limit(server, 1000)
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: len(m.messages()) == 1000)
+    check_limit(m, 1000)
+
+
+def test_elsewhere_a_thousand_messages_are_no_limit(env):
+    m = env.mount(env.script({b"INBOX": Box(
+        [Msg(n, letter(n)) for n in range(1, 1001)])}))
+    assert len(m.messages()) == 1000
+    status = m.status()["folders"]
+    assert [f["limit"] for f in status if f["path"] == "INBOX"] == [0]
+    assert "Folder size limits" not in m.log()
