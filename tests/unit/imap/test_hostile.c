@@ -290,6 +290,53 @@ static void a_login_refused_later_is_not_tried_again(void **state)
 	end(im, s);
 }
 
+/* The account and server of the next test, for what is called back. */
+static struct imap *lost_im;
+static struct server *lost_server;
+
+/* The only good connection is lost: by now the other one is refused. */
+static void end_when_refused(void *ctx, uint32_t uid, int result)
+{
+	struct imap_state now;
+
+	seen_body_ops.end(ctx, uid, result);
+	server_go(lost_server);
+	WAIT_STATE(lost_im, now, now.last_error.fault == FAULT_AUTH);
+}
+
+static void what_is_left_when_a_login_is_refused_asks_for_no_other(void **state)
+{
+	static const uint32_t four = 4;
+	const struct imap_body_request req = {7, &four, 1, 0, 0};
+	struct imap_body_ops ops = seen_body_ops;
+	struct server *s = lost_server = SERVER(
+		STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4 ",
+		      "S: * 1 FETCH (UID 4 BODY[] {8}", "R: a", "V:", "X:"),
+		STEPS(GREETING, "C: AUTHENTICATE", "W:", "S: $T NO changed",
+		      "N:"));
+	struct imap *im = lost_im = account_connected(s, 2);
+	struct imap_state now;
+	struct seen body = {0};
+	struct seen seen = {0};
+	imap_job job;
+
+	(void)state;
+	ops.end = end_when_refused;
+	assert_int_equal(imap_fetch(im, "INBOX", IMAP_PRIO_READER, &req, &ops,
+				    &body, &job),
+			 0);
+	seen_wait_begun(&body);
+	list(im, "Other", &seen);
+	WAIT_STATE(im, now, strcmp(now.conn[1].state, "connecting") == 0);
+	server_go_too(s);
+	seen_wait(&body);
+	seen_wait(&seen);
+	assert_int_equal(body.result, -EACCES);
+	assert_int_equal(seen.result, -EACCES);
+	assert_int_equal(server_connections(s), 2);
+	end(im, s);
+}
+
 static void a_server_that_throws_us_out_is_left_alone_longer(void **state)
 {
 	struct server *s = SERVER(STEPS(LOGIN, "C: EXAMINE", "X:"),
@@ -324,6 +371,8 @@ int main(void)
 		cmocka_unit_test(
 			a_password_that_no_quotes_can_hold_is_a_literal),
 		cmocka_unit_test(a_login_refused_later_is_not_tried_again),
+		cmocka_unit_test(
+			what_is_left_when_a_login_is_refused_asks_for_no_other),
 		cmocka_unit_test(
 			a_server_that_throws_us_out_is_left_alone_longer),
 	};
