@@ -10,6 +10,7 @@
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/rules.h"
+#include "imap/change.h"
 #include "imap/log.h"
 
 /*
@@ -176,14 +177,16 @@ static int drop_moved(struct sync *y, struct box *box, const struct gone *gone)
 }
 
 /*
- * Are messages there that are older than all that are here? A folder may show
- * its newest ones only, by a setting of the account's (Gmail) or of itself: so
- * they come when one of those goes, or all at once when the setting does. What
- * could not be listed, though it was tried, is not tried again and again.
+ * Are messages there that are older than all that are here? A folder of Gmail's
+ * may show its newest ones only, by a setting of the account: so they come when
+ * one of those goes, or all at once when the setting does. (Elsewhere it may be
+ * one that we could not remove but only mark, for want of UIDPLUS.) What could
+ * not be listed, though it was tried, is not tried again and again.
  */
 static bool has_older(struct sync *y, bool by_absence, uint32_t low)
 {
-	uint64_t n = by_absence ? ranges_count_below(&y->named, low) : 0;
+	bool may_hide = by_absence && imap_has_labels(y->fs->imap);
+	uint64_t n = may_hide ? ranges_count_below(&y->named, low) : 0;
 	bool more;
 
 	lock_take(&y->f->lock);
