@@ -186,12 +186,11 @@ static int drop_moved(struct sync *y, struct box *box, const struct gone *gone)
 static bool has_older(struct sync *y, bool by_absence, uint32_t low)
 {
 	bool may_hide = by_absence && imap_has_labels(y->fs->imap);
-	uint64_t n = may_hide ? ranges_count_below(&y->named, low) : 0;
 	bool more;
 
+	y->n_older = may_hide ? ranges_count_below(&y->named, low) : 0;
 	lock_take(&y->f->lock);
-	more = n > y->f->n_older;
-	y->f->n_older = n;
+	more = y->n_older > y->f->n_older;
 	lock_drop(&y->f->lock);
 	return more;
 }
@@ -226,11 +225,14 @@ static int store(struct sync *y, struct box *box,
 	return r;
 }
 
-static void note_method(struct folder *f, enum imap_sync_method method)
+static void note_end(const struct sync *y, enum imap_sync_method method)
 {
+	struct folder *f = y->f;
+
 	lock_take(&f->lock);
 	f->method = method;
 	f->has_synced = true;
+	f->n_older = y->n_older;
 	lock_drop(&f->lock);
 }
 
@@ -279,7 +281,7 @@ int sync_finish(struct sync *y, const struct imap_sync_end *end)
 	free(gone.moved);
 	if (r != 0)
 		return r;
-	note_method(y->f, end->method);
+	note_end(y, end->method);
 	if (y->n_new > 0)
 		offline_note(y->fs, y->f);
 	if (gone.n > 0 || y->n_new > 0)

@@ -21,6 +21,7 @@ struct sync {
 	struct ranges named;     /* UIDs that are there */
 	struct ranges gone;      /* UIDs that are named as gone */
 	size_t n_new;            /* messages that were added */
+	uint64_t n_older;        /* named, and older than all that are here */
 	unsigned budget;         /* replays that may still be made */
 };
 
