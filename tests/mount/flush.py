@@ -216,6 +216,7 @@ def test_moves_that_a_repaired_mailbox_brings_back_are_not_doubled(env):
         name = m.messages(box)[0]
         m.messages("Play")
         os.rename(m.path / box / name, m.path / "Play" / name)
+    env.wait_for(lambda: len(told) == 3, 60)  # no more cuts from here on
     sent(m, timeout=60)
     env.wait_for(lambda: not (boxes[b"INBOX"].messages or
                               boxes[b"Work"].messages), 30)
