@@ -239,6 +239,14 @@ struct cache_flags {
 MUST_CHECK int box_set_flags(struct box *b, const struct cache_flags *v,
 			     size_t n);
 
+/* Gmail's labels, as the server says. Rows that are not here are left out. */
+struct cache_labels {
+	uint64_t id;
+	const char *labels; /* as in struct mail_row */
+};
+MUST_CHECK int box_set_labels(struct box *b, const struct cache_labels *v,
+			      size_t n);
+
 /* What keywords, in any order, are compared by; 0 for none. */
 uint32_t box_keywords_hash(struct box *b, uint64_t id);
 uint32_t cache_keywords_hash(const char *keywords);

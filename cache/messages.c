@@ -58,6 +58,8 @@ const struct sql db_messages_sql[] = {
 	{S_DETAIL_ADD, ADD_DETAIL},
 	{S_DETAIL_ADD_TEN, ADD_DETAIL NINE_MORE(DETAIL_ROW)},
 	{S_DETAIL_KEYWORDS, "UPDATE details SET keywords = ? WHERE id = ?"},
+	{S_DETAIL_LABELS, "UPDATE details SET gm_labels = ?1 WHERE id = ?2"
+			  " AND gm_labels IS NOT ?1"},
 	{S_DETAIL_REMOVE, "DELETE FROM details WHERE id = ?"},
 	{S_DETAIL_GET, "SELECT date, from_, to_, cc, subject, message_id,"
 		       " keywords, gm_labels, gm_msgid, gm_thrid"
@@ -117,7 +119,7 @@ static const char *row_text(const struct mail_row *row, int i)
 	if (i == TEXT_KEYWORDS)
 		return row->has & ROW_FLAGS ? row->keywords : NULL;
 	if (i == TEXT_GM_LABELS)
-		return row->has & ROW_GM ? row->gm_labels : NULL;
+		return row->has & ROW_LABELS ? row->gm_labels : NULL;
 	return row->has & ROW_FIELDS ? row->field[i] : NULL;
 }
 

@@ -4,6 +4,8 @@
 #include "fs/folder_private.h"
 #include "fs/keep.h"
 #include "fs/rules.h"
+#include "imap/change.h"
+#include "imap/log.h"
 
 /*
  * Is a folder behind the server? Words that something moved are noted here,
@@ -77,9 +79,28 @@ void folder_note_moved(struct folder *f, int64_t at_ms)
 	lock_drop(&f->lock);
 }
 
-void folder_hear_status(struct folder *f, const struct mail_folder *m,
-			int64_t asked_ms)
+void folder_note_count(struct fs *fs, struct folder *f, uint32_t messages)
 {
+	bool is_limit = imap_has_labels(fs->imap) && rules_is_limit(messages);
+	bool tell;
+
+	lock_take(&f->lock);
+	tell = is_limit && !f->told_limit;
+	f->told_limit |= is_limit;
+	f->limit = is_limit ? messages : 0;
+	lock_drop(&f->lock);
+	if (tell)
+		log_warn("folder: '%s' shows %u messages, and older ones are "
+			 "hidden if the account limits IMAP folders to so "
+			 "many: see 'Folder size limits' in Gmail's settings",
+			 f->path, messages);
+}
+
+void folder_hear_status(struct fs *fs, struct folder *f,
+			const struct mail_folder *m, int64_t asked_ms)
+{
+	/* Its HIGHESTMODSEQ counts a change before it shows it. */
+	bool is_ahead = imap_has_labels(fs->imap);
 	struct cache_state s;
 	enum rules_moved moved;
 
@@ -95,6 +116,9 @@ void folder_hear_status(struct folder *f, const struct mail_folder *m,
 		return;
 	}
 	moved = rules_compare(&s, m);
+	/* One that this was counted for may have come behind the last mount. */
+	if (moved == RULES_UNMOVED && is_ahead && !f->has_synced)
+		moved = RULES_UNKNOWN;
 	/* What was asked for later than that knows better. */
 	if (moved == RULES_UNMOVED && asked_ms > f->known_ms)
 		f->known_ms = asked_ms;

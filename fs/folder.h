@@ -54,12 +54,18 @@ int64_t folder_deadline(struct folder *f);
 /* Ask the server now, whenever it was asked last (touch). */
 void folder_resync(struct fs *fs, struct folder *f);
 
+/*
+ * EXAMINE has counted its messages: `limit` becomes what it says, and is told
+ * when it is news. From the thread of the folder's job.
+ */
+void folder_note_count(struct fs *fs, struct folder *f, uint32_t messages);
+
 /* Something moved in this mailbox, or may have. */
 void folder_note_moved(struct folder *f, int64_t at_ms);
 
 /* The same, by what LIST and STATUS say, which were asked for at `asked_ms`. */
-void folder_hear_status(struct folder *f, const struct mail_folder *m,
-			int64_t asked_ms);
+void folder_hear_status(struct fs *fs, struct folder *f,
+			const struct mail_folder *m, int64_t asked_ms);
 
 /*
  * LIST, asked for at `asked_ms`, has it. If SELECT has said before that there

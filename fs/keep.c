@@ -9,6 +9,7 @@
 #include "fs/folder.h"
 #include "fs/mailboxes.h"
 #include "fs/offline.h"
+#include "imap/change.h"
 #include "imap/log.h"
 #include "imap/names.h"
 
@@ -197,7 +198,7 @@ static void watch_begun(void *ctx, const struct mail_folder *box)
 		watch_folders(k);
 		return;
 	}
-	folder_hear_status(f, box, clock_now_ms());
+	folder_hear_status(k->fs, f, box, clock_now_ms());
 	keep_make_due(k, f, 0);
 }
 
@@ -237,7 +238,7 @@ enum imap_watched keep_watched(const struct fs *fs, const struct folder *f,
 
 int64_t keep_interval_ms(const struct fs *fs)
 {
-	return fs->account->is_google ? KEEP_ENTER_GOOGLE_MS : KEEP_ENTER_MS;
+	return imap_has_labels(fs->imap) ? KEEP_ENTER_GMAIL_MS : KEEP_ENTER_MS;
 }
 
 /* --- the thread --- */

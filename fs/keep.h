@@ -34,7 +34,7 @@
 #define KEEP_POLL_MS 600000
 /* Between two questions for a folder, when it is entered again and again. */
 #define KEEP_ENTER_MS 60000
-#define KEEP_ENTER_GOOGLE_MS 600000 /* it counts what is asked */
+#define KEEP_ENTER_GMAIL_MS 600000 /* it counts what is asked */
 #define KEEP_GAP_MS 250
 /* After a change of ours; at most, from the first of a train of them. */
 #define KEEP_OWN_MS 100
@@ -84,6 +84,7 @@ void keep_budget_due(struct fs *fs);
 
 /* --- asked under a folder's lock, too --- */
 
+/* By what the server says it is, whatever its host is called. */
 int64_t keep_interval_ms(const struct fs *fs);
 /* How would we be told if this folder moved; and from when on would we? */
 enum imap_watched keep_watched(const struct fs *fs, const struct folder *f,

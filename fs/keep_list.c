@@ -27,7 +27,7 @@ static void hear_all(struct fs *fs, const struct mail_folder *v, size_t n,
 			continue;
 		if (!(v[i].attrs & FOLDER_NOSELECT))
 			folder_hear_named(f, asked_ms);
-		folder_hear_status(f, &v[i], asked_ms);
+		folder_hear_status(fs, f, &v[i], asked_ms);
 		keep_make_due(fs->keep, f, 0);
 	}
 }

@@ -74,6 +74,9 @@ int listing_start_locked(struct fs *fs, struct folder *f,
 	/* Nobody is listing it: what has come is news to who watches. */
 	if (prio > IMAP_PRIO_LISTING && !j->again)
 		j->heard_uidnext = f->heard_uidnext;
+	/* It was complete, and older ones have come to light (sync_end.c). */
+	if (s.low_uid != 0 && f->has_synced)
+		j->heard_uidnext = 1;
 	f->busy = FOLDER_LISTING;
 	f->asked_ms = clock_now_ms();
 	f->progress_ms = f->asked_ms;
@@ -113,6 +116,7 @@ static int list_opened(void *ctx, const struct imap_mailbox *now)
 	}
 	folder_put(j->fs, j->f);
 
+	folder_note_count(j->fs, j->f, now->messages);
 	lock_take(&j->f->lock);
 	j->f->n_expected = now->messages;
 	lock_drop(&j->f->lock);

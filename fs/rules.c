@@ -35,6 +35,12 @@ enum rules_moved rules_compare(const struct cache_state *known,
 							  : RULES_MOVED;
 }
 
+bool rules_is_limit(uint32_t messages)
+{
+	return messages == 1000 || messages == 2000 || messages == 5000 ||
+	       messages == 10000;
+}
+
 /*
  * A message that goes between EXAMINE and the answer makes the answer short by
  * one; so does a message that the server forgot to name. A few of the second

@@ -32,6 +32,15 @@ enum rules_moved {
 enum rules_moved rules_compare(const struct cache_state *known,
 			       const struct mail_folder *now);
 
+/* --- does it show all of its messages? --- */
+
+/*
+ * May a folder of Gmail's that has so many messages have older ones, which a
+ * setting of the account hides ("Limit IMAP folders to contain no more than
+ * this many messages")? What it can be set to is such a number exactly.
+ */
+bool rules_is_limit(uint32_t messages);
+
 /* --- are they gone? --- */
 
 /*

@@ -95,6 +95,12 @@ static void print_folder(FILE *out, struct fs *fs, struct folder *f)
 		fprintf(out, " of %llu", (unsigned long long)fr.expected);
 	fprintf(out, " messages  %s%s%s\n", f->path, fr.error ? ": " : "",
 		fr.error ? strerrordesc_np(-fr.error) : "");
+	if (fr.limit > 0)
+		fprintf(out,
+			"            older ones are hidden if Gmail is set to "
+			"show "
+			"%u in a folder\n",
+			fr.limit);
 	if (fr.kept_up[0]) {
 		fprintf(out, "            kept up to date by %s", fr.kept_up);
 		if (fr.method[0])

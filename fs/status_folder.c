@@ -68,6 +68,7 @@ bool folder_report_make(struct fs *fs, struct folder *f,
 	else if (f->busy == FOLDER_MOORING)
 		ret->state = "matching";
 	ret->error = f->error;
+	ret->limit = f->limit;
 	if (f->has_synced)
 		ret->method = method_word(f->method);
 	lock_drop(&f->lock);

@@ -52,9 +52,11 @@ static void json_folder(FILE *out, struct fs *fs, struct folder *f)
 	json_member(out, "path", f->path);
 	fputc(',', out);
 	json_member(out, "state", fr.state);
-	fprintf(out, ",\"listed\":%s,\"messages\":%llu,\"error\":%d,",
+	fprintf(out,
+		",\"listed\":%s,\"messages\":%llu,\"limit\":%u,"
+		"\"error\":%d,",
 		strcmp(fr.state, "known") == 0 ? "true" : "false",
-		(unsigned long long)fr.messages, -fr.error);
+		(unsigned long long)fr.messages, fr.limit, -fr.error);
 	json_member(out, "kept_up", fr.kept_up);
 	fputc(',', out);
 	json_member(out, "method", fr.method);

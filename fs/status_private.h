@@ -35,6 +35,7 @@ struct folder_report {
 			    * "matching" (another UIDVALIDITY) */
 	uint64_t messages; /* shown */
 	uint64_t expected; /* of a running listing */
+	uint32_t limit;    /* older ones may be hidden behind so many; or 0 */
 	int error;
 	const char *kept_up; /* "idle", "notify", "polling"; "" if not in use */
 	const char *method;  /* of the last sync of this mount; "" if none */

@@ -97,6 +97,7 @@ static int sync_opened(void *ctx, const struct imap_mailbox *now)
 	ranges_clear(&y->named);
 	ranges_clear(&y->gone);
 	y->messages = now->messages;
+	folder_note_count(y->fs, y->f, now->messages);
 	y->opened_uidnext = now->uidnext;
 	y->new_uidnext = y->uidnext;
 	if (now->uidnext > y->new_uidnext)
@@ -115,6 +116,25 @@ static void show(struct sync *y, enum replay_op op, const struct cache_msg *m)
 	folder_change(y->fs, y->f, op, m, y->budget > 0);
 	if (y->budget > 0)
 		y->budget--;
+}
+
+/* Other labels are no news to the kernel: what it shows is in other folders. */
+static int take_labels(struct box *box, const struct mail_row *rows, size_t n)
+{
+	struct cache_labels *v = calloc(n, sizeof(*v));
+	struct cache_msg m;
+	size_t found = 0;
+	int r = v ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if ((rows[i].has & ROW_LABELS) &&
+		    box_find_uid(box, rows[i].uid, &m) == 0)
+			v[found++] =
+				(struct cache_labels){m.id, rows[i].gm_labels};
+	if (r == 0 && found > 0)
+		r = box_set_labels(box, v, found);
+	free(v);
+	return r;
 }
 
 /* Messages that were known: which have other flags? */
@@ -142,7 +162,7 @@ static int take_known(struct sync *y, struct box *box,
 		if (box_find_id(box, v[i].id, &m) == 0)
 			show(y, REPLAY_ATTRIB, &m);
 	free(v);
-	return r;
+	return r == 0 ? take_labels(box, rows, n) : r;
 }
 
 /* Messages that were not known, ascending by UID. */

@@ -10,6 +10,7 @@
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/rules.h"
+#include "imap/change.h"
 #include "imap/log.h"
 
 /*
@@ -25,6 +26,7 @@ struct gone {
 	size_t n, known;
 	uint32_t *moved; /* of messages that were moved away from here ... */
 	size_t n_moved;  /* ... and are not there any more to be moved */
+	uint32_t low;    /* no UID below it is of one that is not gone */
 };
 
 /*
@@ -45,15 +47,18 @@ static bool is_gone(struct sync *y, bool by_absence, uint32_t uid)
 	       (is_asked_for && !ranges_has(&y->named, uid));
 }
 
-/* Those that are gone come first, in order. */
+/* Those that are gone come first, in order. `low`: of the others. */
 static size_t keep_gone(struct sync *y, bool by_absence, uint32_t *uids,
-			size_t n)
+			size_t n, uint32_t *low)
 {
 	size_t gone = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		if (is_gone(y, by_absence, uids[i]))
 			uids[gone++] = uids[i];
+		else if (uids[i] < *low)
+			*low = uids[i];
+	}
 	return gone;
 }
 
@@ -72,8 +77,9 @@ static int find_gone(struct sync *y, struct box *box, bool by_absence,
 				    &ret->moved, &n_moved);
 	if (r != 0)
 		return r;
-	ret->n = keep_gone(y, by_absence, ret->uids, n);
-	ret->n_moved = keep_gone(y, by_absence, ret->moved, n_moved);
+	ret->low = y->uidnext;
+	ret->n = keep_gone(y, by_absence, ret->uids, n, &ret->low);
+	ret->n_moved = keep_gone(y, by_absence, ret->moved, n_moved, &ret->low);
 	ret->known = n + n_moved;
 	return 0;
 }
@@ -170,15 +176,36 @@ static int drop_moved(struct sync *y, struct box *box, const struct gone *gone)
 	return r;
 }
 
+/*
+ * Are messages there that are older than all that are here? A folder of Gmail's
+ * may show its newest ones only, by a setting of the account: so they come when
+ * one of those goes, or all at once when the setting does. (Elsewhere it may be
+ * one that we could not remove but only mark, for want of UIDPLUS.) What could
+ * not be listed, though it was tried, is not tried again and again.
+ */
+static bool has_older(struct sync *y, bool by_absence, uint32_t low)
+{
+	bool may_hide = by_absence && imap_has_labels(y->fs->imap);
+	bool more;
+
+	y->n_older = may_hide ? ranges_count_below(&y->named, low) : 0;
+	lock_take(&y->f->lock);
+	more = y->n_older > y->f->n_older;
+	lock_drop(&y->f->lock);
+	return more;
+}
+
+/* `older`: they are to be listed, as the rest of a listing is. */
 static int store(struct sync *y, struct box *box,
-		 const struct imap_sync_end *end, const uint32_t *uids,
-		 size_t n)
+		 const struct imap_sync_end *end, const struct gone *gone,
+		 bool older)
 {
 	struct cache_state s;
 	uint64_t *ids;
+	size_t n;
 	int r;
 
-	ids = ids_of(box, uids, n, &n);
+	ids = ids_of(box, gone->uids, gone->n, &n);
 	if (!ids)
 		return -ENOMEM;
 	box_state(box, &s);
@@ -186,6 +213,10 @@ static int store(struct sync *y, struct box *box,
 	s.highestmodseq = end->highestmodseq;
 	s.messages = y->messages;
 	s.synced_at = time(NULL);
+	if (older) {
+		s.complete = false;
+		s.low_uid = gone->low;
+	}
 	if (n > 0)
 		s.changed_at_ns = arrive_now_ns();
 	r = n > 0 ? folder_doom(y->fs, y->f, ids, n, &s, &y->budget)
@@ -194,11 +225,14 @@ static int store(struct sync *y, struct box *box,
 	return r;
 }
 
-static void note_method(struct folder *f, enum imap_sync_method method)
+static void note_end(const struct sync *y, enum imap_sync_method method)
 {
+	struct folder *f = y->f;
+
 	lock_take(&f->lock);
 	f->method = method;
 	f->has_synced = true;
+	f->n_older = y->n_older;
 	lock_drop(&f->lock);
 }
 
@@ -226,6 +260,7 @@ int sync_finish(struct sync *y, const struct imap_sync_end *end)
 {
 	bool by_absence = end->method != IMAP_SYNC_QRESYNC;
 	struct gone gone = {0};
+	bool older = false;
 	struct box *box;
 	int r;
 
@@ -237,17 +272,19 @@ int sync_finish(struct sync *y, const struct imap_sync_end *end)
 		r = judge_gone(y, by_absence, &gone);
 	if (r == 0)
 		r = drop_moved(y, box, &gone);
-	if (r == 0)
-		r = store(y, box, end, gone.uids, gone.n);
+	if (r == 0) {
+		older = has_older(y, by_absence, gone.low);
+		r = store(y, box, end, &gone, older);
+	}
 	folder_put(y->fs, y->f);
 	free(gone.uids);
 	free(gone.moved);
 	if (r != 0)
 		return r;
-	note_method(y->f, end->method);
+	note_end(y, end->method);
 	if (y->n_new > 0)
 		offline_note(y->fs, y->f);
 	if (gone.n > 0 || y->n_new > 0)
 		notify_attr(y->fs->notify, tree_ino(y->fs->tree, y->f));
-	return 0;
+	return older ? -ESTALE : 0;
 }

@@ -21,13 +21,15 @@ struct sync {
 	struct ranges named;     /* UIDs that are there */
 	struct ranges gone;      /* UIDs that are named as gone */
 	size_t n_new;            /* messages that were added */
+	uint64_t n_older;        /* named, and older than all that are here */
 	unsigned budget;         /* replays that may still be made */
 };
 
 /*
  * All answers are in: what is gone goes, and the state that says so is stored
- * with it. -EAGAIN: the second question is to be put first. -EPROTO: the
- * answers contradict each other.
+ * with it. -ESTALE: so it is, and there are older messages to be listed.
+ * -EAGAIN: the second question is to be put first. -EPROTO: the answers
+ * contradict each other.
  */
 MUST_CHECK int sync_finish(struct sync *y, const struct imap_sync_end *end);
 

@@ -80,9 +80,11 @@ struct folder {
 	uint64_t n_listed;      /* rows of the running listing */
 	uint64_t n_expected;    /* messages, as EXAMINE said */
 	uint32_t heard_uidnext; /* by LIST, of a folder never listed */
-	unsigned box_users;     /* who may be using `box` at this moment */
-	unsigned flushing; /* batches on their way that name it (flush.h) */
-	bool flush_waits;  /* one is to begin when its job has ended */
+	uint32_t limit;     /* it may be set to show no more; 0: all is shown */
+	uint64_t n_older;   /* the last sync named so many that were not here */
+	unsigned box_users; /* who may be using `box` at this moment */
+	unsigned flushing;  /* batches on their way that name it (flush.h) */
+	bool flush_waits;   /* one is to begin when its job has ended */
 	/* The last batch ended; the first one of its train did; 0: none. */
 	int64_t flushed_ms, train_ms;
 	enum folder_busy {
@@ -103,6 +105,7 @@ struct folder {
 			     FOLDER_EMPTY, /* what was in it is gone, until
 					      SELECT works */
 	} denied;
+	bool told_limit;  /* the log has it, once a mount */
 	bool ask_again;   /* the job has been ended by a new name */
 	int error;        /* of the last job */
 	unsigned replays; /* not yet answered by the helper */

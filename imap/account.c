@@ -47,12 +47,6 @@ static int refuse_password(struct imap_error *why)
 		      "passfile=, ~/.authinfo, ~/.netrc or the prompt.");
 }
 
-static bool is_google_host(const char *host)
-{
-	return strcasecmp(host, "imap.gmail.com") == 0 ||
-	       strcasecmp(host, "imap.googlemail.com") == 0;
-}
-
 /* UTF-8 without control characters, of a sensible length. */
 static int check_text(const char *s, const char *what, struct imap_error *why)
 {
@@ -383,7 +377,6 @@ int account_parse(const char *source, struct account *ret,
 		return r;
 	}
 	assert(a.host && a.user);
-	a.is_google = is_google_host(a.host);
 	*ret = a;
 	return 0;
 }
@@ -425,7 +418,6 @@ void account_take_srv(struct account *a, const struct srv_answer *answer)
 	a->host = host;
 	a->port = answer->port;
 	a->tls = answer->is_starttls ? IMAP_TLS_STARTTLS : IMAP_TLS_IMPLICIT;
-	a->is_google = is_google_host(a->host);
 }
 
 void account_resolve(struct account *a, unsigned timeout_ms)

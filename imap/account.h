@@ -15,7 +15,6 @@ struct account {
 	char *user;
 	char *mailbox;   /* UTF-8; the mount shows only it and its children;
 			  * NULL: everything */
-	bool is_google;  /* the server is Gmail's */
 	bool lookup_srv; /* host is a guess: account_resolve() may do better */
 	char *suggested; /* a host that DNS named, but could not be believed:
 			  * worth telling if `host` fails; or NULL */

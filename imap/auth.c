@@ -361,39 +361,71 @@ static bool is_worth_renewing(const struct session *s)
 	       !is_disabled(&s->answer);
 }
 
+/* An earlier login was refused with the token: another one, if there is one. */
+static int renew_first(struct session *s, char *buf, bool *ret_renewed)
+{
+	struct secret *secret = s->cfg->secret;
+	bool is_new;
+	size_t n;
+	int r;
+
+	if (!secret_is_refused(secret))
+		return 0;
+	secret_get(secret, buf, &n);
+	r = secret_renew(secret, buf, &is_new, &s->why);
+	*ret_renewed = r == 0;
+	return r;
+}
+
+/* One answer. *ret_in: it lets us in. */
+static int try_token(struct session *s, struct credentials *cred, unsigned caps,
+		     bool *ret_in)
+{
+	int r;
+
+	s->caps = caps;
+	s->caps_fresh = false;
+	s->web_page[0] = '\0';
+	r = try_once(s, cred);
+	if (r < 0)
+		return r;
+	*ret_in = s->answer.kind == STATUS_OK;
+	if (*ret_in && !s->caps_fresh)
+		s->caps = 0;
+	return 0;
+}
+
 /*
  * Try; a token that is refused is renewed, and tried once more if it is another
- * one then.
+ * one then. So a token is never tried twice, but when somebody has asked for
+ * it (imap_retry()) and the command has no other one.
  */
 static int try_login(struct session *s, struct credentials *cred)
 {
 	/* Capabilities of a client that is not logged in are void behind it. */
 	unsigned caps = s->caps;
+	bool is_last = false;
+	int r = renew_first(s, cred->secret, &is_last);
 
-	for (int tries = 0;; tries++) {
+	while (r == 0) {
 		bool is_new = false;
-		int r;
+		bool in = false;
 
-		s->caps = caps;
-		s->caps_fresh = false;
-		s->web_page[0] = '\0';
-		r = try_once(s, cred);
-		if (r < 0)
+		r = try_token(s, cred, caps, &in);
+		if (r < 0 || in)
 			return r;
-		if (s->answer.kind == STATUS_OK) {
-			if (!s->caps_fresh)
-				s->caps = 0;
-			return 0;
-		}
-		if (tries > 0 || !is_worth_renewing(s))
+		if (!is_worth_renewing(s))
 			return refused(s);
+		secret_note_refused(s->cfg->secret, cred->secret);
+		if (is_last)
+			return refused(s);
+		is_last = true;
 		r = secret_renew(s->cfg->secret, cred->secret, &is_new,
 				 &s->why);
-		if (r < 0)
-			return r;
-		if (!is_new)
+		if (r == 0 && !is_new)
 			return refused(s);
 	}
+	return r;
 }
 
 int auth_login(struct session *s)

@@ -10,9 +10,9 @@
 /*
  * Log in by the best way that both sides know, and wait for the answer. A
  * token that was refused is renewed once, and tried again if that made another
- * one of it. Negative with `s->why`: -EACCES
- * (FAULT_AUTH), -ENOTCONN (FAULT_LIMIT, or the connection went), and what
- * session_ask() says.
+ * one of it; if it was refused in an earlier login, it is renewed in place of
+ * the first try. Negative with `s->why`: -EACCES (FAULT_AUTH), -ENOTCONN
+ * (FAULT_LIMIT, or the connection went), and what session_ask() says.
  */
 MUST_CHECK int auth_login(struct session *s);
 

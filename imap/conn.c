@@ -400,6 +400,7 @@ static void note_closed(struct conn *c, int r)
 		keeper_back_off_locked(im, &c->session.why);
 		lock_cond_wake(&im->keeper_wake);
 	}
+	keeper_stay_refused_locked(im);
 	pool_kick_locked(im);
 	lock_drop(&im->lock);
 	keeper_tell(im);

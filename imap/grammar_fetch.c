@@ -279,7 +279,10 @@ static bool take_value(struct walk *w, const struct span *name, struct scan *s)
 	case ITEM_GM_THRID:
 		return take_gm(row, &row->gm_thrid, s);
 	case ITEM_GM_LABELS:
-		return take_labels(w->g, s);
+		if (!take_labels(w->g, s))
+			return false;
+		row->has |= ROW_LABELS;
+		return true;
 	default:
 		return scan_skip(s);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "imap/pool.h"
 
+#include <errno.h>
 #include <time.h>
 
 #include "imap/alive.h"
@@ -81,6 +82,18 @@ void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 	im->jitter = im->jitter * 1664525u + 1013904223u;
 	wait += (int64_t)((uint64_t)wait * (im->jitter >> 16) / 65536 / 4);
 	im->retry_at_ms = clock_now_ms() + wait;
+}
+
+/*
+ * As long as there are good connections, those do it. Without any, one last
+ * login finds out; if that was refused by now, what waits ends.
+ */
+void keeper_stay_refused_locked(struct imap *im)
+{
+	if (im->limit_until_ms == CLOCK_NEVER && im->n_ready > 0)
+		im->limit = im->n_ready;
+	if (im->refused && im->n_ready == 0)
+		pool_fail_locked(im, -EACCES, &im->last_error);
 }
 
 /* Is it time for another try, and nobody is at it? */

@@ -76,7 +76,8 @@ enum mail_row_has {
 	ROW_DATE = 1 << 3,
 	ROW_FIELDS = 1 << 4,
 	ROW_MODSEQ = 1 << 5,
-	ROW_GM = 1 << 6,
+	ROW_GM = 1 << 6, /* gm_msgid, gm_thrid */
+	ROW_LABELS = 1 << 7,
 };
 
 /*

@@ -192,6 +192,12 @@ void *keeper_main(void *arg);
 void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 	REQUIRES(im->lock);
 
+/*
+ * A connection is lost, and what it had to do waits again: a login that was
+ * refused meanwhile is not tried once more for that.
+ */
+void keeper_stay_refused_locked(struct imap *im) REQUIRES(im->lock);
+
 /* Tell the owner what has not been told yet. No lock held. */
 void keeper_tell(struct imap *im);
 

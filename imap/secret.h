@@ -70,6 +70,14 @@ void secret_get(struct secret *s, char *buf, size_t *ret_n);
 MUST_CHECK int secret_renew(struct secret *s, const char *refused,
 			    bool *ret_is_new, struct imap_error *why);
 
+/*
+ * The server has refused this token, in an answer that says so of it: if it is
+ * what secret_get() gives, secret_is_refused() until there is another one. Any
+ * thread.
+ */
+void secret_note_refused(struct secret *s, const char *token);
+bool secret_is_refused(struct secret *s);
+
 void secret_wipe(void *buf, size_t n);
 
 #endif

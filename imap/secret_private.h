@@ -14,6 +14,7 @@ struct secret {
 	char *tokencmd;
 	struct lock_cond renewed;
 	bool renewing;   /* lock: somebody runs tokencmd */
+	bool is_refused; /* lock: no server takes this token any more */
 	pid_t locked_by; /* lock: the process that has locked the memory */
 	size_t n;        /* lock */
 	char bytes[SECRET_MAX + 2]; /* lock; one more, to notice what is over */

@@ -10,9 +10,9 @@
  * or be limited by the provider.
  */
 
-static bool is_same(const struct secret *s, const char *token)
+static bool is_same(const struct secret *s, const char *token, size_t n)
 {
-	return strlen(token) == s->n && memcmp(s->bytes, token, s->n) == 0;
+	return n == s->n && memcmp(s->bytes, token, n) == 0;
 }
 
 /*
@@ -28,7 +28,7 @@ static bool renewed_by_another(struct secret *s, const char *refused)
 	while (s->renewing &&
 	       lock_cond_wait(&s->renewed, &s->lock, deadline_ms))
 		;
-	is_new = !is_same(s, refused);
+	is_new = !is_same(s, refused, strlen(refused));
 	if (!is_new)
 		s->renewing = true;
 	lock_drop(&s->lock);
@@ -40,6 +40,8 @@ static void end_renewal(struct secret *s, const struct secret *fresh)
 {
 	lock_take(&s->lock);
 	if (fresh) {
+		s->is_refused =
+			s->is_refused && is_same(s, fresh->bytes, fresh->n);
 		memcpy(s->bytes, fresh->bytes, sizeof(s->bytes));
 		s->n = fresh->n;
 	}
@@ -69,11 +71,29 @@ int secret_renew(struct secret *s, const char *refused, bool *ret_is_new,
 	}
 	r = secret_run(fresh, "tokencmd=", s->tokencmd, why);
 	if (r == 0)
-		is_new = !is_same(fresh, refused);
+		is_new = !is_same(fresh, refused, strlen(refused));
 	end_renewal(s, r == 0 ? fresh : NULL);
 out:
 	secret_free(fresh);
 	if (r == 0)
 		*ret_is_new = is_new;
 	return r;
+}
+
+void secret_note_refused(struct secret *s, const char *token)
+{
+	lock_take(&s->lock);
+	if (is_same(s, token, strlen(token)))
+		s->is_refused = true;
+	lock_drop(&s->lock);
+}
+
+bool secret_is_refused(struct secret *s)
+{
+	bool is_refused;
+
+	lock_take(&s->lock);
+	is_refused = s->is_refused;
+	lock_drop(&s->lock);
+	return is_refused;
 }

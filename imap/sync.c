@@ -182,6 +182,23 @@ static void start(struct job *job, struct session *s)
 		j->n_asks = 0;
 }
 
+/* What is asked of messages that are known. On Gmail MODSEQ counts labels. */
+static const char *known_items(const struct session *s)
+{
+	return session_has(s, CAP_GMAIL) ? "(UID FLAGS X-GM-LABELS)"
+					 : "(UID FLAGS)";
+}
+
+/*
+ * Since when? Where HIGHESTMODSEQ counts what is not seen yet, the change that
+ * made it what was remembered may have come behind that.
+ */
+static uint64_t since(const struct sync_job *j, const struct session *s)
+{
+	return j->req.highestmodseq -
+	       (s->quirks.modseq_ahead && j->req.highestmodseq > 1);
+}
+
 static bool is_incremental(int kind)
 {
 	return kind == SYNC_ASK_CHANGED || kind == SYNC_ASK_PRESENT;
@@ -204,11 +221,11 @@ static void ask(struct sync_job *j, struct session *s, const struct sync_ask *a)
 			     session_has(s, CAP_ESEARCH) ? "RETURN (ALL) " : "",
 			     a->uids.first, a->uids.last);
 	else
-		command_text(&c, "UID FETCH %u:%u (UID FLAGS)", a->uids.first,
-			     a->uids.last);
+		command_text(&c, "UID FETCH %u:%u %s", a->uids.first,
+			     a->uids.last, known_items(s));
 	if (a->what == SYNC_ASK_CHANGED)
 		command_text(&c, " (CHANGEDSINCE %llu)",
-			     (unsigned long long)j->req.highestmodseq);
+			     (unsigned long long)since(j, s));
 	r = session_send(s, &c, &call);
 	if (r < 0) {
 		job_finish(&j->l.job, r, NULL);
@@ -271,7 +288,7 @@ static void pump_odd(struct sync_job *j, struct session *s)
 	session_begin(s, &c);
 	command_text(&c, "UID FETCH ");
 	command_uids(&c, uids, n);
-	command_text(&c, " (UID FLAGS)");
+	command_text(&c, " %s", known_items(s));
 	r = session_send(s, &c, &call);
 	if (r < 0)
 		job_finish(&j->l.job, r, NULL);

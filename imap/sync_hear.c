@@ -120,11 +120,12 @@ static void take_known(struct sync_job *j, const struct fetch *f)
 		j->heard = true;
 		if (odd)
 			*odd = j->odd[--j->n_odd];
-		row.has = ROW_UID | ROW_FLAGS;
+		row.has = ROW_UID | ROW_FLAGS | (row.has & ROW_LABELS);
 		memset(row.field, 0, sizeof(row.field));
 		add(j, &row);
-	} else if (f->damaged || ((row.has & ~ROW_MODSEQ) == ROW_UID &&
-				  f->body == BODY_ABSENT)) {
+	} else if (f->damaged ||
+		   ((row.has & ~(ROW_MODSEQ | ROW_LABELS)) == ROW_UID &&
+		    f->body == BODY_ABSENT)) {
 		note_odd(j, row.uid);
 	}
 }

@@ -236,13 +236,6 @@ def test_bodies_wiped_while_mounted(env):
     check_all(m, 20, 50_000)
 
 
-def database(m):
-    found = [os.path.join(top, name) for top, _, names in os.walk(m.cache)
-             for name in names if name == "index.db"]
-    assert len(found) == 1, found
-    return found[0]
-
-
 def test_damaged_database_is_set_aside(env):
     server = env.script({b"INBOX": mail(50)})
     m = env.mount(server)
@@ -250,7 +243,7 @@ def test_damaged_database_is_set_aside(env):
     names = {n: p.name for n, p in paths.items()}
     inodes = {os.stat(p).st_ino for p in paths.values()}
     m.unmount()
-    path = database(m)
+    path = str(m.database())
     for extra in ("-wal", "-shm"):
         if os.path.exists(path + extra):
             os.unlink(path + extra)
@@ -273,7 +266,7 @@ def test_newer_schema_is_refused(env):
     m = env.mount(server, background=True)
     m.messages()
     m.unmount()
-    with sqlite3.connect(database(m)) as db:
+    with sqlite3.connect(m.database()) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         assert version > 0
         db.execute(f"PRAGMA user_version = {version + 1000}")
@@ -281,7 +274,7 @@ def test_newer_schema_is_refused(env):
     result = m.run_to_the_end()
     assert result.code != 0 and not m.mounted()
     assert re.search("newer", result.errtext, re.I), result
-    with sqlite3.connect(database(m)) as db:
+    with sqlite3.connect(m.database()) as db:
         db.execute(f"PRAGMA user_version = {version}")
     db.close()
     m.start()

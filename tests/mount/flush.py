@@ -175,6 +175,22 @@ def test_without_move_and_uidplus_nothing_is_lost_or_doubled(env):
     assert watch.count("CREATE") == 0, watch.found
 
 
+def test_the_oldest_that_could_only_be_marked_does_not_come_back(env):
+    server = env.dovecot()
+    fill(server, 3)
+    tap = env.tap(server, mask=["MOVE", "UIDPLUS", "NOTIFY", "QRESYNC"])
+    m = env.mount(server.url(port=tap.port))
+    m.run("mv INBOX/*Letter-0_* Work/")
+    sent(m)
+    assert len(on_server(server, "INBOX")) == 3
+    for n in (10, 11):
+        with Client(server) as c:
+            c.append("INBOX", letter(n))
+        os.utime(m.path / "INBOX")  # as touch(1) does
+        env.wait_for(lambda: n in numbered(m))
+    assert sorted(numbered(m)) == [1, 2, 10, 11]
+
+
 @deadline(120)
 def test_moves_that_a_repaired_mailbox_brings_back_are_not_doubled(env):
     """Killed in two moves, a server finds their copies when it is told to move
@@ -200,6 +216,7 @@ def test_moves_that_a_repaired_mailbox_brings_back_are_not_doubled(env):
         name = m.messages(box)[0]
         m.messages("Play")
         os.rename(m.path / box / name, m.path / "Play" / name)
+    env.wait_for(lambda: len(told) == 3, 60)  # no more cuts from here on
     sent(m, timeout=60)
     env.wait_for(lambda: not (boxes[b"INBOX"].messages or
                               boxes[b"Work"].messages), 30)

@@ -3,6 +3,7 @@
 any language, ids and labels, and how little is asked of the server."""
 
 import os
+import re
 
 from imapfstest import *
 from imapfstest.gmail import APP_PASSWORD, names
@@ -268,3 +269,107 @@ def test_a_limited_folder_hides_and_deletes_nothing(env):
     for n in range(5, 11):
         assert numbered(m)[n].read_bytes() == letter(n)
     assert len(server.account.messages) == 10
+
+
+
+def limit(server, n):
+    """As the owner of the account sets it in a browser."""
+    def change(account):
+        server.settings.folder_limit = n
+        for box in account.mailboxes.values():
+            box.version += 1
+    server.web(change)
+
+
+def test_older_mail_comes_back_when_the_limit_goes(env):
+    """All of it, or what moves up as newer mail goes; and who watches the
+    folder sees it come."""
+    server = env.gmail()
+    limit(server, 6)
+    messages = {n: server.account.deliver(letter(n), [INBOX])
+                for n in range(1, 11)}
+    m = gmail_mount(env, server)
+    assert set(numbered(m)) == set(range(5, 11))
+    m.wait_watching()
+    watch = env.watch(m.path / "INBOX")
+    server.web(lambda account: account.relabel(messages[9], remove=[INBOX]))
+    watch.wait("CREATE", "_Letter-4_")
+    assert set(numbered(m)) == {4, 5, 6, 7, 8, 10}
+    limit(server, 0)
+    os.utime(m.path / "INBOX")  # as touch(1) does
+    for n in (1, 2, 3):
+        watch.wait("CREATE", f"_Letter-{n}_")
+    everything = {*range(1, 9), 10}
+    assert set(numbered(m)) == everything
+    assert watch.count("CREATE") == 4
+    for n, path in numbered(m).items():
+        assert path.read_bytes() == letter(n)
+    m.unmount()
+    m.start()
+    assert set(numbered(m)) == everything
+    limit(server, 6)
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: set(numbered(m)) == {4, 5, 6, 7, 8, 10})
+    m.unmount()
+    limit(server, 0)
+    m.start()
+    env.wait_for(lambda: set(numbered(m)) == everything)
+
+
+def without_the_first(session, tag, command):
+    """As if the server did not know how to describe UID 1."""
+    answer = session.default(tag, command)
+    return re.sub(rb"\* 1 FETCH \(.*?\)\r\n(?=\* \d|A\d)", b"", answer,
+                  flags=re.S)
+
+
+def test_what_cannot_be_listed_is_not_tried_again_and_again(env):
+    server = env.gmail()
+    for n in range(1, 5):
+        server.account.deliver(letter(n), [INBOX])
+    server.on(rb"(UID )?FETCH", without_the_first)
+    m = gmail_mount(env, server)
+    assert set(numbered(m)) == {2, 3, 4}
+    before = server.count(rb"SEARCH RETURN \(MAX\)")
+    for n in range(5, 9):
+        server.web(lambda account: account.deliver(letter(n), [INBOX]))
+        os.utime(m.path / "INBOX")
+        env.wait_for(lambda: n in numbered(m))
+    assert server.count(rb"SEARCH RETURN \(MAX\)") == before + 1
+
+
+def check_limit(m, n):
+    """What is said of INBOX; in the log once."""
+    inbox = next(f for f in m.status()["folders"] if f["path"] == "INBOX")
+    assert inbox["limit"] == n
+    text = (m.path / ".imapfs/status").read_text()
+    assert text.count("older ones are hidden") == (n > 0), text
+    assert m.log().count("Folder size limits") == 1
+
+
+def test_a_folder_that_may_be_limited_says_so(env):
+    server = env.gmail()
+    limit(server, 1000)
+    for n in range(1, 1006):
+        server.account.deliver(letter(n, 300), [INBOX] if n > 3 else [b"work"])
+    m = gmail_mount(env, server)
+    assert len(m.messages()) == 1000
+    assert len(m.messages("work")) == 3
+    check_limit(m, 1000)
+    limit(server, 0)
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: len(m.messages()) == 1002)
+    check_limit(m, 0)
+    limit(server, 1000)
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: len(m.messages()) == 1000)
+    check_limit(m, 1000)
+
+
+def test_elsewhere_a_thousand_messages_are_no_limit(env):
+    m = env.mount(env.script({b"INBOX": Box(
+        [Msg(n, letter(n)) for n in range(1, 1001)])}))
+    assert len(m.messages()) == 1000
+    status = m.status()["folders"]
+    assert [f["limit"] for f in status if f["path"] == "INBOX"] == [0]
+    assert "Folder size limits" not in m.log()

@@ -172,6 +172,12 @@ class Mount:
     def log(self):
         return self.logfile.read_text(errors="replace")
 
+    def database(self):
+        """The path of its index, in the folder of its cache."""
+        found = list(self.cache.rglob("index.db"))
+        assert len(found) == 1, found
+        return found[0]
+
     def run(self, args, timeout=20.0, **kw):
         """A command inside the mount point, as the mount's user."""
         kw.setdefault("user", self.user)

@@ -105,7 +105,7 @@ uint64_t scene_add_gm(struct scene *s, uint32_t uid, const char *name,
 {
 	struct mail_row row = {
 		.has = ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE | ROW_FIELDS |
-		       ROW_GM,
+		       ROW_GM | ROW_LABELS,
 		.uid = uid,
 		.flags = MAIL_SEEN,
 		.keywords = "blue",

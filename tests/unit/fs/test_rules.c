@@ -107,6 +107,20 @@ static void any_other_number_says_that_something_moved(void **state)
 	assert_int_equal(rules_compare(&known, &m), RULES_MOVED);
 }
 
+static void only_what_gmail_can_be_set_to_is_a_limit(void **state)
+{
+	static const uint32_t limits[] = {1000, 2000, 5000, 10000};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		assert_true(rules_is_limit(limits[i]));
+		assert_false(rules_is_limit(limits[i] - 1));
+		assert_false(rules_is_limit(limits[i] + 1));
+	}
+	assert_false(rules_is_limit(0));
+	assert_false(rules_is_limit(3000));
+}
+
 static void without_modseq_flags_may_have_moved(void **state)
 {
 	struct mail_folder m = status();
@@ -280,6 +294,7 @@ int main(void)
 		cmocka_unit_test(equal_numbers_say_that_nothing_moved),
 		cmocka_unit_test(any_other_number_says_that_something_moved),
 		cmocka_unit_test(without_modseq_flags_may_have_moved),
+		cmocka_unit_test(only_what_gmail_can_be_set_to_is_a_limit),
 		cmocka_unit_test(a_few_that_the_server_names_are_gone),
 		cmocka_unit_test(most_of_a_folder_is_gone_if_it_is_said_twice),
 		cmocka_unit_test(

@@ -23,52 +23,46 @@ static const struct {
 	unsigned port;
 	enum imap_tls tls;
 	const char *user, *mailbox;
-	bool is_google, lookup_srv;
+	bool lookup_srv;
 } good_sources[] = {
 #define TLS IMAP_TLS_IMPLICIT
 #define START IMAP_TLS_STARTTLS
 	{"alice@gmail.com", "imap.gmail.com", 993, TLS, "alice@gmail.com", NULL,
-	 true, false},
+	 false},
 	{"Al.Ice+x@GoogleMail.com", "imap.gmail.com", 993, TLS,
-	 "Al.Ice+x@GoogleMail.com", NULL, true, false},
+	 "Al.Ice+x@GoogleMail.com", NULL, false},
 	{"a@hotmail.com", "outlook.office365.com", 993, TLS, "a@hotmail.com",
-	 NULL, false, false},
-	{"a@mail.com", "imap.mail.com", 993, TLS, "a@mail.com", NULL, false,
-	 false},
-	{"a@gmx.de", "imap.gmx.net", 993, TLS, "a@gmx.de", NULL, false, false},
+	 NULL, false},
+	{"a@mail.com", "imap.mail.com", 993, TLS, "a@mail.com", NULL, false},
+	{"a@gmx.de", "imap.gmx.net", 993, TLS, "a@gmx.de", NULL, false},
 	{"a@t-online.de", "secureimap.t-online.de", 993, TLS, "a@t-online.de",
-	 NULL, false, false},
-	{"a@me.com", "imap.mail.me.com", 993, TLS, "a@me.com", NULL, false,
-	 false},
+	 NULL, false},
+	{"a@me.com", "imap.mail.me.com", 993, TLS, "a@me.com", NULL, false},
 	{"a@Example.ORG", "imap.example.org", 993, TLS, "a@Example.ORG", NULL,
-	 false, true},
+	 true},
 	{"a@xn--mller-kva.de", "imap.xn--mller-kva.de", 993, TLS,
-	 "a@xn--mller-kva.de", NULL, false, true},
+	 "a@xn--mller-kva.de", NULL, true},
 	{"imaps://alice%40example.com@imap.gmail.com/", "imap.gmail.com", 993,
-	 TLS, "alice@example.com", NULL, true, false},
+	 TLS, "alice@example.com", NULL, false},
 	{"imaps://alice@IMAP.GMAIL.COM", "imap.gmail.com", 993, TLS, "alice",
-	 NULL, true, false},
+	 NULL, false},
 	{"IMAPS://a@example.org:10993", "example.org", 10993, TLS, "a", NULL,
-	 false, false},
-	{"imap://a@example.org", "example.org", 143, START, "a", NULL, false,
 	 false},
-	{"imap://a@127.0.0.1:1143/", "127.0.0.1", 1143, START, "a", NULL, false,
+	{"imap://a@example.org", "example.org", 143, START, "a", NULL, false},
+	{"imap://a@127.0.0.1:1143/", "127.0.0.1", 1143, START, "a", NULL,
 	 false},
-	{"imaps://a@[::1]:993/", "::1", 993, TLS, "a", NULL, false, false},
-	{"imaps://a@[2001:db8::1]", "2001:db8::1", 993, TLS, "a", NULL, false,
-	 false},
-	{"imaps://a@h.example:/", "h.example", 993, TLS, "a", NULL, false,
-	 false},
-	{"imaps://a@h.example./", "h.example", 993, TLS, "a", NULL, false,
-	 false},
-	{"imaps://a;AUTH=*@h.example/", "h.example", 993, TLS, "a", NULL, false,
+	{"imaps://a@[::1]:993/", "::1", 993, TLS, "a", NULL, false},
+	{"imaps://a@[2001:db8::1]", "2001:db8::1", 993, TLS, "a", NULL, false},
+	{"imaps://a@h.example:/", "h.example", 993, TLS, "a", NULL, false},
+	{"imaps://a@h.example./", "h.example", 993, TLS, "a", NULL, false},
+	{"imaps://a;AUTH=*@h.example/", "h.example", 993, TLS, "a", NULL,
 	 false},
 	{"imaps://a;auth=plain@h.example/", "h.example", 993, TLS, "a", NULL,
-	 false, false},
+	 false},
 	{"imaps://a@b.example@h.example/Work%2fA%20b%C3%A4/", "h.example", 993,
-	 TLS, "a@b.example", "Work/A b\xc3\xa4", false, false},
+	 TLS, "a@b.example", "Work/A b\xc3\xa4", false},
 	{"imaps://a%3Ab%25@h.example//INBOX", "h.example", 993, TLS, "a:b%",
-	 "INBOX", false, false},
+	 "INBOX", false},
 };
 
 static void good_sources_give_a_server(void **state)
@@ -88,7 +82,6 @@ static void good_sources_give_a_server(void **state)
 			assert_string_equal(a.mailbox, good_sources[i].mailbox);
 		else
 			assert_null(a.mailbox);
-		assert_int_equal(a.is_google, good_sources[i].is_google);
 		assert_int_equal(a.lookup_srv, good_sources[i].lookup_srv);
 		account_finish(&a);
 	}

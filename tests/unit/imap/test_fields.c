@@ -226,7 +226,8 @@ static void messages_without_a_number_are_fetched(void **state)
 /* --- what is new of a mailbox that was listed --- */
 
 #define KNOWN                                                                  \
-	"C: UID FETCH 1:99 (UID FLAGS)", "S: * 1 FETCH (UID 5 FLAGS ())", DONE
+	"C: UID FETCH 1:99 (UID FLAGS X-GM-LABELS)",                           \
+		"S: * 1 FETCH (UID 5 FLAGS ())", DONE
 #define NEW(set) "C: UID FETCH " set " (UID FLAGS RFC822.SIZE INTERNALDATE X-GM"
 #define EXAMINED(uidnext)                                                      \
 	"C: EXAMINE", "S: * 3 EXISTS", "S: * OK [UIDVALIDITY 7] ok",           \
@@ -311,9 +312,9 @@ static void a_sync_that_loses_its_connection_begins_again(void **state)
 {
 	(void)state;
 	expect_new(SERVER(STEPS(GMAIL, EXAMINED("101"),
-				"C: UID FETCH 1:99 (UID FLAGS)", DONE,
-				NEW("100:599"), BARE("2", "100", "200"), DONE,
-				SECOND("100"), "X:"),
+				"C: UID FETCH 1:99 (UID FLAGS X-GM-LABELS)",
+				DONE, NEW("100:599"), BARE("2", "100", "200"),
+				DONE, SECOND("100"), "X:"),
 			  STEPS(GMAIL, EXAMINED("101"), KNOWN, NEW("100:599"),
 				BARE("2", "100", "200"), DONE, SECOND("100"),
 				HEADER("9", "999", "lie"), DONE, WHOLE("100"),

@@ -83,7 +83,7 @@ static void gmail_items_are_read(void **state)
 
 	(void)state;
 	assert_false(f.damaged);
-	assert_int_equal(f.row.has, ROW_GM | ROW_UID | ROW_MODSEQ);
+	assert_int_equal(f.row.has, ROW_GM | ROW_LABELS | ROW_UID | ROW_MODSEQ);
 	assert_true(f.row.gm_thrid == UINT64_MAX);
 	assert_int_equal(f.row.gm_msgid, 2);
 	assert_int_equal(f.row.modseq, 99);

@@ -172,6 +172,76 @@ static void a_token_that_stays_refused_ends_it(void **state)
 		-EACCES);
 }
 
+/* One whose command says another word each time; none of these is good. */
+#define REFUSED_TOKEN "C: AUTHENTICATE OAUTHBEARER", "S: $T NO [EXPIRED] no"
+
+/* A token command that says "1", "2", and so on. */
+static struct imap *account_of_new_tokens(struct server *s, char *folder)
+{
+	char command[128];
+	const struct account_options o = {
+		.connections = 3, .tls = IMAP_TLS_NONE, .tokencmd = command};
+
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(command, sizeof(command),
+		       "cd %s && echo x >>runs && wc -l <runs", folder);
+	return account_new(s, &o);
+}
+
+static void remove_runs(const char *folder)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/runs", folder);
+	unlink(path);
+	rmdir(folder);
+}
+
+#define TOKEN_LOGIN                                                            \
+	BEARER_GREETING, "C: AUTHENTICATE OAUTHBEARER",                        \
+		"S: $T OK [CAPABILITY IMAP4rev1 ESEARCH] in"
+
+/*
+ * A third connection is refused twice. Then the others go, one after the other,
+ * and what they had to do is left over: one more try says that it is no use.
+ */
+static void tokens_that_are_never_good_are_tried_three_times(void **state)
+{
+	char folder[] = "/tmp/imapfs-test-token-XXXXXX";
+	struct server *s = SERVER(
+		STEPS(TOKEN_LOGIN, "C: EXAMINE \"A\"", "W:", "X:"),
+		STEPS(TOKEN_LOGIN, "C: EXAMINE \"B\"", "V:", "X:"),
+		STEPS(BEARER_GREETING, REFUSED_TOKEN, REFUSED_TOKEN, "N:"),
+		STEPS(BEARER_GREETING, REFUSED_TOKEN, "N:"));
+	struct imap *im = account_of_new_tokens(s, folder);
+	struct seen a = {0}, b = {0}, c = {0};
+	struct imap_error why;
+	struct imap_state now;
+
+	(void)state;
+	assert_int_equal(imap_connect(im, &why), 0);
+	list(im, "A", &a);
+	WAIT_STATE(im, now, strcmp(now.conn[0].mailbox, "A") == 0);
+	list(im, "B", &b);
+	WAIT_STATE(im, now, strcmp(now.conn[1].mailbox, "B") == 0);
+	list(im, "C", &c);
+	WAIT_STATE(im, now, now.last_error.fault == FAULT_AUTH);
+	server_go(s);
+	WAIT_STATE(im, now, strcmp(now.conn[0].state, "closed") == 0);
+	server_go_too(s);
+	seen_wait(&a);
+	seen_wait(&b);
+	seen_wait(&c);
+	imap_get_state(im, &now);
+	assert_false(now.online);
+	assert_int_equal(now.retry_in_ms, -1);
+	assert_int_equal(a.result, -EACCES);
+	assert_int_equal(c.result, -EACCES);
+	assert_int_equal(server_connections(s), 4);
+	end(im, s);
+	remove_runs(folder);
+}
+
 static void a_password_that_no_quotes_can_hold_is_a_literal(void **state)
 {
 	const struct account_options o = {.tls = IMAP_TLS_NONE,
@@ -220,6 +290,53 @@ static void a_login_refused_later_is_not_tried_again(void **state)
 	end(im, s);
 }
 
+/* The account and server of the next test, for what is called back. */
+static struct imap *lost_im;
+static struct server *lost_server;
+
+/* The only good connection is lost: by now the other one is refused. */
+static void end_when_refused(void *ctx, uint32_t uid, int result)
+{
+	struct imap_state now;
+
+	seen_body_ops.end(ctx, uid, result);
+	server_go(lost_server);
+	WAIT_STATE(lost_im, now, now.last_error.fault == FAULT_AUTH);
+}
+
+static void what_is_left_when_a_login_is_refused_asks_for_no_other(void **state)
+{
+	static const uint32_t four = 4;
+	const struct imap_body_request req = {7, &four, 1, 0, 0};
+	struct imap_body_ops ops = seen_body_ops;
+	struct server *s = lost_server = SERVER(
+		STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4 ",
+		      "S: * 1 FETCH (UID 4 BODY[] {8}", "R: a", "V:", "X:"),
+		STEPS(GREETING, "C: AUTHENTICATE", "W:", "S: $T NO changed",
+		      "N:"));
+	struct imap *im = lost_im = account_connected(s, 2);
+	struct imap_state now;
+	struct seen body = {0};
+	struct seen seen = {0};
+	imap_job job;
+
+	(void)state;
+	ops.end = end_when_refused;
+	assert_int_equal(imap_fetch(im, "INBOX", IMAP_PRIO_READER, &req, &ops,
+				    &body, &job),
+			 0);
+	seen_wait_begun(&body);
+	list(im, "Other", &seen);
+	WAIT_STATE(im, now, strcmp(now.conn[1].state, "connecting") == 0);
+	server_go_too(s);
+	seen_wait(&body);
+	seen_wait(&seen);
+	assert_int_equal(body.result, -EACCES);
+	assert_int_equal(seen.result, -EACCES);
+	assert_int_equal(server_connections(s), 2);
+	end(im, s);
+}
+
 static void a_server_that_throws_us_out_is_left_alone_longer(void **state)
 {
 	struct server *s = SERVER(STEPS(LOGIN, "C: EXAMINE", "X:"),
@@ -250,8 +367,12 @@ int main(void)
 		cmocka_unit_test(a_refused_token_is_renewed_once),
 		cmocka_unit_test(a_token_that_stays_refused_ends_it),
 		cmocka_unit_test(
+			tokens_that_are_never_good_are_tried_three_times),
+		cmocka_unit_test(
 			a_password_that_no_quotes_can_hold_is_a_literal),
 		cmocka_unit_test(a_login_refused_later_is_not_tried_again),
+		cmocka_unit_test(
+			what_is_left_when_a_login_is_refused_asks_for_no_other),
 		cmocka_unit_test(
 			a_server_that_throws_us_out_is_left_alone_longer),
 	};

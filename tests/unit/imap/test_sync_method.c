@@ -196,7 +196,7 @@ static void gmail_is_believed_a_minute_later(void **state)
 {
 	struct seen first = seen_synced(
 		STEPS(LOGIN_WITH("CONDSTORE ESEARCH X-GM-EXT-1"),
-		      "C: A2 EXAMINE", "C: A3 UID FETCH 1:99 (UID FLAGS)",
+		      "C: A2 EXAMINE", "C: A3 UID FETCH 1:99 (UID FLAGS",
 		      "C: A4 UID FETCH 100:*", NUMBERS("1", "100", "5000"),
 		      "S: A2 OK done", "S: A3 OK done", "S: A4 OK done"),
 		0);
@@ -209,6 +209,31 @@ static void gmail_is_believed_a_minute_later(void **state)
 	/* Nothing is known to have settled: some of it is asked twice. */
 	assert_int_equal(first.end.highestmodseq, 4000);
 	assert_int_equal(later.end.highestmodseq, 50);
+}
+
+static void gmails_labels_are_asked_for_from_a_change_before(void **state)
+{
+	struct seen seen = seen_synced(
+		STEPS(LOGIN_WITH("CONDSTORE ESEARCH X-GM-EXT-1"),
+		      "C: A2 EXAMINE INBOX (CONDSTORE)",
+		      "C: A3 UID FETCH 1:99 (UID FLAGS X-GM-LABELS)"
+		      " (CHANGEDSINCE 49)",
+		      "C: A4 UID SEARCH ", "C: A5 UID FETCH 100:*",
+		      NUMBERS("3", "100", "50"), "S: A2 OK done",
+		      "S: * 1 FETCH (UID 4 FLAGS () X-GM-LABELS (work))",
+		      "S: * 2 FETCH (UID 5 X-GM-LABELS (work) MODSEQ (50))",
+		      "S: A3 OK done", "S: * ESEARCH (TAG \"A4\") UID ALL 4:6",
+		      "S: A4 OK done", "S: A5 OK done",
+		      "C: A6 UID FETCH 5 (UID FLAGS X-GM-LABELS)",
+		      "S: * 2 FETCH (UID 5 FLAGS () X-GM-LABELS (work))",
+		      "S: A6 OK done"),
+		50);
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 2);
+	for (unsigned i = 0; i < seen.n; i++)
+		assert_true(seen.has[i] & ROW_LABELS);
 }
 
 int main(void)
@@ -225,6 +250,8 @@ int main(void)
 		cmocka_unit_test(a_change_that_nobody_names_is_asked_for),
 		cmocka_unit_test(news_are_told_though_the_modseq_stands_still),
 		cmocka_unit_test(gmail_is_believed_a_minute_later),
+		cmocka_unit_test(
+			gmails_labels_are_asked_for_from_a_change_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
