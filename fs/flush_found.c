@@ -24,7 +24,9 @@
  *
  * A server may need a moment to do it, and to show what it has done, so a "no"
  * is asked for again, twice, before it is believed. Both folders are held
- * meanwhile: their boxes are as they were before the command.
+ * meanwhile: their boxes are as they were before the command. Then they are
+ * given back; and what goes out again, maybe much later, is looked for once
+ * more right before, when a sync may have made a row of it (flush_match.c).
  */
 
 /* --- what it means --- */

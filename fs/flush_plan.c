@@ -13,9 +13,10 @@
 /*
  * From the journal to batches. The records are read in their order; each goes
  * to the batch of its kind, folders and (flags) difference, as far as one may
- * begin: one batch a lane at a time, FLUSH_BATCHES in all. A batch whose
- * folders are busy is given up again; the folders remember that they are
- * wanted, and whoever ends there wakes the thread.
+ * begin: one batch a lane at a time, of those in doubt one a destination, and
+ * FLUSH_BATCHES in all; new messages as far as the day's traffic allows. A
+ * batch whose folders are busy is given up again; the folders remember that
+ * they are wanted, and whoever ends there wakes the thread.
  */
 
 /* From here on nothing is added: its messages have their place. */

@@ -98,8 +98,7 @@ static void print_folder(FILE *out, struct fs *fs, struct folder *f)
 	if (fr.limit > 0)
 		fprintf(out,
 			"            older ones are hidden if Gmail is set to "
-			"show "
-			"%u in a folder\n",
+			"show %u in a folder\n",
 			fr.limit);
 	if (fr.kept_up[0]) {
 		fprintf(out, "            kept up to date by %s", fr.kept_up);
