@@ -12,6 +12,7 @@ program are written down every few seconds.
 import argparse
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -117,7 +118,7 @@ class Soak:
             c.append_many("INBOX", map(mail, range(1, FIRST)))
         self.link = env.proxy(self.server, rtt=o.rtt)
         self.url = self.server.url(port=self.link.port)
-        self.m = env.mount(self.url, background=True,
+        self.m = env.mount(self.url, background=not o.debug,
                            options=[f"timeout={TIMEOUT}"])
         self.churn = env.keep(Churn(self.server, o.seed, first=FIRST,
                                     pace=o.pace))
@@ -228,6 +229,8 @@ def keep_logs(soak, out):
     try:
         (out / "log").write_text(soak.m.control("log"))
         (out / "status").write_text(soak.m.control("status"))
+        if soak.o.debug:
+            shutil.copy(soak.m.logfile, out / "debug")
     except AssertionError as error:
         print(f"the log cannot be read: {error}")
 
@@ -243,6 +246,8 @@ def options():
     p.add_argument("--rtt", type=float, default=5, help="milliseconds")
     p.add_argument("--calm", action="store_true",
                    help="the link holds, nothing is restarted")
+    p.add_argument("--debug", action="store_true",
+                   help="keep the debug log if it fails")
     p.add_argument("--binary", type=Path, required=True)
     p.add_argument("--testproxy", type=Path, required=True)
     return p.parse_args()
