@@ -355,6 +355,8 @@ static void note_ready(struct conn *c)
 	im->just_lost = false;
 	im->attempts++;
 	c->useful = false;
+	if (im->n_ready == 1)
+		pool_watch_anew_locked(im);
 	if (im->n_ready == 1 && im->limit_until_ms == CLOCK_NEVER)
 		im->limit_until_ms = 0; /* the login is good again */
 	im->refused = false;

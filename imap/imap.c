@@ -109,6 +109,7 @@ int imap_new(const struct imap_config *cfg, const struct imap_events *events,
 	im->doubt_ms = cfg->timeout_ms;
 	im->backoff_ms = POOL_BACKOFF_MIN_MS;
 	im->quiet_ms = POOL_QUIET_MS;
+	im->anew_ms = POOL_ANEW_MS;
 	im->renew_ms = POOL_RENEW_MS;
 	im->soon_ms = POOL_SOON_MS;
 	im->slow_ms = PACE_SLOW_MS;

@@ -182,6 +182,14 @@ int64_t pool_watch_at_locked(struct imap *im, const struct conn *c)
 						  : at_ms;
 }
 
+void pool_watch_anew_locked(struct imap *im)
+{
+	if (im->watcher && im->limit > 1)
+		im->watcher->not_before_ms =
+			clock_earlier(im->watcher->not_before_ms,
+				      clock_now_ms() + im->anew_ms);
+}
+
 static bool is_idle(const struct conn *c)
 {
 	return c->state == CONN_READY && c->n_running == 0 &&

@@ -33,6 +33,7 @@
 #define POOL_TICK_MS 5000              /* the keeper compares the clocks */
 #define POOL_QUIET_MS 1000             /* the watcher waits behind a job */
 #define POOL_STARVED_MS 30000 /* ... but not when it has waited for so long */
+#define POOL_ANEW_MS 15000    /* ... nor so long, behind a loss of all */
 #define POOL_RENEW_MS 540000  /* IDLE begins anew, for the reason of NOOP */
 #define POOL_SOON_MS 10000    /* NOTIFY, when there is reason to doubt it */
 #define POOL_NOOP_MS 120000   /* the watcher asks, where there is no IDLE */
@@ -104,6 +105,7 @@ struct imap {
 	int64_t doubt_ms;   /* cfg.timeout_ms: ... behind one that timed out */
 	int64_t backoff_ms; /* POOL_BACKOFF_MIN_MS; also the watcher's */
 	int64_t quiet_ms;
+	int64_t anew_ms;
 	int64_t renew_ms;
 	int64_t soon_ms;
 	int64_t slow_ms; /* PACE_SLOW_MS */
@@ -165,6 +167,14 @@ bool pool_yields_locked(struct imap *im, const struct conn *c)
  */
 int64_t pool_watch_at_locked(struct imap *im, const struct conn *c)
 	REQUIRES(im->lock);
+
+/*
+ * The first connection is there again. Where there may be others, all of them
+ * were lost, which a watcher that sat on one has not brought about: it waits no
+ * longer than for a short time. Its mailbox is asked about at once, by whoever
+ * hears that we are online.
+ */
+void pool_watch_anew_locked(struct imap *im) REQUIRES(im->lock);
 
 /* Wake, or make, a connection for what waits. */
 void pool_kick_locked(struct imap *im) REQUIRES(im->lock);

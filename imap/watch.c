@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "imap/again.h"
 #include "imap/alive.h"
 #include "imap/log.h"
 #include "imap/news.h"
@@ -32,17 +33,13 @@
  * numbers (news.h), so nothing is lost by any gap, however it came about.
  *
  * A server without IDLE, or one that does not keep to it, is asked by NOOP.
+ * again.h says when that is so, and how soon the watcher begins once more.
  *
  * Runs on the thread of the connection that has the job, like any job.
  */
 
-#define AGAIN_MAX_MS 300000   /* behind connections that did not last */
-#define STEADY_MS 60000       /* one that lasted so long did */
-#define IDLE_MIN_MS 1000      /* IDLE that the server ends earlier failed */
-#define IDLE_FAILURES_MAX 3   /* ... so often: it is asked by NOOP */
-#define IDLE_AGAIN_MS 3600000 /* ... for so long */
-#define OVERFLOW_MS 60000     /* NOTIFY is not set again more often */
-#define ROUND_SHARE 20        /* ... in proportion to the time it takes */
+#define OVERFLOW_MS 60000 /* NOTIFY is not set again more often */
+#define ROUND_SHARE 20    /* ... in proportion to the time it takes */
 
 #define EVENTS "MessageNew MessageExpunge FlagChange"
 
@@ -55,7 +52,6 @@ struct watch {
 
 	/* On this connection: */
 	unsigned in_flight;
-	int64_t began_ms;
 	bool has_notify;      /* the server can, and has not refused */
 	bool is_set;          /* NOTIFY is, as the server may still think */
 	bool notifies;        /* ... and what it tells is believed to be all */
@@ -70,10 +66,9 @@ struct watch {
 	int64_t noop_at_ms;
 
 	/* On all of them: */
-	bool paused;            /* the last one was left on our own wish */
-	unsigned losses;        /* one after the other */
-	unsigned idle_failures; /* likewise */
-	int64_t idle_failed_ms;
+	bool paused;      /* the last one was left on our own wish */
+	int64_t began_ms; /* the first behind a loss */
+	struct again again;
 	int64_t overflow_at_ms; /* an overflow before that is one too many */
 };
 
@@ -94,16 +89,18 @@ static void note_since(struct watch *w, int64_t *since_ms)
 static void start(struct job *job, struct session *s)
 {
 	struct watch *w = watch_of(job);
+	int64_t now_ms = clock_now_ms();
 
 	w->in_flight = 0;
-	w->began_ms = clock_now_ms();
+	if (!w->paused)
+		w->began_ms = now_ms;
 	w->has_notify = session_has(s, CAP_NOTIFY);
 	w->is_set = false;
 	w->notifies = false;
-	w->notify_at_ms = w->began_ms;
+	w->notify_at_ms = now_ms;
 	w->soon_ms = CLOCK_NEVER;
 	w->idles = false;
-	w->noop_at_ms = w->began_ms + w->im->noop_ms;
+	w->noop_at_ms = now_ms + w->im->noop_ms;
 	news_opened(w->news, &s->box, w->paused);
 	note_since(w, &w->im->watched_since_ms);
 }
@@ -176,8 +173,7 @@ static bool wants_notify(const struct watch *w)
 static bool may_idle(const struct watch *w, const struct session *s)
 {
 	return session_has(s, CAP_IDLE) &&
-	       (w->idle_failures < IDLE_FAILURES_MAX ||
-		clock_now_ms() - w->idle_failed_ms >= IDLE_AGAIN_MS);
+	       again_may_idle(&w->again, clock_now_ms());
 }
 
 static int64_t renew_at_ms(const struct watch *w)
@@ -288,10 +284,20 @@ static int64_t deadline(const struct job *job)
 
 /* --- from the server --- */
 
-static void idle_failed(struct watch *w)
+/* IDLE ended by the server's doing: in what way (NULL: with the connection)? */
+static void idle_ended(struct watch *w, const struct status *st)
 {
-	w->idle_failed_ms = clock_now_ms();
-	if (++w->idle_failures == IDLE_FAILURES_MAX)
+	int64_t now_ms = clock_now_ms();
+	bool might = again_may_idle(&w->again, now_ms);
+
+	if (st && st->kind != STATUS_OK)
+		again_idle_refused(&w->again, now_ms);
+	else
+		again_idle_ended(&w->again,
+				 st || w->idle_granted ? now_ms - w->idle_ms
+						       : -1,
+				 now_ms);
+	if (might && !again_may_idle(&w->again, now_ms))
 		log_info("imap: '%s' does not keep to IDLE: it is asked for "
 			 "news every %lld s",
 			 w->im->cfg.host, (long long)w->im->noop_ms / 1000);
@@ -301,15 +307,10 @@ static void idle_answered(struct watch *w, const struct session *s,
 			  const struct status *st)
 {
 	w->idles = false;
-	if (st->kind != STATUS_OK) {
-		w->idle_failures =
-			IDLE_FAILURES_MAX - 1; /* asked once is enough */
-		idle_failed(w);
-	} else if (!s->idle_over && clock_now_ms() - w->idle_ms < IDLE_MIN_MS) {
-		idle_failed(w);
-	} else {
-		w->idle_failures = 0;
-	}
+	if (st->kind == STATUS_OK && s->idle_over)
+		again_idle_kept(&w->again);
+	else
+		idle_ended(w, st);
 }
 
 static void answer(struct job *job, struct session *s, const struct call *call,
@@ -376,25 +377,19 @@ static bool repeat(struct job *job)
 {
 	struct watch *w = watch_of(job);
 	int64_t now_ms = clock_now_ms();
-	int64_t wait_ms = w->im->backoff_ms;
+	int64_t held_ms = job->started ? now_ms - w->began_ms : 0;
 
 	news_tell(w->news, true);
 	w->paused = false;
 	job->word = NULL;
-	job->not_before_ms = now_ms;
-	if (job->started && w->idles && !w->idle_granted)
-		idle_failed(w);
-	if (job->started && now_ms - w->began_ms >= STEADY_MS) {
-		w->losses = 0;
-		return true;
-	}
-	if (job->finished && w->losses == 0)
+	if (job->started && w->idles && !(w->idle_granted && w->idle_ends))
+		idle_ended(w, NULL);
+	if (job->finished && w->again.short_ones == 0)
 		log_warn("imap: '%s' cannot be watched: %s", job->mailbox,
 			 job->why.text);
-	for (unsigned i = 0; i < w->losses && wait_ms < AGAIN_MAX_MS; i++)
-		wait_ms *= 2;
-	w->losses++;
-	job->not_before_ms += clock_earlier(wait_ms, AGAIN_MAX_MS);
+	job->not_before_ms =
+		now_ms + (job->finished ? again_refused(&w->again, held_ms)
+					: again_lost(&w->again, held_ms));
 	return true;
 }
 
@@ -438,6 +433,8 @@ int imap_watch(struct imap *im, const char *wire,
 	if (!w)
 		return -ENOMEM;
 	w->im = im;
+	w->again.first_ms = im->backoff_ms;
+	w->again.lost_max_ms = im->noop_ms;
 	r = job_init(&w->job, &watch_class, wire);
 	if (r == 0)
 		r = news_new(w->job.mailbox, &times, ops, ctx, &w->news);

@@ -10,9 +10,14 @@
 #
 #	sh tests/soak/run.sh --calm --changes 10000 --pace 0 --seed 1
 #
-# is ten thousand changes as fast as the server makes them. Installs what is
-# missing, builds outside the tree. The last line sums up; the exit status is 0
-# if all was well.
+# is ten thousand changes as fast as the server makes them, and
+#
+#	sh tests/soak/run.sh 120 --one --most 1500 --pace 0.15 --pause 20
+#
+# two quiet hours of one process, with an account that does not grow: its memory
+# and its descriptors have no reason to grow, either. Installs what is missing,
+# builds outside the tree. The last lines sum up, with the memory and the
+# descriptors of every minute; the exit status is 0 if all was well.
 
 tree=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 . "$tree/tests/lib/prepare.sh"

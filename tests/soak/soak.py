@@ -10,14 +10,18 @@ program are written down every few seconds.
 """
 
 import argparse
+import contextlib
 import os
 import random
+import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[2]
@@ -40,87 +44,119 @@ TROUBLES = (CALM,) * 6 + ("rst", "fin", "hole", "refuse", "sessions",
                           "restart", "remount")
 
 
+def kinds(pid):
+    """What the descriptors of a process are, counted; {} if it hides them."""
+    found = Counter()
+    with contextlib.suppress(PermissionError):  # root may look
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found[kind_of(os.readlink(f"/proc/{pid}/fd/{name}"))] += 1
+    return found
+
+
+def kind_of(target):
+    """"socket", "anon_inode:[eventfd]", "bodies (deleted)", "index.db" ..."""
+    if not target.startswith("/"):
+        return re.sub(r":\[\d+\]$", "", target)
+    path, gone, _ = target.partition(" (deleted)")
+    for folder in ("bodies", "spool"):
+        if f"/{folder}/" in path:
+            return folder + gone
+    return re.sub(r"\d+", "*", Path(path).name) + gone
+
+
 class Samples(threading.Thread):
-    """VmRSS, RssAnon (KiB), threads and descriptors of the program."""
+    """VmRSS, RssAnon (KiB), threads and descriptors of the program, and how
+    many messages it showed at the last look."""
+
+    COLUMNS = ("seconds", "pid", "rss_kb", "anon_kb", "threads",
+               "descriptors", "messages")
 
     def __init__(self, path):
         super().__init__(daemon=True)
-        self.pid = None
-        self.rows = []
+        self.pid, self.messages = None, 0
+        self.rows, self.kinds = [], Counter()
         self._out = path.open("w")
-        self._out.write("seconds,pid,rss_kb,anon_kb,threads,descriptors\n")
+        self._out.write(",".join(self.COLUMNS) + ",kinds\n")
         self._over = threading.Event()
         self._began = time.monotonic()
 
-    @staticmethod
-    def look(pid):
+    def look(self, pid):
         text = Path(f"/proc/{pid}/status").read_text()
         fields = dict(line.split(":", 1) for line in text.splitlines())
-        try:
-            descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-        except PermissionError:  # root's only: the program hides it
-            descriptors = -1
-        return (*(int(fields[k].split()[0]) for k in
-                  ("VmRSS", "RssAnon", "Threads")), descriptors)
+        found = kinds(pid)
+        if found.total() > self.kinds.total():
+            self.kinds = found
+        row = (round(time.monotonic() - self._began), pid,
+               *(int(fields[k].split()[0])
+                 for k in ("VmRSS", "RssAnon", "Threads")),
+               found.total(), self.messages)
+        self.rows.append(row)
+        self._out.write(",".join(map(str, row)) + f",{listed(found)}\n")
+        self._out.flush()
 
     def run(self):
         while not self._over.wait(SAMPLE_S):
             pid = self.pid
-            try:
-                row = (round(time.monotonic() - self._began), pid,
-                       *self.look(pid)) if pid else None
-            except (OSError, KeyError):
-                continue
-            if row:
-                self.rows.append(row)
-                self._out.write(",".join(map(str, row)) + "\n")
-                self._out.flush()
+            with contextlib.suppress(OSError, KeyError):
+                if pid:
+                    self.look(pid)
 
     def end(self):
         self._over.set()
         self.join()
         self._out.close()
 
-    def slope(self):
-        """KiB of RssAnon an hour within one process, the longest-lived."""
+    def of_one(self):
+        """The rows of one process, the longest-lived, once it has settled."""
         best = []
         for pid in {row[1] for row in self.rows}:
             rows = [r for r in self.rows if r[1] == pid]
             rows = [r for r in rows if r[0] - rows[0][0] >= SETTLED_S]
             best = max(best, rows, key=len)
-        if len(best) < 3:
-            return None, 0
-        line = statistics.linear_regression([r[0] for r in best],
-                                            [r[3] for r in best])
-        return line.slope * 3600, best[-1][0] - best[0][0]
+        return best
 
     def summary(self):
-        if not self.rows:
-            return "no samples"
-        slope, seconds = self.slope()
-        growth = "too short for a slope" if slope is None else \
-            f"{slope:+.0f} KiB an hour over {seconds / 60:.0f} min of one " \
-            "process"
-        columns = list(zip(*self.rows))
-        return (f"anonymous memory {min(columns[3])}-{max(columns[3])} KiB, "
-                f"{growth}; RSS at most {max(columns[2])} KiB; threads "
-                f"{min(columns[4])}-{max(columns[4])}; descriptors "
-                f"{min(columns[5])}-{max(columns[5])}")
+        """Of the longest-lived process: its third quarter and its last one
+        compared, and every minute."""
+        rows = self.of_one()
+        if len(rows) < 8:
+            return "too few samples"
+        quarter = len(rows) // 4
+        third, last = rows[-2 * quarter:-quarter], rows[-quarter:]
+        lines = [f"{(rows[-1][0] - rows[0][0]) / 60:.0f} minutes of one "
+                 "process; its third and its last quarter, on average:"]
+        for n, name in list(enumerate(self.COLUMNS))[2:]:
+            was, now = (statistics.mean(r[n] for r in part)
+                        for part in (third, last))
+            every = [str(r[n]) for r in rows[::60 // SAMPLE_S]]
+            lines.append(f"  {name}: {was:.0f}, {now:.0f}; at most "
+                         f"{max(r[n] for r in rows)}; every minute: "
+                         f"{' '.join(every)}")
+        return "\n".join([*lines, "  descriptors, when they were most: " +
+                          listed(self.kinds)])
+
+
+def listed(counter):
+    return "; ".join(f"{n} {name}" for name, n in counter.most_common())
 
 
 class Soak:
     def __init__(self, o, env, out):
         self.o, self.env = o, env
         self.r = random.Random(o.seed)
-        self.server = env.dovecot()
+        # Dovecot 2.3 has either: see mount/churn.py.
+        self.server = env.dovecot(extra="" if o.notify else
+                                  "mailbox_list_index = no\n")
         with Client(self.server) as c:
             c.append_many("INBOX", map(mail, range(1, FIRST)))
         self.link = env.proxy(self.server, rtt=o.rtt)
         self.url = self.server.url(port=self.link.port)
-        self.m = env.mount(self.url, background=True,
+        self.m = env.mount(self.url, background=not o.debug,
                            options=[f"timeout={TIMEOUT}"])
         self.churn = env.keep(Churn(self.server, o.seed, first=FIRST,
-                                    pace=o.pace))
+                                    pace=o.pace, most=o.most,
+                                    folders=not o.notify))
         self.samples = Samples(out / "samples.csv")
         self.samples.pid = self.m.pid
         self.samples.start()
@@ -161,7 +197,7 @@ class Soak:
     # Work.
 
     def phase(self, changes, kind, stop):
-        readers = Readers(self.env, self.m)
+        readers = Readers(self.env, self.m, pause=self.o.pause)
         parts = [changes // 3] * 2 + [changes - 2 * (changes // 3)]
         try:
             self.churn.run(parts[0], stop)
@@ -182,6 +218,7 @@ class Soak:
         wait_pushed(self.m, expected)
         wait_equal(self.m, expected)
         shown = check_names(self.m, readers.seen)
+        self.samples.messages = len(shown.files)
         check_inodes(shown, self.inodes)
         self.phases += 1
         self.troubles.append(kind)
@@ -202,6 +239,8 @@ class Soak:
         result = None
         while not over():
             kind = CALM if self.o.calm else self.r.choice(TROUBLES)
+            if kind == "remount" and self.o.one:
+                kind = CALM
             result = self.phase(self.r.randrange(150, 700), kind, over)
         if result:
             self.samples.pid = None
@@ -213,7 +252,7 @@ class Soak:
         return (f"seed {self.o.seed}, commit {commit()}, "
                 f"{self.churn.done} changes, {self.reads} reads, "
                 f"{self.phases} phases {kinds}, {connections} connections, "
-                f"{self.remounts} remounts; {self.samples.summary()}; "
+                f"{self.remounts} remounts\n{self.samples.summary()}\n"
                 f"result: {verdict}")
 
 
@@ -228,6 +267,8 @@ def keep_logs(soak, out):
     try:
         (out / "log").write_text(soak.m.control("log"))
         (out / "status").write_text(soak.m.control("status"))
+        if soak.o.debug:
+            shutil.copy(soak.m.logfile, out / "debug")
     except AssertionError as error:
         print(f"the log cannot be read: {error}")
 
@@ -240,9 +281,20 @@ def options():
     p.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     p.add_argument("--pace", type=float, default=0.02,
                    help="seconds between two changes, on average")
+    p.add_argument("--pause", type=float, default=0,
+                   help="seconds between two walks of a reader")
+    p.add_argument("--most", type=int,
+                   help="more messages are not added to the account")
+    p.add_argument("--one", action="store_true",
+                   help="the account is not mounted again")
     p.add_argument("--rtt", type=float, default=5, help="milliseconds")
     p.add_argument("--calm", action="store_true",
                    help="the link holds, nothing is restarted")
+    p.add_argument("--notify", action="store_true",
+                   help="the server has NOTIFY; no folder is made, renamed "
+                   "or deleted")
+    p.add_argument("--debug", action="store_true",
+                   help="keep the debug log if it fails")
     p.add_argument("--binary", type=Path, required=True)
     p.add_argument("--testproxy", type=Path, required=True)
     return p.parse_args()

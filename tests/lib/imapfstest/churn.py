@@ -12,6 +12,7 @@ what is there before each change, so the same seed makes the same changes. What
 must come of it is in endstate.py.
 """
 
+import contextlib
 import random
 import re
 import time
@@ -30,6 +31,7 @@ WEIGHTS = {"append": 25, "flag": 20, "unflag": 12, "move": 10, "copy": 6,
 REFUSALS = 200  # one after the other are too many
 SOME = (1, 1, 1, 1, 2, 5, 30)  # messages of one change
 FULL = 300  # a box that gets no more of many at once
+COUNTED = 10  # changes, from one count of all messages to the next
 DATE = 1_600_000_000
 
 
@@ -44,9 +46,10 @@ class Refused(Exception):
 
 class Churn:
     def __init__(self, server, seed=1, folders=True, pace=0.0, first=1,
-                 user="alice"):
+                 user="alice", most=None):
         """`pace`: seconds between two changes, on average. `first`: the
-        number of the first message that is appended."""
+        number of the first message that is appended. `most`: with more
+        messages than that none are added until there are fewer."""
         self.r = random.Random(seed)
         self.server, self.user = server, user
         self.client = Client(server, user)
@@ -55,6 +58,7 @@ class Churn:
         self.weights = {k: w for k, w in WEIGHTS.items() if folders or
                         k not in ("create", "rename", "delete")}
         self._gone_messages, self._gone_folders = set(), set()
+        self.most, self._is_full = most, False
 
     def close(self):
         self.client.close()
@@ -72,6 +76,10 @@ class Churn:
         while self.done < until and not stop():
             kind = self.r.choices(list(self.weights),
                                   list(self.weights.values()))[0]
+            if self.most and self.done % COUNTED == 0:
+                self._is_full = self.total() > self.most
+            if self._is_full and kind in ("append", "copy"):
+                kind = "expunge"
             try:
                 getattr(self, "do_" + kind)()
                 self.counts[kind] += 1
@@ -85,6 +93,14 @@ class Churn:
             if self.pace:
                 time.sleep(self.r.random() * 2 * self.pace)
         return self
+
+    def total(self):
+        """How many messages there are, in all mailboxes."""
+        found = 0
+        for box in self.client.selectable():
+            with contextlib.suppress(AssertionError):  # listed, but gone
+                found += self.client.status(box)["MESSAGES"]
+        return found
 
     # What may be missing.
 

@@ -26,7 +26,7 @@
  */
 
 #define LINE_SIZE 65536
-#define CLIENTS_MAX 16
+#define CLIENTS_MAX 32
 
 struct server {
 	int listener;

@@ -218,6 +218,23 @@ static void idle_that_ends_at_once_becomes_polling(void **state)
 	account_end(im, s);
 }
 
+/* Each of these tries cost a login. */
+static void idle_that_costs_the_connection_becomes_polling(void **state)
+{
+	const struct watch_options o = {.noop_ms = 30};
+	const script cut =
+		STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE, "X:");
+	struct server *s =
+		SERVER(cut, cut, cut,
+		       STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"),
+			     "C: NOOP", "S: * 4 EXISTS", "S: $T OK", "H:"));
+	struct imap *im = watching(s, &o);
+
+	(void)state;
+	told_wait_moved(1);
+	account_end(im, s);
+}
+
 static void idle_that_is_never_granted_times_out(void **state)
 {
 	struct server *s = SERVER(
@@ -316,6 +333,22 @@ static void numbers_that_do_not_tell_are_news(void **state)
 			 2);
 }
 
+/* Not ever more slowly: nobody else would ask what moves in it. */
+static void no_loss_is_waited_out_for_longer_than_noop_would(void **state)
+{
+	const struct watch_options o = {.noop_ms = 20};
+	const script cut = STEPS(LOGIN_WITH("X"), WATCH("3", "100", "5"), "X:");
+	struct server *s =
+		SERVER(cut, cut, cut, cut, cut, cut, cut, cut, cut, cut, cut,
+		       cut, cut, cut, cut, cut,
+		       STEPS(LOGIN_WITH("X"), WATCH("4", "101", "6"), "H:"));
+	struct imap *im = watching(s, &o);
+
+	(void)state;
+	told_wait_moved(1);
+	account_end(im, s);
+}
+
 static void a_mailbox_that_cannot_be_opened_is_tried_again(void **state)
 {
 	struct server *s = SERVER(STEPS(LOGIN_WITH("IDLE"), "C: EXAMINE INBOX",
@@ -375,10 +408,14 @@ int main(void)
 		cmocka_unit_test(a_server_without_idle_is_polled),
 		cmocka_unit_test(idle_that_is_refused_becomes_polling),
 		cmocka_unit_test(idle_that_ends_at_once_becomes_polling),
+		cmocka_unit_test(
+			idle_that_costs_the_connection_becomes_polling),
 		cmocka_unit_test(idle_that_is_never_granted_times_out),
 		cmocka_unit_test(the_same_numbers_after_a_gap_are_no_news),
 		cmocka_unit_test(any_other_number_after_a_gap_is_news),
 		cmocka_unit_test(numbers_that_do_not_tell_are_news),
+		cmocka_unit_test(
+			no_loss_is_waited_out_for_longer_than_noop_would),
 		cmocka_unit_test(
 			a_mailbox_that_cannot_be_opened_is_tried_again),
 		cmocka_unit_test(only_one_watcher_and_only_of_a_mailbox),

@@ -393,6 +393,35 @@ static void it_survives_being_offline(void **state)
 	assert_int_equal(account_online(), 2);
 }
 
+/* All are lost again and again: the line is bad, and the watcher is not. */
+static void it_is_back_soon_behind_a_loss_of_all(void **state)
+{
+	enum { LOSSES = 15 };
+	const struct watch_options o = {.connections = 2, .anew_ms = 10};
+	const script other = STEPS(LOGIN, "W:", "S: * BYE later", "X:");
+	const script watcher = STEPS(LOGIN_WITH("X"), WATCH("3", "100", "5"),
+				     "V:", "S: * BYE later", "X:");
+	script scripts[2 * LOSSES + 1] = {NULL};
+	struct server *s;
+	struct imap *im;
+
+	(void)state;
+	for (unsigned i = 0; i < LOSSES; i++) {
+		scripts[2 * i] = other;
+		scripts[2 * i + 1] = watcher;
+	}
+	s = server_start(scripts);
+	im = watching(s, &o);
+	for (unsigned i = 0; i < LOSSES; i++) {
+		wait_state(im, "poll");
+		server_go(s);
+		wait_no_state(im, "ready");
+		server_go_too(s);
+		wait_no_state(im, "poll");
+	}
+	account_end(im, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +441,7 @@ int main(void)
 		cmocka_unit_test(it_gets_a_third_connection),
 		cmocka_unit_test(it_says_goodbye),
 		cmocka_unit_test(it_survives_being_offline),
+		cmocka_unit_test(it_is_back_soon_behind_a_loss_of_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

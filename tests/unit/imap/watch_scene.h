@@ -25,7 +25,8 @@ struct watch_options {
 	unsigned connections; /* 0: 1 */
 	unsigned timeout_ms;
 	int64_t quiet_ms; /* 0: 1 */
-	int64_t renew_ms; /* 0: as in life; so are the others */
+	int64_t anew_ms;  /* 0: as in life; so are the others */
+	int64_t renew_ms;
 	int64_t soon_ms;
 	int64_t noop_ms;
 	int64_t burst_ms;
