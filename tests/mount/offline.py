@@ -191,7 +191,7 @@ def test_hang_in_a_literal_times_out_and_reconnects(env):
     hung = asked_over(server)
     server.clear()
     env.wait_for(lambda: path.read_bytes() == letter(1, size=200_000),
-                 15 * slowdown())
+                 15)
     again = asked_over(server, len(hung))
     assert again and not set(again) & set(hung), (hung, again)
 

@@ -30,7 +30,7 @@ def reader(path, *extra):
 
 def wait_parked(processes, timeout=20):
     wait_for(lambda: all(sleeps_in_read(p.pid) for p in processes),
-             timeout * slowdown(), "all readers wait")
+             timeout, "all readers wait")
 
 
 def hang(session, tag, command):
@@ -124,7 +124,7 @@ def test_parked_readers_delay_nobody(env):
     within(1, "stat", lambda: os.stat(others[3]))
     within(1, "status", lambda: m.control("status"))
     server.release()
-    assert [r.wait(40 * slowdown()) for r in readers] == [0] * 64
+    assert [r.wait(40) for r in readers] == [0] * 64
 
 
 def test_listing_of_one_folder_does_not_stop_another(env):

@@ -16,8 +16,8 @@ import subprocess
 from pathlib import Path
 
 from .util import (Result, Timeout, alive, environment, has_marker,
-                   kill_group, mounts_under, of_process, popen, processes, run, wait_end,
-                   wait_for)
+                   kill_group, mounts_under, of_process, popen, processes, run,
+                   wait_end, wait_for)
 
 MOUNT_MARKER = "IMAPFS_TEST_MOUNT"
 START_TIMEOUT = 30
@@ -29,11 +29,6 @@ class StartFailed(AssertionError):
     def __init__(self, result):
         super().__init__(f"the mount did not start: {result!r}")
         self.result = result
-
-
-def slowdown():
-    """How much longer a sanitizer build may take (1.0: a plain build)."""
-    return float(os.environ.get("IMAPFS_TEST_SLOWDOWN", "1"))
 
 
 class Mount:
@@ -101,7 +96,6 @@ class Mount:
 
     def start(self, timeout=START_TIMEOUT):
         """Mount; StartFailed if the program ends instead."""
-        timeout *= slowdown()
         self.exit_code = self._pid = None
         if self.background:
             self.start_result = self.run_to_the_end(timeout)
@@ -187,7 +181,7 @@ class Mount:
     def control(self, name, timeout=10.0):
         """The text of a file in .imapfs; never hangs the test."""
         return self.run(["cat", str(self.path / ".imapfs" / name)],
-                        timeout=timeout * slowdown(), cwd="/").text
+                        timeout=timeout, cwd="/").text
 
     def status(self):
         return json.loads(self.control("status.json"))
@@ -197,7 +191,7 @@ class Mount:
         def good():
             status = self.status()
             return status if predicate(status) else None
-        return wait_for(good, timeout * slowdown(), what, step=0.05)
+        return wait_for(good, timeout, what, step=0.05)
 
     def wait_watching(self):
         """Until the connection that watches has begun, and is quiet."""
@@ -240,7 +234,6 @@ class Mount:
 
     def unmount(self, timeout=20, check=True):
         """umount, then wait until no process of the mount is left."""
-        timeout *= slowdown()
         if self.mounted():
             def gone():
                 if os.geteuid() == 0:
