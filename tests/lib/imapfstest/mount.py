@@ -105,13 +105,18 @@ class Mount:
                 raise AssertionError("came back with 0 but is not mounted: "
                                      f"{self.start_result!r}")
             return self
+        before = self.logfile.stat().st_size
         with open(self.logfile, "ab") as log:
             self.process = popen(self.args(), user=self.user, env=self.env(),
                                  stdin=subprocess.DEVNULL, stdout=log,
                                  stderr=log, cwd=self.folder)
 
         def up():
-            return self.mounted() or self.process.poll() is not None
+            # Said when nothing of the program's own is in the mount.
+            with open(self.logfile, "rb") as log:
+                log.seek(before)
+                return b"' is mounted on '" in log.read() or \
+                    self.process.poll() is not None
 
         wait_for(up, timeout, "the mount is there")
         if not self.mounted():
@@ -232,15 +237,19 @@ class Mount:
 
     # Ending.
 
+    def umount(self, timeout=20, check=True):
+        """One umount, which may find it busy: its Result."""
+        if os.geteuid() == 0:
+            args = ["umount", str(self.path)]
+        else:
+            args = ["fusermount3", "-u", str(self.path)]
+        return run(args, check=check, timeout=timeout, cwd="/")
+
     def unmount(self, timeout=20, check=True):
         """umount, then wait until no process of the mount is left."""
         if self.mounted():
             def gone():
-                if os.geteuid() == 0:
-                    args = ["umount", str(self.path)]
-                else:
-                    args = ["fusermount3", "-u", str(self.path)]
-                result = run(args, check=False, timeout=timeout, cwd="/")
+                result = self.umount(timeout, check=False)
                 return result.code == 0 or not self.mounted()
             wait_for(gone, timeout, "umount succeeds", step=0.05)
         self.wait_end(timeout)
