@@ -199,10 +199,18 @@ class Mount:
         return wait_for(good, timeout, what, step=0.05)
 
     def wait_watching(self):
-        """Until the connection that watches has begun, and is quiet."""
-        self.wait_status(lambda s: any(c["state"] in ("idle", "notify")
-                                       for c in s["connections"]),
-                         what="the watch has begun")
+        """Until the connection that watches has begun, and nothing that it
+        told at its begin is asked for any more."""
+        looks = []
+
+        def calm(s):
+            looks.append(any(c["state"] in ("idle", "notify")
+                             for c in s["connections"]) and
+                         not any(s["jobs"].values()))
+            # Between the word and the question another thread is woken.
+            return all(looks[-2:]) and len(looks) > 1
+
+        self.wait_status(calm, what="the watch has begun")
 
     def wait_offline(self, timeout=15):
         return self.wait_status(lambda s: s["state"] == "offline", timeout,
