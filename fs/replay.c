@@ -140,21 +140,28 @@ static void touch_done(struct fs *fs, const struct order *o, int error)
 			  strerrordesc_np(error));
 }
 
-static void touch(struct replay *r, enum helper_op op, const char *path,
-		  const char *name)
+static void last_touch_done(struct fs *fs, const struct order *o, int error)
 {
-	struct order *o = order_new(r->fs, op, 0, path, name);
-
-	if (!o)
-		return;
-	o->done = touch_done;
-	(void)replay_queue(r, o, false);
+	touch_done(fs, o, error);
+	fs->replay->touched(fs->replay->touched_ctx);
 }
 
-void replay_mounted(struct replay *r)
+void replay_mounted(struct replay *r, void (*done)(void *ctx), void *ctx)
 {
-	touch(r, HELPER_MOUNTED, "", "");
-	touch(r, HELPER_OPEN, ".imapfs", "status");
+	struct order *first = order_new(r->fs, HELPER_MOUNTED, 0, "", "");
+	struct order *last =
+		order_new(r->fs, HELPER_OPEN, 0, ".imapfs", "status");
+
+	r->touched = done;
+	r->touched_ctx = ctx;
+	if (first) {
+		first->done = touch_done;
+		(void)replay_queue(r, first, false);
+	}
+	if (last)
+		last->done = last_touch_done;
+	if (!last || !replay_queue(r, last, false))
+		done(ctx);
 }
 
 bool replay_is_helper(struct replay *r, pid_t pid)

@@ -61,11 +61,15 @@ bool replay_push(struct replay *r, struct folder *f,
 bool replay_push_folder(struct replay *r, struct folder *f, enum replay_op op);
 
 /*
- * The mount is there, and requests are served: the helper watches over it, and
- * opens one file of it, so that the kernel has learnt that OPEN is not needed
- * before the first CREATE (DESIGN B8).
+ * The mount is there, and requests are served, or will be soon: the helper
+ * watches over it, and opens one file of it, so that the kernel has learnt that
+ * OPEN is not needed before the first CREATE (DESIGN B8).
+ *
+ * `done(ctx)` is called once, when the helper has left the mount again, which
+ * umount(2) would call busy before that: by the thread, or, if there is no
+ * helper, at once.
  */
-void replay_mounted(struct replay *r);
+void replay_mounted(struct replay *r, void (*done)(void *ctx), void *ctx);
 
 /*
  * Watch the directory, or end that: draft_watched() and draft_closed() tell

@@ -33,6 +33,10 @@ struct replay {
 	int wake_fd;
 	pthread_t thread;
 
+	/* Set before the first touch is queued. */
+	void (*touched)(void *ctx);
+	void *touched_ctx;
+
 	/* The thread's own. */
 	struct order_queue sent;
 	unsigned n_sent;         /* replays; not what was urgent */

@@ -50,6 +50,8 @@ struct start {
 	int helper_fd;
 	pid_t helper_pid;
 	char *state_dir, *cache_dir;
+	int report_fd;
+	void (*ready)(int report_fd);
 	struct lock lock; /* RANK_KEEP: of who sets fs.online */
 };
 
@@ -367,11 +369,26 @@ static void begin_serving(struct start *s)
 	quota_refresh(fs);
 }
 
+/*
+ * The helper has touched the mount and left it: who is told now may unmount it
+ * at once.
+ */
+static void say_ready(void *ctx)
+{
+	struct start *s = ctx;
+
+	log_info("start: '%s' is mounted on '%s'", s->fs.opt->source,
+		 s->fs.opt->mountpoint);
+	s->ready(s->report_fd);
+}
+
 int start_and_serve(const struct options *opt, const struct account *account,
 		    struct secret *secret, int report_fd,
 		    void (*ready)(int report_fd))
 {
-	struct start s = {.fs = {.opt = opt, .account = account}};
+	struct start s = {.fs = {.opt = opt, .account = account},
+			  .report_fd = report_fd,
+			  .ready = ready};
 	struct fs *fs = &s.fs;
 	int status = EXIT_MOUNT;
 
@@ -392,10 +409,7 @@ int start_and_serve(const struct options *opt, const struct account *account,
 		goto out;
 
 	begin_serving(&s);
-	log_info("start: '%s' is mounted on '%s'", opt->source,
-		 opt->mountpoint);
-	replay_mounted(fs->replay);
-	ready(report_fd);
+	replay_mounted(fs->replay, say_ready, &s);
 	status = mountpoint_serve(s.mountpoint) == 0 ? EXIT_OK : EXIT_SYSTEM;
 	log_info("start: '%s' is unmounted", opt->mountpoint);
 

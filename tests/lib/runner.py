@@ -28,10 +28,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from imapfstest.mount import detach, slowdown  # noqa: E402
+from imapfstest.mount import detach  # noqa: E402
 from imapfstest.supervise import (SKIPPED, listen_to_signals,  # noqa: E402
                                   supervise)
-from imapfstest.util import mounts_under  # noqa: E402
+from imapfstest.util import mounts_under, slowdown  # noqa: E402
 
 NAMESPACE = "IMAPFS_TEST_NAMESPACE"
 DEFAULT_DEADLINE = 60

@@ -42,7 +42,7 @@ class Listing:
 
     def has(self, n):
         wait_for(lambda: len(self.names) >= n or not self.runs(),
-                 30 * slowdown(), f"{n} names")
+                 30, f"{n} names")
         return self.names[:n]
 
     def end(self, timeout=60):

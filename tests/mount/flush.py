@@ -119,19 +119,18 @@ def test_the_next_mount_waits_for_what_is_still_being_sent(env):
     m = env.mount(server.url(port=link.port))
     m.messages("Work")
     paths = numbered(m)
-    link.rtt(6000)
+    link.hole()
     os.rename(paths[1], m.path / "Work" / "x.eml")
-    unmounted = m.run(["umount", str(m.path)], cwd="/", user=None) \
-        if os.geteuid() == 0 else \
-        m.run(["fusermount3", "-u", str(m.path)], cwd="/")
-    assert unmounted.code == 0 and m.pids()
-    # The second one would be slow, too.
-    soon = threading.Timer(5, link.rtt, [0])
-    soon.start()
+    m.umount()
+    assert m.pids()
     second = env.mount_object(server.url(port=link.port), cache=m.cache,
-                              background=True).start()
-    soon.join()
-    assert "still sending changes" in second.start_result.err.decode()
+                              background=True)
+    start = threading.Thread(target=second.start)
+    start.start()
+    env.wait_for(lambda: b"still sending changes" in
+                 (second.folder / "err").read_bytes(), 20)
+    link.hole(False)
+    start.join()
     assert second.messages("Work") == ["x.eml"]
     assert second.status()["queue"]["queued"] == 0
     assert numbers(server, "INBOX", "Work") == [[0, 2, 3, 4], [1]]

@@ -187,7 +187,7 @@ def test_kept_bodies_are_not_evicted_and_given_back(env):
     keep(m)
     wait_complete(m)
     m.run("cat INBOX/*")
-    assert m.status()["cache"]["evicted"] > 0
+    m.wait_status(lambda s: s["cache"]["evicted"] > 0)
     assert all_cached(m)
     os.removexattr(m.path / "Work", NAME)
     assert report(m) is None

@@ -72,21 +72,34 @@ def test_tap_reads_the_line_hides_and_loses(env):
     assert Client(tap).uids("INBOX") == [1]
 
 
+def fastest(call):
+    """The shortest of a few tries, in seconds: a machine that is busy with
+    other things makes some of them longer, none shorter."""
+    took = []
+    for _ in range(5):
+        begin = time.monotonic()
+        call()
+        took.append(time.monotonic() - begin)
+    return min(took)
+
+
 @measure
 def test_connections_through_a_proxy_share_its_rate(env):
     letter = makemail.large(2_000_000)
     server = env.script({b"INBOX": Box([Msg(1, letter)])})
     link = env.proxy(server, rate=100)
     clients = [Client(link) for _ in range(3)]
-    begin = time.monotonic()
-    threads = [threading.Thread(target=client.fetch, args=("INBOX",))
-               for client in clients]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+
+    def fetch():
+        threads = [threading.Thread(target=client.fetch, args=("INBOX",))
+                   for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
     wire = 3 * len(letter) * 8 / 100e6
-    assert wire <= time.monotonic() - begin < 2.5 * wire
+    assert wire <= fastest(fetch) < 2.5 * wire
 
 
 @measure
@@ -95,13 +108,10 @@ def test_proxy_delays_limits_and_cuts(env):
     server = env.script({b"INBOX": Box([Msg(1, letter)])})
     link = env.proxy(server, rtt=50)
     client = Client(link)
-    begin = time.monotonic()
-    client.imap.noop()
-    assert 0.050 <= time.monotonic() - begin < 0.080
+    assert 0.050 <= fastest(client.imap.noop) < 0.080
     link.rate(100)
-    begin = time.monotonic()
     assert client.fetch("INBOX") == {1: letter}
-    assert 0.25 < time.monotonic() - begin < 0.60
+    assert 0.25 < fastest(lambda: client.fetch("INBOX")) < 0.60
     link.reset()
     client.imap.noop()
     assert link.stats()["turns"] == 1

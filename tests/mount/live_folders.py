@@ -373,7 +373,7 @@ def test_folders_that_come_and_go(env):
     def shown():
         return {n for n in os.listdir(m.path) if re.match("Folder-", n)}
 
-    env.wait_for(lambda: shown() == left, PUSHED * slowdown())
+    env.wait_for(lambda: shown() == left, PUSHED)
     for name in names[::2]:
         env.wait_for(lambda p=m.path / name: gone(p), 10, f"{name} is gone")
     for name in left:

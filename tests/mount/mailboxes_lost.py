@@ -131,7 +131,8 @@ def test_other_folders_and_mount_are_usable_meanwhile(env):
     maker.send_signal(signal.SIGINT)
     begin = time.monotonic()
     maker.wait(10)
-    assert time.monotonic() - begin < 1.0 * slowdown()
+    # Left alone, it would wait for ten seconds.
+    assert time.monotonic() - begin < 5 * slowdown()
 
 
 @slow

@@ -166,7 +166,7 @@ def test_fsync_of_a_closed_file_waits_for_the_server(env):
 def test_it_is_sent_by_itself(env):
     server, m = mounted(env)
     (m.path / "Work" / "x.eml").write_bytes(lf(letter(1)))
-    wait_for(lambda: len(on_server(server)) == 1, 20 * slowdown(), "sent")
+    wait_for(lambda: len(on_server(server)) == 1, 20, "sent")
     check(server, [(1, ("\\Seen",), None)])
     # It came back without a second name.
     os.utime(m.path / "Work")
@@ -220,7 +220,7 @@ def test_a_file_renamed_while_it_is_open(env):
     assert on_server(server, "INBOX") == []
     f.write(text[50:])
     f.close()
-    wait_for(lambda: on_server(server, "INBOX"), 20 * slowdown(), "sent")
+    wait_for(lambda: on_server(server, "INBOX"), 20, "sent")
     check(server, [(1, ("\\Seen",), None)], "INBOX")
 
 

@@ -15,6 +15,13 @@ from imapfstest.gmail import texts
 from imapfstest.letters import letter, numbered
 
 BODY = rb"UID FETCH .*BODY\.PEEK\[\]"
+# A program that Ctrl-C does not end waits for `timeout`: 30 s.
+SOON = 5
+
+
+def late(limit):
+    """Later than that `timeout` has been waited for more than once."""
+    return limit * 1.4 * slowdown() + 1
 
 
 def errno_of(call):
@@ -169,7 +176,7 @@ def test_hang_in_a_literal_ends_with_ctrl_c(env):
     start = time.monotonic()
     os.kill(reader.pid, signal.SIGINT)
     assert reader.wait(10) == -signal.SIGINT
-    assert time.monotonic() - start < 1.0 * slowdown()
+    assert time.monotonic() - start < SOON * slowdown()
 
 
 def asked_over(server, skip=0):
@@ -187,11 +194,10 @@ def test_hang_in_a_literal_times_out_and_reconnects(env):
     start = time.monotonic()
     read_fails(path, errno.ETIMEDOUT)
     seconds = time.monotonic() - start
-    assert limit * 0.8 < seconds < limit * 1.2 * slowdown(), seconds
+    assert limit * 0.8 < seconds < late(limit), seconds
     hung = asked_over(server)
     server.clear()
-    env.wait_for(lambda: path.read_bytes() == letter(1, size=200_000),
-                 15 * slowdown())
+    env.wait_for(lambda: path.read_bytes() == letter(1, size=200_000), 15)
     again = asked_over(server, len(hung))
     assert again and not set(again) & set(hung), (hung, again)
 
@@ -204,7 +210,7 @@ def test_hang_before_any_answer_times_out(env):
     server.on(BODY, lambda session, tag, command: session.hang())
     start = time.monotonic()
     read_fails(path, errno.ETIMEDOUT)
-    assert time.monotonic() - start < limit * 1.2 * slowdown()
+    assert time.monotonic() - start < late(limit)
 
 
 def test_slow_but_steady_is_no_timeout(env):
@@ -237,7 +243,7 @@ def test_hanging_listing_ends_with_ctrl_c(env):
     start = time.monotonic()
     os.kill(lister.pid, signal.SIGINT)
     lister.wait(10)
-    assert time.monotonic() - start < 1.0 * slowdown()
+    assert time.monotonic() - start < SOON * slowdown()
 
 
 WAITER = """
@@ -307,7 +313,7 @@ def test_black_hole_under_the_mount(env):
     link.hole()
     start = time.monotonic()
     read_fails(paths[2], errno.ETIMEDOUT, errno.ENOTCONN)
-    assert time.monotonic() - start < 4 * 1.2 * slowdown()
+    assert time.monotonic() - start < late(4)
     assert paths[1].read_bytes() == letter(1)
     link.hole(False)
     env.wait_for(lambda: paths[2].read_bytes() == letter(2), 40)

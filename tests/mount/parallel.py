@@ -30,7 +30,7 @@ def reader(path, *extra):
 
 def wait_parked(processes, timeout=20):
     wait_for(lambda: all(sleeps_in_read(p.pid) for p in processes),
-             timeout * slowdown(), "all readers wait")
+             timeout, "all readers wait")
 
 
 def hang(session, tag, command):
@@ -79,11 +79,12 @@ def test_fetch_goes_on_when_its_reader_leaves(env):
     assert server.count(BODY) == 1
 
 
-def within(seconds, what, function):
+def soon(what, function):
+    """Who waits for the server that hangs would wait for 30 s."""
     start = time.monotonic()
     result = function()
     spent = time.monotonic() - start
-    assert spent < seconds * slowdown(), f"{what} took {spent:.2f} s"
+    assert spent < 5 * slowdown(), f"{what} took {spent:.2f} s"
     return result
 
 
@@ -110,21 +111,20 @@ def test_parked_readers_delay_nobody(env):
     server.wait_for_command(BODY)
     wait_parked(readers)
 
-    data = within(1, "a cached message of the same folder",
-                  paths[1].read_bytes)
+    data = soon("a cached message of the same folder", paths[1].read_bytes)
     assert data == letter(1, size=MB)
-    data = within(1, "a cached message", others[1].read_bytes)
+    data = soon("a cached message", others[1].read_bytes)
     assert data == letter(1, size=MB)
-    names = within(1, "ls of another folder",
-                   lambda: os.listdir(m.path / "Other"))
+    names = soon("ls of another folder",
+                 lambda: os.listdir(m.path / "Other"))
     assert len(names) == 3
-    within(1, "a lookup", lambda: os.path.exists(m.path / "Other/none.eml"))
-    within(1, "a lookup beside the readers",
-           lambda: os.path.exists(m.path / "INBOX/none.eml"))
-    within(1, "stat", lambda: os.stat(others[3]))
-    within(1, "status", lambda: m.control("status"))
+    soon("a lookup", lambda: os.path.exists(m.path / "Other/none.eml"))
+    soon("a lookup beside the readers",
+         lambda: os.path.exists(m.path / "INBOX/none.eml"))
+    soon("stat", lambda: os.stat(others[3]))
+    soon("status", lambda: m.control("status"))
     server.release()
-    assert [r.wait(40 * slowdown()) for r in readers] == [0] * 64
+    assert [r.wait(40) for r in readers] == [0] * 64
 
 
 def test_listing_of_one_folder_does_not_stop_another(env):
@@ -136,9 +136,9 @@ def test_listing_of_one_folder_does_not_stop_another(env):
     lister = popen(["ls", str(m.path / "Slow")], stdout=subprocess.PIPE,
                    stderr=subprocess.DEVNULL)
     server.wait_for_command(rb"EXAMINE \"?Slow")
-    paths = within(2, "another folder", lambda: numbered(m))
+    paths = soon("another folder", lambda: numbered(m))
     assert paths[1].read_bytes() == letter(1)
-    within(1, "ls of the root", lambda: os.listdir(m.path))
+    soon("ls of the root", lambda: os.listdir(m.path))
     server.release()
     out, _ = lister.communicate(timeout=20)
     assert len(out.splitlines()) == 3
@@ -147,7 +147,7 @@ def test_listing_of_one_folder_does_not_stop_another(env):
 def test_waiting_reader_overtakes_a_walk(env):
     server = env.script({b"INBOX": Box([Msg(n, letter(n, size=100_000))
                                         for n in range(1, 101)])})
-    link = env.proxy(server, rtt=20, rate=50)
+    link = env.proxy(server, rtt=20, rate=10)
     m = env.mount(server.url(port=link.port))
     paths = numbered(m)
     walk = popen(["grep", "-rc", "nothing", str(m.path / "INBOX")],
@@ -155,7 +155,8 @@ def test_waiting_reader_overtakes_a_walk(env):
     server.wait_for_command(BODY)
     newest, oldest = paths[100], paths[1]
     for path in (oldest, newest, paths[50]):
-        within(2, "one message beside a walk", path.read_bytes)
+        path.read_bytes()
+    assert m.status()["cache"]["bodies"] < 80, "they came in their turn"
     assert walk.wait(40) == 1
 
 

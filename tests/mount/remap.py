@@ -139,9 +139,9 @@ def test_reader_waits_until_its_message_is_found_again(env):
                         stderr=subprocess.PIPE) for n in (2, 4)}
     m.wait_status(lambda s: s["parked"] >= 2)
     server.release()
-    out, _ = readers[4].communicate(timeout=20 * slowdown())
+    out, _ = readers[4].communicate(timeout=20)
     assert out == letter(4)
-    _, error = readers[2].communicate(timeout=20 * slowdown())
+    _, error = readers[2].communicate(timeout=20)
     assert readers[2].returncode == 1 and b"No such file" in error, error
 
 

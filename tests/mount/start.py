@@ -4,11 +4,14 @@ the program comes back only when the account is usable."""
 
 import os
 import re
+import signal
 import socket
+import threading
 import time
 
 from imapfstest import *
 from imapfstest.letters import letter
+from imapfstest.util import of_process
 
 
 def check_refused(result, *words):
@@ -250,6 +253,34 @@ def test_background_comes_back_usable(env):
     assert m.mounted() and len(m.messages()) == 1
     if os.geteuid() == 0:  # the program is hidden from its own user
         assert os.readlink(f"/proc/{m.pid}/cwd") == "/"
+
+
+def helpers(m):
+    return [pid for pid in m.pids()
+            if of_process(pid, "comm") == b"imapfs-helper\n"]
+
+
+def test_comes_back_when_it_can_be_unmounted(env):
+    """The helper touches a new mount once. Here it is late."""
+    server = server_with_mail(env)
+    m = env.mount_object(server, background=True)
+
+    def stop_helper(session, tag, command):
+        for pid in helpers(m):
+            os.kill(pid, signal.SIGSTOP)
+        return session.default(tag, command)
+
+    server.on(rb"LIST", stop_helper)
+    start = threading.Thread(target=m.start)
+    start.start()
+    env.wait_for(m.mounted)
+    for _ in range(5):
+        assert m.status()["state"] == "online"
+    assert start.is_alive(), "it came back, and could be busy"
+    for pid in helpers(m):
+        os.kill(pid, signal.SIGCONT)
+    start.join()
+    m.umount()
 
 
 def test_second_mount_of_an_account_is_refused(env):

@@ -38,7 +38,7 @@ def fails(number, call, *args, **kw):
 
 def complete(path, text=CRLF):
     """Until it is as it will be sent."""
-    wait_for(lambda: os.stat(path).st_size == len(text), 20 * slowdown(),
+    wait_for(lambda: os.stat(path).st_size == len(text), 20,
              f"{path.name} is complete")
     assert path.read_bytes() == text
 

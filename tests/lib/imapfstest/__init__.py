@@ -10,13 +10,14 @@ from .client import Client, quote, utf7_decode, utf7_encode
 from .dovecot import Dovecot
 from .env import (Env, Skip, deadline, measure, needs_root, ordinary_user,
                   skip, slow)
-from .mount import Mount, StartFailed, slowdown
+from .mount import Mount, StartFailed
 from .proxy import Proxy
 from .script import (Box, Msg, ScriptServer, cut_after, hang_in_literal,
                      inject_after_starttls, slowly)
 from .tap import Tap
 from .terminal import Terminal
-from .util import Timeout, alive, mounts_under, popen, run, wait_for
+from .util import (Timeout, alive, mounts_under, popen, run, slowdown,
+                   wait_for)
 from .watch import PUSHED, Watch
 
 __all__ = [

@@ -13,7 +13,6 @@ import re
 from collections import Counter
 
 from .client import Client
-from .mount import slowdown
 from .util import Timeout, wait_for
 
 # Less than the minute after which a folder that is entered is asked anyway.
@@ -127,7 +126,7 @@ def wait_pushed(m, expected, box="INBOX"):
     """Until one folder is what the server has, without asking for it."""
     wait_for(lambda: not [line for line in differences(m, expected)
                           if line.startswith((box + ":", "walking"))],
-             QUIET * slowdown(), f"{box} is what the server has", step=0.5)
+             QUIET, f"{box} is what the server has", step=0.5)
 
 
 def wait_equal(m, expected, nudge=touch_all):
@@ -142,7 +141,7 @@ def wait_equal(m, expected, nudge=touch_all):
         return not found
 
     try:
-        wait_for(equal, QUIET * slowdown(), "equal", step=0.5)
+        wait_for(equal, QUIET, "equal", step=0.5)
     except Timeout:
         raise AssertionError("the tree is not what the server has:\n  " +
                              "\n  ".join(found[:30])) from None

@@ -31,7 +31,6 @@ from collections import namedtuple
 from .changed import on_server
 from .client import Client
 from .letters import letter, number, numbered
-from .mount import slowdown
 from .util import Timeout
 
 BOXES = ("INBOX", "Work", "Home")
@@ -103,7 +102,7 @@ class Killing:
             os.utime(self.m.path / self._folder(box))
         try:
             self.env.wait_for(lambda: self._shown() == self.letters,
-                              30 * slowdown())
+                              30)
         except Timeout:
             compare("shown", self._shown(), self.letters)
 
@@ -164,7 +163,7 @@ class Killing:
             except OSError as error:
                 return error
 
-        found = self.env.wait_for(look, 10 * slowdown(),
+        found = self.env.wait_for(look, 10,
                                   f"letter {n} is listed in {box.name}")
         if isinstance(found, OSError):
             raise found
@@ -301,7 +300,7 @@ class Killing:
 
     def _check(self):
         # Without a connection it says so at once.
-        self.env.wait_for(lambda: is_sent(self.m), 60 * slowdown())
+        self.env.wait_for(lambda: is_sent(self.m), 60)
         expected = {n: s for n, s in self.letters.items() if s.box}
         compare("on the server", self._truth(), expected)
         compare("shown", self._shown(), expected)
@@ -312,7 +311,7 @@ class Killing:
 
 def is_sent(m):
     return m.run(["sync", str(m.path / ".imapfs/queue")], cwd="/",
-                 check=False, timeout=60 * slowdown()).code == 0
+                 check=False, timeout=60).code == 0
 
 
 def flags_of(path):

@@ -16,8 +16,8 @@ import subprocess
 from pathlib import Path
 
 from .util import (Result, Timeout, alive, environment, has_marker,
-                   kill_group, mounts_under, of_process, popen, processes, run, wait_end,
-                   wait_for)
+                   kill_group, mounts_under, of_process, popen, processes, run,
+                   wait_end, wait_for)
 
 MOUNT_MARKER = "IMAPFS_TEST_MOUNT"
 START_TIMEOUT = 30
@@ -29,11 +29,6 @@ class StartFailed(AssertionError):
     def __init__(self, result):
         super().__init__(f"the mount did not start: {result!r}")
         self.result = result
-
-
-def slowdown():
-    """How much longer a sanitizer build may take (1.0: a plain build)."""
-    return float(os.environ.get("IMAPFS_TEST_SLOWDOWN", "1"))
 
 
 class Mount:
@@ -101,7 +96,6 @@ class Mount:
 
     def start(self, timeout=START_TIMEOUT):
         """Mount; StartFailed if the program ends instead."""
-        timeout *= slowdown()
         self.exit_code = self._pid = None
         if self.background:
             self.start_result = self.run_to_the_end(timeout)
@@ -111,13 +105,18 @@ class Mount:
                 raise AssertionError("came back with 0 but is not mounted: "
                                      f"{self.start_result!r}")
             return self
+        before = self.logfile.stat().st_size
         with open(self.logfile, "ab") as log:
             self.process = popen(self.args(), user=self.user, env=self.env(),
                                  stdin=subprocess.DEVNULL, stdout=log,
                                  stderr=log, cwd=self.folder)
 
         def up():
-            return self.mounted() or self.process.poll() is not None
+            # Said when nothing of the program's own is in the mount.
+            with open(self.logfile, "rb") as log:
+                log.seek(before)
+                return b"' is mounted on '" in log.read() or \
+                    self.process.poll() is not None
 
         wait_for(up, timeout, "the mount is there")
         if not self.mounted():
@@ -187,7 +186,7 @@ class Mount:
     def control(self, name, timeout=10.0):
         """The text of a file in .imapfs; never hangs the test."""
         return self.run(["cat", str(self.path / ".imapfs" / name)],
-                        timeout=timeout * slowdown(), cwd="/").text
+                        timeout=timeout, cwd="/").text
 
     def status(self):
         return json.loads(self.control("status.json"))
@@ -197,13 +196,21 @@ class Mount:
         def good():
             status = self.status()
             return status if predicate(status) else None
-        return wait_for(good, timeout * slowdown(), what, step=0.05)
+        return wait_for(good, timeout, what, step=0.05)
 
     def wait_watching(self):
-        """Until the connection that watches has begun, and is quiet."""
-        self.wait_status(lambda s: any(c["state"] in ("idle", "notify")
-                                       for c in s["connections"]),
-                         what="the watch has begun")
+        """Until the connection that watches has begun, and nothing that it
+        told at its begin is asked for any more."""
+        looks = []
+
+        def calm(s):
+            looks.append(any(c["state"] in ("idle", "notify")
+                             for c in s["connections"]) and
+                         not any(s["jobs"].values()))
+            # Between the word and the question another thread is woken.
+            return all(looks[-2:]) and len(looks) > 1
+
+        self.wait_status(calm, what="the watch has begun")
 
     def wait_offline(self, timeout=15):
         return self.wait_status(lambda s: s["state"] == "offline", timeout,
@@ -238,16 +245,19 @@ class Mount:
 
     # Ending.
 
+    def umount(self, timeout=20, check=True):
+        """One umount, which may find it busy: its Result."""
+        if os.geteuid() == 0:
+            args = ["umount", str(self.path)]
+        else:
+            args = ["fusermount3", "-u", str(self.path)]
+        return run(args, check=check, timeout=timeout, cwd="/")
+
     def unmount(self, timeout=20, check=True):
         """umount, then wait until no process of the mount is left."""
-        timeout *= slowdown()
         if self.mounted():
             def gone():
-                if os.geteuid() == 0:
-                    args = ["umount", str(self.path)]
-                else:
-                    args = ["fusermount3", "-u", str(self.path)]
-                result = run(args, check=False, timeout=timeout, cwd="/")
+                result = self.umount(timeout, check=False)
                 return result.code == 0 or not self.mounted()
             wait_for(gone, timeout, "umount succeeds", step=0.05)
         self.wait_end(timeout)

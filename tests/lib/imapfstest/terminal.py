@@ -13,7 +13,7 @@ import signal
 import termios
 import time
 
-from .util import Timeout, environment
+from .util import Timeout, environment, slowdown
 
 
 class Terminal:
@@ -52,7 +52,7 @@ class Terminal:
 
     def expect(self, pattern, timeout=10):
         """Wait until the output so far matches; gives the match."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * slowdown()
         raw = pattern.encode() if isinstance(pattern, str) else pattern
         while True:
             match = re.search(raw, self.output)
@@ -83,7 +83,7 @@ class Terminal:
 
     def wait(self, timeout=10):
         """Wait for the end of the program; gives its exit code."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * slowdown()
         while not self.ended():
             self._read(0.02)
             if time.monotonic() > deadline:

@@ -2,7 +2,8 @@
 """Waiting, running commands and knowing processes: what every helper needs.
 
 wait_for() is the only way to wait: it asks until the answer is yes or the
-deadline passes.
+deadline passes. All deadlines here are for a plain build; a sanitizer build
+has more.
 """
 
 import os
@@ -17,12 +18,18 @@ class Timeout(AssertionError):
     """A deadline passed; the text says what was waited for."""
 
 
+def slowdown():
+    """How much longer a sanitizer build may take (1.0: a plain build)."""
+    return float(os.environ.get("IMAPFS_TEST_SLOWDOWN", "1"))
+
+
 def wait_for(predicate, timeout=10.0, what=None, step=0.01):
     """Ask `predicate` until it gives something true, and return that.
 
     OSError counts as "not yet". After `timeout` seconds: Timeout, with the
     last exception or value in its text.
     """
+    timeout *= slowdown()
     deadline = time.monotonic() + timeout
     last = None
     while True:
@@ -74,6 +81,16 @@ def environment(extra=None):
     return env
 
 
+class Process(subprocess.Popen):
+    """One whose deadlines are those of wait_for()."""
+
+    def wait(self, timeout=None):
+        return super().wait(timeout and timeout * slowdown())
+
+    def communicate(self, input=None, timeout=None):
+        return super().communicate(input, timeout and timeout * slowdown())
+
+
 def popen(args, user=None, env=None, **kw):
     """Start a process in its own session, as numeric `user` when root."""
     if user is not None and os.geteuid() == 0 and user != 0:
@@ -84,8 +101,8 @@ def popen(args, user=None, env=None, **kw):
         args = ["sh", "-c", 'cd "$0" && exec "$@"', str(folder or "/"),
                 *map(str, words)]
     shell = isinstance(args, str)
-    return subprocess.Popen(args, shell=shell, env=environment(env),
-                            start_new_session=True, **kw)
+    return Process(args, shell=shell, env=environment(env),
+                   start_new_session=True, **kw)
 
 
 def wait_end(process, timeout):
@@ -93,7 +110,7 @@ def wait_end(process, timeout):
     looks every 50 ms, which is a lot where seconds are compared."""
     fd = os.pidfd_open(process.pid)
     try:
-        if not select.select([fd], [], [], timeout)[0]:
+        if not select.select([fd], [], [], timeout * slowdown())[0]:
             raise subprocess.TimeoutExpired(process.args, timeout)
     finally:
         os.close(fd)

@@ -15,8 +15,7 @@ import subprocess
 import threading
 import time
 
-from .mount import slowdown
-from .util import popen, wait_for
+from .util import popen, slowdown, wait_for
 
 EVENTS = "create,delete,attrib,move,delete_self"
 # Far below the ten minutes after which folders are asked in any case.
@@ -71,7 +70,7 @@ class Watch:
     def wait(self, kind, pattern="", timeout=PUSHED, times=1):
         """The name in the last of so many such events, once they came."""
         wait_for(lambda: self.count(kind, pattern) >= times,
-                 timeout * slowdown(),
+                 timeout,
                  f"{times} {kind} of {pattern!r} in {self.folder}")
         return self.events(kind, pattern)[times - 1].name
 
@@ -79,7 +78,7 @@ class Watch:
         """The first event of one of these kinds."""
         def found():
             return [e for kind in kinds for e in self.events(kind, pattern)]
-        return wait_for(found, timeout * slowdown(),
+        return wait_for(found, timeout,
                         f"{' or '.join(kinds)} of {pattern!r}")[0]
 
     def remove(self):
