@@ -294,6 +294,7 @@ def test_older_mail_comes_back_when_the_limit_goes(env):
     watch = env.watch(m.path / "INBOX")
     server.web(lambda account: account.relabel(messages[9], remove=[INBOX]))
     watch.wait("CREATE", "_Letter-4_")
+    watch.wait("DELETE", "_Letter-9_")
     assert set(numbered(m)) == {4, 5, 6, 7, 8, 10}
     limit(server, 0)
     os.utime(m.path / "INBOX")  # as touch(1) does
@@ -340,8 +341,9 @@ def test_what_cannot_be_listed_is_not_tried_again_and_again(env):
 
 def check_limit(m, n):
     """What is said of INBOX; in the log once."""
-    inbox = next(f for f in m.status()["folders"] if f["path"] == "INBOX")
-    assert inbox["limit"] == n
+    m.wait_status(lambda s: next(f for f in s["folders"] if f["path"] ==
+                                 "INBOX")["limit"] == n)
+    wait_for(lambda: "Folder size limits" in m.log())
     text = (m.path / ".imapfs/status").read_text()
     assert text.count("older ones are hidden") == (n > 0), text
     assert m.log().count("Folder size limits") == 1

@@ -122,6 +122,10 @@ class Churn:
                 n = int(re.search(rb"Letter (\d+)", item[1])[1])
                 self._gone_messages.add((box, n))
 
+    def taken(self):
+        """Numbers of the messages that were taken out of some box."""
+        return {n for _, n in self._gone_messages}
+
     # Choosing.
 
     def _some(self, box=None, readonly=False):
