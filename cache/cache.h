@@ -103,6 +103,9 @@ MUST_CHECK int cache_sync(struct cache *c);
 /* The same outlives the program, if not a power loss. Errors as above. */
 MUST_CHECK int cache_commit(struct cache *c);
 
+/* The same in no hurry: with what is queued next, some milliseconds later. */
+MUST_CHECK int cache_commit_gathered(struct cache *c);
+
 /*
  * The first error that the writer met since the last call (-ENOSPC, -EIO ...),
  * or 0. Changes that failed stay in memory and are tried again once a second.

@@ -89,7 +89,15 @@ static bool list_has(const struct op *op, uint64_t folder)
 	return false;
 }
 
-int writer_drain(struct cache *c, uint64_t folder)
+static void want_commit_locked(struct writer *w, uint64_t target)
+	REQUIRES(w->lock)
+{
+	if (w->commit_wanted < target)
+		w->commit_wanted = target;
+	lock_cond_wake(&w->work);
+}
+
+static int drain(struct cache *c, uint64_t folder, bool at_once)
 {
 	struct writer *w = &c->writer;
 	uint64_t target;
@@ -101,8 +109,8 @@ int writer_drain(struct cache *c, uint64_t folder)
 	    !list_has(w->head, folder))
 		target = w->applied;
 	while (w->applied < target && w->failing == 0) {
-		w->hurry = true;
-		lock_cond_wake(&w->work);
+		if (at_once)
+			want_commit_locked(w, target);
 		(void)lock_cond_wait(&w->done, &w->lock, CLOCK_NEVER);
 	}
 	if (w->applied < target)
@@ -111,11 +119,26 @@ int writer_drain(struct cache *c, uint64_t folder)
 	return r;
 }
 
-int cache_commit(struct cache *c)
+int writer_drain(struct cache *c, uint64_t folder)
 {
-	int r = writer_drain(c, 0);
+	return drain(c, folder, true);
+}
+
+static int commit(struct cache *c, bool at_once)
+{
+	int r = drain(c, 0, at_once);
 
 	return r == 0 && writer_is_broken(c) ? -EBADMSG : r;
+}
+
+int cache_commit(struct cache *c)
+{
+	return commit(c, true);
+}
+
+int cache_commit_gathered(struct cache *c)
+{
+	return commit(c, false);
 }
 
 int cache_sync(struct cache *c)
@@ -128,9 +151,11 @@ int cache_sync(struct cache *c)
 	target = w->pushed;
 	/* An attempt that runs now may have begun before the last push. */
 	attempts = w->attempts + (w->busy ? 2 : 1);
-	w->hurry = true;
-	w->force_sync = true;
-	lock_cond_wake(&w->work);
+	if (w->synced < target) {
+		w->sync_wanted = target;
+		w->retry = true;
+		want_commit_locked(w, target);
+	}
 	while (w->synced < target && !w->broken &&
 	       (w->failing == 0 || w->attempts < attempts))
 		(void)lock_cond_wait(&w->done, &w->lock, CLOCK_NEVER);

@@ -21,8 +21,9 @@
  * everything in it can be fetched again after it was set aside).
  *
  * Durability: a commit is a write to the WAL, which survives the death of the
- * program; the WAL is fsynced for cache_sync() and once a second while there
- * is something new in it. That is what synchronous=FULL does at each commit.
+ * program; the WAL is fsynced for cache_sync(), when all that it is to cover is
+ * written, and once a second while there is something new in it. That is what
+ * synchronous=FULL does at each commit.
  *
  * queue.c has the side of those who push.
  */
@@ -79,8 +80,9 @@ static bool sync_is_due_locked(const struct writer *w) REQUIRES(w->lock)
 {
 	if (w->synced == w->applied)
 		return false;
-	return w->force_sync || w->stop ||
-	       clock_now_ms() >= w->synced_at + SYNC_MS;
+	if (w->stop || clock_now_ms() >= w->synced_at + SYNC_MS)
+		return true;
+	return w->synced < w->sync_wanted && w->applied >= w->sync_wanted;
 }
 
 /* When must the thread wake even if nobody wakes it? */
@@ -104,12 +106,12 @@ static bool work_is_due_locked(const struct writer *w, int64_t gather_until)
 	if (w->stop)
 		return true;
 	if (w->failing != 0)
-		return w->hurry || clock_now_ms() >= w->retry_at;
+		return w->retry || clock_now_ms() >= w->retry_at;
 	if (sync_is_due_locked(w))
 		return true;
 	if (!w->head)
 		return false;
-	return w->hurry || w->bytes >= HURRY_BYTES ||
+	return w->applied < w->commit_wanted || w->bytes >= HURRY_BYTES ||
 	       clock_now_ms() >= gather_until;
 }
 
@@ -120,10 +122,6 @@ static void wait_for_work_locked(struct writer *w) REQUIRES(w->lock)
 	for (;;) {
 		if (w->head && gather_until == CLOCK_NEVER)
 			gather_until = clock_now_ms() + GATHER_MS;
-		if (!w->head && !w->batch && w->synced == w->applied) {
-			w->hurry = false;
-			w->force_sync = false;
-		}
 		if (work_is_due_locked(w, gather_until))
 			return;
 		(void)lock_cond_wait(&w->work, &w->lock,
@@ -169,7 +167,7 @@ static void note_failure_locked(struct writer *w, int err) REQUIRES(w->lock)
 	if (w->first_error == 0)
 		w->first_error = err;
 	w->retry_at = clock_now_ms() + RETRY_MS;
-	w->hurry = false;
+	w->retry = false;
 }
 
 /* The batch is done: `err` 0, or -EBADMSG if it was given up. */
@@ -210,8 +208,6 @@ static int sync_wal(struct cache *c, uint64_t upto)
 	lock_take(&w->lock);
 	w->synced = upto;
 	w->synced_at = clock_now_ms();
-	if (w->synced == w->pushed)
-		w->force_sync = false;
 	lock_drop(&w->lock);
 	return 0;
 }

@@ -45,12 +45,14 @@ struct writer {
 	struct lock lock; /* RANK_WRITER, guards what follows */
 	struct lock_cond work;
 	struct lock_cond done;
-	struct op *head, *tail;           /* waiting */
-	struct op *batch;                 /* in the present transaction */
-	size_t bytes;                     /* of both */
-	uint64_t pushed, applied, synced; /* counted operations */
+	struct op *head, *tail;              /* waiting */
+	struct op *batch;                    /* in the present transaction */
+	size_t bytes;                        /* of both */
+	uint64_t pushed, applied, synced;    /* counted operations */
+	uint64_t commit_wanted, sync_wanted; /* so much, at once */
 	uint64_t attempts;
-	bool busy, stop, hurry, broken, force_sync;
+	bool busy, stop, broken;
+	bool retry;                  /* at once, though the last one failed */
 	int failing;                 /* the last attempt failed with this */
 	int first_error;             /* for cache_writer_error() */
 	int64_t retry_at, synced_at; /* clock_now_ms() */
@@ -77,8 +79,9 @@ void writer_push(struct cache *c, struct op *op);
 MUST_CHECK int writer_wait_room(struct cache *c);
 
 /*
- * Wait until what was pushed for `folder` (0: for any) can be read from SQL.
- * The writer's error, if that cannot be now. No lock may be held.
+ * Have what was pushed for `folder` (0: for any) written at once, and wait
+ * until it can be read from SQL. The writer's error, if that cannot be now. No
+ * lock may be held.
  */
 int writer_drain(struct cache *c, uint64_t folder);
 

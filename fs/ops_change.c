@@ -66,9 +66,13 @@ static int make(struct request *r)
 
 	if (error == -EAGAIN)
 		r->edit.waits = tree_ino(r->fs->tree, end.waits);
-	/* What is acknowledged outlives the program. */
+	/*
+	 * What is acknowledged outlives the program. With the option sync the
+	 * flusher is about to note that it is sent, and syncs that.
+	 */
 	if (error == 0)
-		error = cache_commit(r->fs->cache);
+		error = r->fs->opt->sync ? cache_commit_gathered(r->fs->cache)
+					 : cache_commit(r->fs->cache);
 	if (error != 0)
 		return error;
 	r->edit.made = true;

@@ -100,6 +100,25 @@ unpack() {
 	: >"$folder/complete"
 }
 
+# unpack_server ROOT ARGUMENT...: where --server cyrus or courier is among the
+# arguments its packages are unpacked, in the folder that is printed.
+unpack_server() {
+	below=$1
+	shift
+	case " $* " in
+	*" --server cyrus "* | *" --server=cyrus "*)
+		unpack "$below/cyrus" cyrus-imapd cyrus-common sasl2-bin ||
+			return 1
+		printf '%s\n' "$below/cyrus"
+		;;
+	*" --server courier "* | *" --server=courier "*)
+		unpack "$below/courier" courier-imap courier-base \
+			courier-authlib libcourier-unicode4 || return 1
+		printf '%s\n' "$below/courier"
+		;;
+	esac
+}
+
 # The builds of this tree stay in one folder of this user between runs.
 build_root() {
 	key=$(printf '%s' "$tree" | cksum | tr -c '0-9\n' '-')

@@ -21,17 +21,8 @@ esac
 # shellcheck disable=SC2086
 need $BUILD_PACKAGES $SERVER_PACKAGES $TEST_PACKAGES || exit 1
 root=$(build_root) || exit 1
-case " $* " in
-*" --server cyrus "* | *" --server=cyrus "*)
-	unpack "$root/cyrus" cyrus-imapd cyrus-common sasl2-bin || exit 1
-	set -- --unpacked "$root/cyrus" "$@"
-	;;
-*" --server courier "* | *" --server=courier "*)
-	unpack "$root/courier" courier-imap courier-base courier-authlib \
-		libcourier-unicode4 || exit 1
-	set -- --unpacked "$root/courier" "$@"
-	;;
-esac
+unpacked=$(unpack_server "$root" "$@") || exit 1
+[ -z "$unpacked" ] || set -- --unpacked "$unpacked" "$@"
 configure "$root/gcc" && compile "$root/gcc" || exit 1
 python3 "$tree/tests/soak/killmatrix.py" --points "$points" \
 	--binary "$root/gcc/fs/mount.imapfs" \

@@ -10,7 +10,6 @@ account that is used for nothing else (given.py).
 """
 
 import argparse
-import subprocess
 import sys
 import time
 import traceback
@@ -20,16 +19,10 @@ TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / "tests" / "lib"))
 
 from alone import alone  # noqa: E402
-from imapfstest.courier import Courier  # noqa: E402
-from imapfstest.cyrus import Cyrus  # noqa: E402
 from imapfstest.given import Given  # noqa: E402
 from imapfstest.killing import HOW, KINDS, Killing  # noqa: E402
-
-
-def commit():
-    found = subprocess.run(["git", "-C", str(TREE), "rev-parse", "--short",
-                            "HEAD"], capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"
+from imapfstest.named import NAMES, named_server  # noqa: E402
+from summary import Summary, commit  # noqa: E402
 
 
 def options():
@@ -56,17 +49,6 @@ def options():
     return p.parse_args()
 
 
-class Summary:
-    def __init__(self, path, head):
-        self.out = path.open("w") if path else None
-        self.say(head)
-
-    def say(self, line):
-        print(line, flush=True)
-        if self.out:
-            print(line, file=self.out, flush=True)
-
-
 def keep_logs(folder, killing):
     folder.mkdir(parents=True)
     (folder / "mount").write_text(killing.m.log())
@@ -77,12 +59,8 @@ def keep_logs(folder, killing):
 def new_killing(o, env):
     """A mount of a server."""
     how = o.how.split(",")
-    if o.server in ("cyrus", "courier"):
-        kind = Cyrus if o.server == "cyrus" else Courier
-        server = env.keep(kind(env.tmp / f"{o.server}{time.time_ns()}",
-                               env.certs.valid, o.unpacked))
-    elif o.server == "dovecot":
-        server = env.dovecot()
+    if o.server in NAMES:
+        server = named_server(env, o.server, o.unpacked)
     else:
         server = Given(o.server, o.password_file.read_text().strip("\n"),
                        o.kill_command, o.start_command)

@@ -28,10 +28,25 @@ static int count(unsigned type, void *ctx, void *p, void *x)
 	return 0;
 }
 
-/* From now on; the writer has nothing to do at this moment. */
+static bool is_idle(struct writer *w)
+{
+	bool idle;
+
+	lock_take(&w->lock);
+	idle = w->synced == w->pushed;
+	lock_drop(&w->lock);
+	return idle;
+}
+
+/*
+ * From now on; the writer has nothing to do at this moment. (What it does may
+ * queue more, as new ids are reserved before the old ones are used up.)
+ */
 static void start_counting(struct changed *t)
 {
-	assert_int_equal(cache_sync(t->s->c), 0);
+	do
+		assert_int_equal(cache_sync(t->s->c), 0);
+	while (!is_idle(&t->s->c->writer));
 	(void)sqlite3_trace_v2(t->s->c->write.handle, SQLITE_TRACE_STMT, count,
 			       NULL);
 	(void)sqlite3_trace_v2(t->s->c->read.handle, SQLITE_TRACE_STMT, count,
