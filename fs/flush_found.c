@@ -27,6 +27,13 @@
  * meanwhile: their boxes are as they were before the command. Then they are
  * given back; and what goes out again, maybe much later, is looked for once
  * more right before, when a sync may have made a row of it (flush_match.c).
+ *
+ * What is not to go there any more, since the user has taken it back, moved it
+ * on or removed it meanwhile, is looked for once more as if it had just been
+ * sent. If it is there, the move is finished, and what is wanted now starts
+ * from there; if it is not, it never was. So a server may take the time of both
+ * looks, and the pause between them, to do what it was told; what it does even
+ * later nobody looks for.
  */
 
 /* --- what it means --- */
@@ -61,12 +68,13 @@ static bool is_in_trouble(const struct batch *b, const struct item *it)
 	return (b->part == JOURNAL_APPEND ? it->result : b->result) == -EAGAIN;
 }
 
-/* It was not done: as the server said, or once more. */
+/* It was not done: as the server said, or once more, if that is wanted. */
 static void judge_missing(struct batch *b, struct item *it)
 {
 	bool is_refused =
 		b->result != 0 && !b->unknown && !imap_is_for_now(b->result);
-	bool is_enough = it->tries >= FLUSH_TRIES && !is_in_trouble(b, it);
+	bool is_enough = it->tries >= FLUSH_TRIES && !is_in_trouble(b, it) &&
+			 !b->is_look;
 
 	if (it->is_gone)
 		it->verdict = VERDICT_GONE;
@@ -74,7 +82,7 @@ static void judge_missing(struct batch *b, struct item *it)
 		it->verdict = VERDICT_UNDO;
 	else
 		it->verdict = VERDICT_AGAIN;
-	it->is_doubted = b->unknown || b->result == 0;
+	it->is_doubted = (b->unknown || b->result == 0) && !b->is_look;
 	it->error = is_refused ? b->result : -EIO;
 }
 
@@ -88,7 +96,7 @@ static bool any_missing(const struct batch *b, bool is_gone)
 }
 
 /* One look is enough for what is about to be sent, not to call it gone. */
-static void look_properly(struct batch *b)
+void flush_look_properly(struct batch *b)
 {
 	look_clear(&b->look);
 	b->unknown = true;
@@ -127,7 +135,7 @@ static void judge(struct batch *b)
 
 	b->is_relooking = false;
 	if (is_relook && any_missing(b, true)) {
-		look_properly(b);
+		flush_look_properly(b);
 		return;
 	}
 	if (is_relook && any_missing(b, false)) {

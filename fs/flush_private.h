@@ -20,7 +20,8 @@
  * What is sent again though nobody knows what became of it the first time (a
  * batch in doubt) is looked for right before, and such batches go into a folder
  * one after the other: a server that repairs a mailbox while it does one of
- * them may find there what it did of another.
+ * them may find there what it did of another. What is not to go there any more
+ * is looked for, too, as a batch that sends nothing.
  */
 #ifndef IMAPFS_FS_FLUSH_PRIVATE_H
 #define IMAPFS_FS_FLUSH_PRIVATE_H
@@ -133,6 +134,7 @@ struct batch {
 
 	bool is_doubted;   /* `to_uidnext` is from before an older command */
 	bool is_relooking; /* ... whose messages are looked for */
+	bool is_look;      /* nothing is sent */
 
 	enum batch_state state;
 	unsigned pending; /* jobs; flush->lock */
@@ -164,6 +166,8 @@ struct way {
 	uint32_t uidvalidity;
 	/* It went out before, when `to` was so, and may have been done. */
 	bool is_doubted;
+	/* It is not to go there any more: it is only looked for. */
+	bool is_look;
 	uint32_t to_uidvalidity, to_uidnext;
 };
 
@@ -302,6 +306,8 @@ void look_start_to(struct batch *b, enum batch_state state);
 void look_start_from(struct batch *b);
 
 void flush_look(struct batch *b);
+/* ... as often as it takes to believe that it is not there. */
+void flush_look_properly(struct batch *b);
 /* New messages have UIDs: are they there as they were sent? */
 void flush_measure(struct batch *b);
 /* What was looked for is known. */
