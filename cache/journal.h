@@ -55,8 +55,8 @@
  *
  * Order. Records are sent in the order of `seq`, one command at a time for each
  * message. `waits_for` names a record that must be settled first: of a message
- * that was renamed onto this one (the new one arrives before the old one
- * goes), or of a copy of this message that has not been made yet.
+ * that was renamed onto this one (the new one arrives where it is to be before
+ * the old one goes), or of a copy of this message that has not been made yet.
  *
  * Calling order for whoever sends: journal_read(), journal_mark_sent(), the
  * command, journal_settle(). While that is under way no listing and no sync of

@@ -100,7 +100,9 @@ static int apply_done(struct batch *b, struct step *s,
 	}
 	if (done & (JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE)) {
 		r = set_origin(b, s, v, sent->to, done);
-		if (r == 0)
+		/* Who waits does so for it to be where it is wanted. */
+		if (r == 0 &&
+		    (s->next->at == sent->to || s->next->at == JOURNAL_LIMBO))
 			r = plan_release_locked(&b->plan, s->old);
 	}
 	if (done & JOURNAL_APPEND)
