@@ -129,7 +129,8 @@ static struct journal_result result_of(const struct batch *b,
 		break;
 	default:
 		v.rest = JOURNAL_AGAIN;
-		v.doubt = it->is_doubted || (b->is_doubted && !b->is_look);
+		v.doubt = !it->is_given_up && !b->is_look &&
+			  (it->is_doubted || b->is_doubted);
 	}
 	return v;
 }

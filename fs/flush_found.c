@@ -50,6 +50,7 @@ static size_t count_missing(const struct batch *b)
 static void pause_batch(struct batch *b, int64_t ms)
 {
 	look_clear(&b->look);
+	b->is_waiting = false;
 	b->state = BATCH_PAUSED;
 	b->resume_ms = clock_now_ms() + ms;
 }
@@ -82,7 +83,7 @@ static void judge_missing(struct batch *b, struct item *it)
 		it->verdict = VERDICT_UNDO;
 	else
 		it->verdict = VERDICT_AGAIN;
-	it->is_doubted = (b->unknown || b->result == 0) && !b->is_look;
+	it->is_doubted = b->unknown || b->result == 0;
 	it->error = is_refused ? b->result : -EIO;
 }
 
@@ -140,6 +141,11 @@ static void judge(struct batch *b)
 	}
 	if (is_relook && any_missing(b, false)) {
 		send_missing(b);
+		return;
+	}
+	if (flush_waits_for_twins(b)) {
+		pause_batch(b, retry_ms(b));
+		b->is_waiting = true;
 		return;
 	}
 	for (size_t i = 0; i < b->n; i++) {

@@ -3,8 +3,8 @@
  * What the files of the flusher share: flush.c (the thread), flush_batch.c
  * (batches), flush_plan.c (from the journal to them), flush_lane.c (what was
  * learnt of a pair of folders), flush_send.c (commands), flush_answer.c (their
- * answers), flush_look.c and flush_found.c (what became of a command whose
- * answer was lost) and flush_end.c (settling).
+ * answers), flush_look.c, flush_found.c, flush_match.c and flush_alike.c (what
+ * became of a command whose answer was lost) and flush_end.c (settling).
  *
  * The life of a batch; all of it on the flusher's thread, but for the jobs'
  * callbacks, which fill in what was heard and say that it has come:
@@ -50,6 +50,8 @@
  */
 #define FLUSH_LOOK_AGAIN_MS 1000
 #define FLUSH_LOOKS 3
+/* So often a message waits for those that are alike (flush_alike.c). */
+#define FLUSH_TWIN_WAITS 6
 /* A command that succeeds so often and moves nothing is refused. */
 #define FLUSH_TRIES 5
 
@@ -83,7 +85,9 @@ struct item {
 	char *why;    /* ... with the server's words, or NULL */
 	/* While it is looked for; `of` means nothing. */
 	struct cache_key key;
-	bool has_key;
+	bool has_key, is_key_known;
+	bool is_found;    /* `to`, by a look */
+	bool is_given_up; /* it may be there: it is sent again all the same */
 };
 
 /* A message that was found in the destination. */
@@ -140,13 +144,15 @@ struct batch {
 	unsigned pending; /* jobs; flush->lock */
 	unsigned looks;
 	unsigned retries;
-	int64_t resume_ms; /* BATCH_PAUSED; CLOCK_NEVER: until online */
-	bool has_copied;   /* a move, by COPY: the source is to be removed */
-	bool is_removing;  /* it pauses before that */
-	bool is_plain;     /* the source is asked for all that is there */
-	bool has_removed;  /* what is left in the source is asked for again */
-	bool is_settling;  /* it pauses since that failed */
-	bool is_split;     /* it was refused as a whole: next time a part */
+	unsigned twin_waits; /* for those that are alike ... */
+	bool is_waiting;     /* ... as it does now, paused */
+	int64_t resume_ms;   /* BATCH_PAUSED; CLOCK_NEVER: until online */
+	bool has_copied;     /* a move, by COPY: the source is to be removed */
+	bool is_removing;    /* it pauses before that */
+	bool is_plain;       /* the source is asked for all that is there */
+	bool has_removed;    /* what is left in the source is asked for again */
+	bool is_settling;    /* it pauses since that failed */
+	bool is_split;       /* it was refused as a whole: next time a part */
 	struct look look;
 
 	/* What the command's `done` said. */
@@ -324,6 +330,19 @@ char *flush_text_of(const char *const field[N_FIELDS]);
 MUST_CHECK int flush_match(struct batch *b);
 /* It is known which are gone from the source: those come first. */
 void flush_match_gone(struct batch *b);
+
+/* --- flush_alike.c --- */
+
+/* Is it a message of another batch? */
+bool flush_is_claimed(const struct batch *b, uint32_t uid);
+/* Its content key, if it has one, is in the item. */
+bool flush_has_key(struct batch *b, struct item *it);
+bool flush_is_alike(const struct item *a, const struct item *b);
+/*
+ * What was found may be a message of another batch that is alike. True: the
+ * batch is to look again after a pause.
+ */
+bool flush_waits_for_twins(struct batch *b);
 
 /* --- flush_end.c --- */
 

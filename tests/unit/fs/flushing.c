@@ -201,6 +201,24 @@ void move_to_b(struct flushing *t, unsigned i)
 	move_message(t, i, t->a, t->b);
 }
 
+void lose_answer(struct flushing *t, unsigned i)
+{
+	struct journal_result r = {
+		.id = t->id[i], .rest = JOURNAL_AGAIN, .doubt = true};
+	struct journal_mark m = {.id = t->id[i],
+				 .parts = JOURNAL_MOVE,
+				 .uidvalidity = VALID_B,
+				 .uidnext = 20};
+	struct journal_list *list;
+
+	assert_int_equal(journal_get(t->fs->cache, t->id[i], &list), 0);
+	m.gen = list->v[0].gen;
+	free(list);
+	assert_int_equal(journal_mark_sent(t->fs->cache, &m, 1), 0);
+	assert_true(m.marked);
+	assert_int_equal(journal_settle(t->fs->cache, &r, 1, NULL), 0);
+}
+
 int find(struct flushing *t, struct folder *f, uint64_t id,
 	 struct cache_msg *ret)
 {

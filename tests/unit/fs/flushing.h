@@ -91,6 +91,9 @@ void move_message(struct flushing *t, unsigned i, struct folder *from,
 /* ... from A to B. */
 void move_to_b(struct flushing *t, unsigned i);
 
+/* Its move to B was sent in an earlier life of the program: it is in doubt. */
+void lose_answer(struct flushing *t, unsigned i);
+
 /* -ENOENT: not there. */
 int find(struct flushing *t, struct folder *f, uint64_t id,
 	 struct cache_msg *ret);

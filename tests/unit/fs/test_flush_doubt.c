@@ -118,25 +118,6 @@ static void what_was_removed_does_not_come_back(void **state)
 	expect_failed(t, "");
 }
 
-/* In an earlier life of the program. */
-static void lose_answer(struct flushing *t, uint64_t id)
-{
-	struct journal_result r = {
-		.id = id, .rest = JOURNAL_AGAIN, .doubt = true};
-	struct journal_mark m = {.id = id,
-				 .parts = JOURNAL_MOVE,
-				 .uidvalidity = VALID_B,
-				 .uidnext = 20};
-	struct journal_list *list;
-
-	assert_int_equal(journal_get(t->fs->cache, id, &list), 0);
-	m.gen = list->v[0].gen;
-	free(list);
-	assert_int_equal(journal_mark_sent(t->fs->cache, &m, 1), 0);
-	assert_true(m.marked);
-	assert_int_equal(journal_settle(t->fs->cache, &r, 1, NULL), 0);
-}
-
 static void what_was_taken_back_is_looked_for_after_a_restart(void **state)
 {
 	struct flushing *t = *state;
@@ -144,7 +125,7 @@ static void what_was_taken_back_is_looked_for_after_a_restart(void **state)
 	size_t n;
 
 	move_to_b(t, 0);
-	lose_answer(t, t->id[0]);
+	lose_answer(t, 0);
 	move_message(t, 0, t->b, t->a);
 	flushing_reopen(t);
 	assert_int_equal(queue_render(t->fs, &text, &n), 0);
