@@ -365,7 +365,9 @@ struct journal_result {
 	/* After APPEND, COPY or MOVE: where it is now. Never 0. */
 	uint32_t uidvalidity, uid;
 	uint64_t size;  /* after APPEND: RFC822.SIZE; 0: unknown */
-	bool has_flags; /* JOURNAL_UNSURE: the server has these now */
+	/* JOURNAL_UNSURE: the server has these now. JOURNAL_AGAIN of a move
+	 * that is a copy and a removal: so has the origin. */
+	bool has_flags;
 	uint32_t flags;
 	const char *keywords;
 	const struct journal_failure *why; /* to be listed; NULL: nothing is */

@@ -337,6 +337,23 @@ static int doubt_flags(struct step *s, const struct delta *sent,
 	return 0;
 }
 
+/*
+ * Of a move that is a copy and a removal: the mark for the removal is set, so
+ * the copy was there, and somebody has taken it away. The next one is not to
+ * have that mark, and the first cannot arrive any more.
+ */
+static void take_back_mark(struct step *s, const struct journal_result *v)
+{
+	struct change *c = s->next;
+
+	if (!v->has_flags || !(v->flags & MAIL_DELETED) ||
+	    (s->row.state & MAIL_DELETED))
+		return;
+	c->delta.remove.flags |= MAIL_DELETED;
+	c->sent_to = 0;
+	c->sent_uidvalidity = c->sent_uidnext = 0;
+}
+
 /* The parts that were not done. */
 static int apply_rest(struct batch *b, struct step *s,
 		      const struct journal_result *v,
@@ -347,6 +364,8 @@ static int apply_rest(struct batch *b, struct step *s,
 
 	if (v->rest != JOURNAL_UNDO) {
 		s->next->tries++;
+		if (v->rest == JOURNAL_AGAIN && (rest & JOURNAL_MOVE))
+			take_back_mark(s, v);
 		return v->rest == JOURNAL_UNSURE && (rest & JOURNAL_STORE)
 			       ? doubt_flags(s, sent->delta, v)
 			       : 0;

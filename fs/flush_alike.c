@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/flush_private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,18 +183,20 @@ static size_t give_up_disputed(struct batch *b, bool at_last)
 	return n;
 }
 
-static void note_twice(struct batch *b, size_t n)
+void flush_note_twice(struct batch *b, size_t n, const char *why)
 {
-	const struct journal_failure f = {
-		.what = "to find out whether a message has arrived",
-		.why = "one like it was on its way, too: it may be there twice",
-		.file = b->to->path};
+	struct journal_failure f = {.why = why, .file = b->to->path};
+	char *what = NULL;
 
-	log_warn("flush: %zu messages may be in '%s' twice: others like them "
-		 "were on their way, too",
-		 n, b->to->path);
+	if (asprintf(&what, "to find out whether %zu messages have arrived",
+		     n) < 0)
+		what = NULL;
+	f.what = what;
+	log_warn("flush: %zu messages for '%s' may be there twice: %s", n,
+		 b->to->path, why);
 	if (journal_note_failure(b->flush->fs->cache, &f) != 0)
 		log_debug("flush: a failure is not listed");
+	free(what);
 }
 
 bool flush_waits_for_twins(struct batch *b)
@@ -204,7 +207,9 @@ bool flush_waits_for_twins(struct batch *b)
 	if (n == 0)
 		return false;
 	if (at_last) {
-		note_twice(b, n);
+		flush_note_twice(b, n,
+				 "others like them were on their way, too: "
+				 "they are sent again");
 		return false;
 	}
 	b->twin_waits++;

@@ -129,6 +129,8 @@ static struct journal_result result_of(const struct batch *b,
 		break;
 	default:
 		v.rest = JOURNAL_AGAIN;
+		v.has_flags = it->has_flags && b->part == JOURNAL_MOVE;
+		v.flags = it->flags;
 		v.doubt = !it->is_given_up && !b->is_look &&
 			  (it->is_doubted || b->is_doubted);
 	}

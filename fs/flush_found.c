@@ -19,6 +19,11 @@
  *   no           yes     again
  *   no           no      somebody took it away: gone
  *
+ * Where there is no MOVE the last but one row may also mean that it was copied,
+ * and that somebody has taken the copy elsewhere: nobody can tell. It is sent
+ * again, and listed if something has come and gone there; so it may be twice,
+ * and is not lost.
+ *
  * Of flags that may have been set the present ones are asked for. What was
  * removed is looked at, too.
  *
@@ -96,6 +101,14 @@ static bool any_missing(const struct batch *b, bool is_gone)
 	return false;
 }
 
+#define WENT "what had come there is gone again, maybe elsewhere"
+
+/* Marked for removal, as we do it when the copy is there. */
+static bool is_marked(const struct item *it)
+{
+	return it->has_flags && (it->flags & MAIL_DELETED);
+}
+
 /* One look is enough for what is about to be sent, not to call it gone. */
 void flush_look_properly(struct batch *b)
 {
@@ -111,6 +124,10 @@ void flush_look_properly(struct batch *b)
  */
 static void send_missing(struct batch *b)
 {
+	size_t n = count_missing(b);
+
+	if (n > 0 && b->some_went)
+		flush_note_twice(b, n, WENT);
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *it = &b->v[i];
 
@@ -133,6 +150,7 @@ static void judge(struct batch *b)
 {
 	bool is_move = b->part == JOURNAL_MOVE;
 	bool is_relook = b->is_relooking;
+	size_t taken = 0;
 
 	b->is_relooking = false;
 	if (is_relook && any_missing(b, true)) {
@@ -157,7 +175,10 @@ static void judge(struct batch *b)
 			judge_missing(b, it);
 		else if (!is_move || it->is_gone)
 			it->verdict = VERDICT_DONE;
+		taken += it->verdict == VERDICT_AGAIN && is_marked(it);
 	}
+	if (taken > 0 && b->some_went)
+		flush_note_twice(b, taken, WENT);
 	look_clear(&b->look);
 	/* What is still open is in both places. */
 	flush_remove_rest(b);
@@ -168,8 +189,10 @@ static void looked_to(struct batch *b)
 	int r = b->look.result;
 
 	/* No such mailbox: nothing is in it. */
-	if (r == 0)
+	if (r == 0) {
+		b->some_went = b->look.came > b->look.n;
 		r = flush_match(b);
+	}
 	if (r != 0 && r != -ENOENT) {
 		pause_batch(b, retry_ms(b));
 		return;

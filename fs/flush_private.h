@@ -105,6 +105,7 @@ struct look {
 	size_t n, room;
 	uint32_t uidvalidity; /* of the mailbox that was opened */
 	uint32_t uidnext;     /* messages below are older than the command */
+	uint32_t came;        /* so many have got UIDs since; 0: unknown */
 	struct ranges present, vanished;
 	bool by_absence;
 	bool enough; /* what follows is older */
@@ -153,6 +154,7 @@ struct batch {
 	bool has_removed;    /* what is left in the source is asked for again */
 	bool is_settling;    /* it pauses since that failed */
 	bool is_split;       /* it was refused as a whole: next time a part */
+	bool some_went;      /* of what has come to `to` since it was sent */
 	struct look look;
 
 	/* What the command's `done` said. */
@@ -343,6 +345,8 @@ bool flush_is_alike(const struct item *a, const struct item *b);
  * batch is to look again after a pause.
  */
 bool flush_waits_for_twins(struct batch *b);
+/* So many are sent again that may have arrived: it is listed. */
+void flush_note_twice(struct batch *b, size_t n, const char *why);
 
 /* --- flush_end.c --- */
 

@@ -254,6 +254,37 @@ static void a_folder_that_goes_decides_it(void **state)
 	assert_int_equal(row_of(t->a, id).uid, 5);
 }
 
+/* The mark of a removal, whose copy has gone elsewhere. */
+static void a_mark_of_ours_does_not_go_along(void **state)
+{
+	struct changed *t = *state;
+	uint64_t ours = doubted_move(t);
+	uint64_t theirs = changed_add(t->a, 6, "n.eml");
+	struct journal_result r = {.rest = JOURNAL_AGAIN,
+				   .doubt = true,
+				   .has_flags = true,
+				   .flags = MAIL_SEEN | MAIL_DELETED};
+	struct journal_entry e;
+
+	change_flags(t->a, theirs, MAIL_DELETED, 0);
+	changed_send(t, theirs, JOURNAL_STORE);
+	changed_done(t, theirs, JOURNAL_STORE, VALID_A, 6);
+	change_move(t->a, theirs, t->b, "n.eml");
+	changed_send(t, theirs, JOURNAL_MOVE);
+	changed_send(t, ours, JOURNAL_MOVE);
+	r.id = ours;
+	changed_settle(t, r);
+	r.id = theirs;
+	changed_settle(t, r);
+	assert_true(changed_get(t, ours, &e));
+	assert_int_equal(e.what, JOURNAL_STORE | JOURNAL_MOVE);
+	assert_int_equal(e.remove, MAIL_DELETED);
+	assert_int_equal(e.doubt, 0);
+	assert_true(changed_get(t, theirs, &e));
+	assert_int_equal(e.what, JOURNAL_MOVE);
+	assert_int_equal(e.doubt, JOURNAL_MOVE);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, changed_setup, changed_teardown)
 
 int main(void)
@@ -268,6 +299,7 @@ int main(void)
 		T(what_arrived_has_the_flags_that_it_was_sent_with),
 		T(a_copy_that_may_have_arrived_is_not_forgotten),
 		T(what_left_its_folder_in_doubt_is_not_called_gone),
+		T(a_mark_of_ours_does_not_go_along),
 		T(a_folder_that_goes_decides_it),
 	};
 

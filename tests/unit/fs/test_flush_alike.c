@@ -136,7 +136,7 @@ static void what_cannot_be_told_apart_is_sent_again_and_listed(void **state)
 	flushing_end(t);
 	expect_uid(t, t->b, 0, 22);
 	expect_uid(t, t->b, 7, 21);
-	expect_failed(t, "it may be there twice");
+	expect_failed(t, "others like them were on their way");
 }
 
 static void what_stays_in_both_places_is_listed(void **state)
