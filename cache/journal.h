@@ -364,7 +364,7 @@ struct journal_result {
 	bool doubt; /* JOURNAL_AGAIN: it may have arrived, or may yet */
 	/* After APPEND, COPY or MOVE: where it is now. Never 0. */
 	uint32_t uidvalidity, uid;
-	uint64_t size;  /* after APPEND: RFC822.SIZE; 0: unknown */
+	uint64_t size; /* after APPEND: RFC822.SIZE; 0: unknown */
 	/* JOURNAL_UNSURE: the server has these now. JOURNAL_AGAIN of a move
 	 * that is a copy and a removal: so has the origin. */
 	bool has_flags;
