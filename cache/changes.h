@@ -105,6 +105,10 @@ void change_free(struct change *c);
 
 /* The parts of the difference: enum journal_part. */
 unsigned change_what(const struct change *c);
+/* The part that a QUEUED record is in doubt of; 0: none. */
+unsigned change_doubt(const struct change *c);
+/* What a command may be doing, or may have done: those sent, or in doubt. */
+unsigned change_unanswered(const struct change *c);
 /* The id of the record that has to be settled first; 0: none. */
 uint64_t change_waits_locked(const struct journal *j, const struct change *c)
 	REQUIRES(j->lock);

@@ -107,7 +107,7 @@ int journal_create(struct box *b, const struct journal_new *v, uint64_t *ret_id,
 
 /* --- one that is not sent --- */
 
-/* -ENOENT: there is no such unsent message here. -EBUSY: it is SENT. */
+/* -ENOENT: there is no such unsent message here. -EBUSY: it was sent. */
 static int load_unsent(struct plan *p, struct box *b, uint64_t id,
 		       struct step **ret) REQUIRES(p->c->journal.lock)
 {
@@ -116,7 +116,8 @@ static int load_unsent(struct plan *p, struct box *b, uint64_t id,
 
 	if (!old || !old->spool || old->at != b->folder)
 		return -ENOENT;
-	if (old->phase == JOURNAL_SENT)
+	/* In doubt, too: what may have arrived is the text as it was. */
+	if (change_unanswered(old) != 0)
 		return -EBUSY;
 	r = plan_step_locked(p, id, old, ret);
 	return r == 0 ? step_load_row(*ret, b) : r;
@@ -207,7 +208,7 @@ static int find_spool(struct box *b, uint64_t id, char **ret)
 	v = journal_find_locked(&b->c->journal, id);
 	if (!v || !v->spool || v->at != b->folder)
 		r = -ENOENT;
-	else if (v->phase == JOURNAL_SENT)
+	else if (change_unanswered(v) != 0)
 		r = -EBUSY;
 	else if (v->phase == JOURNAL_SCRATCH)
 		r = -EINVAL;

@@ -92,6 +92,22 @@ unsigned change_what(const struct change *c)
 	       (c->at != c->origin.folder ? JOURNAL_MOVE : 0);
 }
 
+unsigned change_doubt(const struct change *c)
+{
+	if (c->phase != JOURNAL_QUEUED || c->sent_to == 0)
+		return 0;
+	if (c->origin.folder == 0)
+		return JOURNAL_APPEND;
+	if (c->how == JOURNAL_COPIES)
+		return JOURNAL_COPY;
+	return c->sent_to != c->origin.folder ? JOURNAL_MOVE : 0;
+}
+
+unsigned change_unanswered(const struct change *c)
+{
+	return c->phase == JOURNAL_SENT ? c->sent : change_doubt(c);
+}
+
 bool place_is_equal(const struct journal_place *a,
 		    const struct journal_place *b)
 {

@@ -45,10 +45,18 @@
  * A rename within a folder needs no record: the name is only here, and stays
  * through moves and listings.
  *
+ * A record is in doubt when it is QUEUED again though its message may have
+ * arrived where it was sent to, or may yet. Until that is decided it stays,
+ * whatever the user does: if the message is to be there still, it is sent again
+ * by whoever has looked once more; if it was taken back, moved on or removed,
+ * it is only looked for (`is_look`), and settled as one that is SENT: done, and
+ * what is left is the difference from there; or not. Its text cannot be
+ * changed meanwhile, and nothing else is sent.
+ *
  * Order. Records are sent in the order of `seq`, one command at a time for each
  * message. `waits_for` names a record that must be settled first: of a message
- * that was renamed onto this one (the new one arrives before the old one
- * goes), or of a copy of this message that has not been made yet.
+ * that was renamed onto this one (the new one arrives where it is to be before
+ * the old one goes), or of a copy of this message that has not been made yet.
  *
  * Calling order for whoever sends: journal_read(), journal_mark_sent(), the
  * command, journal_settle(). While that is under way no listing and no sync of
@@ -203,7 +211,8 @@ MUST_CHECK int journal_create(struct box *b, const struct journal_new *v,
 MUST_CHECK int journal_publish(struct box *b, uint64_t id,
 			       const struct mail_row *row);
 
-/* Somebody writes to it again: WRITING. -ENOENT; -EBUSY: it was sent. */
+/* Somebody writes to it again: WRITING. -ENOENT; -EBUSY: it was sent, or may
+ * have been. */
 MUST_CHECK int journal_reopen(struct box *b, uint64_t id);
 
 /* The date of what was not sent. -ENOENT; -EBUSY: it was. */
@@ -282,9 +291,9 @@ struct journal_entry {
 	/*
 	 * What JOURNAL_SENT carried, and the destination as it was before. Of
 	 * one that is QUEUED again nobody knows (`doubt` of a result) whether
-	 * it has arrived there, or will; `sent_to` 0: it has not.
+	 * this part was done there, or will be. 0: it was not.
 	 */
-	unsigned sent;
+	unsigned sent, doubt;
 	uint64_t sent_to;
 	uint32_t sent_uidvalidity, sent_uidnext;
 	int64_t queued_at; /* time(2) */
@@ -325,6 +334,9 @@ struct journal_mark {
 	uint64_t id;
 	uint64_t gen;   /* as it was read */
 	unsigned parts; /* that the command carries */
+	/* No command: what it is in doubt of (`parts`) is looked for, there
+	 * where it was sent. */
+	bool is_look;
 	/* Of the destination, as the server said just before; else 0. */
 	uint32_t uidvalidity, uidnext;
 	bool marked; /* the answer. No: it has changed since, or waits */
@@ -352,8 +364,10 @@ struct journal_result {
 	bool doubt; /* JOURNAL_AGAIN: it may have arrived, or may yet */
 	/* After APPEND, COPY or MOVE: where it is now. Never 0. */
 	uint32_t uidvalidity, uid;
-	uint64_t size;  /* after APPEND: RFC822.SIZE; 0: unknown */
-	bool has_flags; /* JOURNAL_UNSURE: the server has these now */
+	uint64_t size; /* after APPEND: RFC822.SIZE; 0: unknown */
+	/* JOURNAL_UNSURE: the server has these now. JOURNAL_AGAIN of a move
+	 * that is a copy and a removal: so has the origin. */
+	bool has_flags;
 	uint32_t flags;
 	const char *keywords;
 	const struct journal_failure *why; /* to be listed; NULL: nothing is */
@@ -398,7 +412,8 @@ MUST_CHECK int journal_leave_folder(struct cache *c, uint64_t folder,
 
 /*
  * Which message came from here and is elsewhere now, or in the limbo? -ENOENT.
- * (A copy's origin is its source's: that one is not meant.)
+ * (A copy's origin is its source's: that one is not meant.) -EBUSY: one that is
+ * in doubt; whoever sends finds out what became of it.
  */
 MUST_CHECK int journal_find_uid(struct cache *c, struct journal_place from,
 				uint64_t *ret);

@@ -13,12 +13,15 @@
 
 /* --- entries --- */
 
-/* Is a command of these parts under way, or about to be (the plan says so)? */
+/*
+ * Is a command of these parts under way, or about to be (the plan says so), or
+ * in doubt?
+ */
 static bool is_busy(const struct change *c, unsigned parts)
 {
 	const struct change *now = c->step ? c->step->next : c;
 
-	return now && now->phase == JOURNAL_SENT && (now->sent & parts);
+	return now && (change_unanswered(now) & parts);
 }
 
 uint64_t change_waits_locked(const struct journal *j, const struct change *c)
@@ -28,7 +31,8 @@ uint64_t change_waits_locked(const struct journal *j, const struct change *c)
 
 	if (c->after != 0 && journal_find_locked(j, c->after))
 		return c->after;
-	if (c->origin.folder == 0)
+	/* One in doubt went out when it had not to wait. */
+	if (c->origin.folder == 0 || change_doubt(c) != 0)
 		return 0;
 	/*
 	 * What goes must not go before it was copied. A move is no loss for a
@@ -81,6 +85,7 @@ static void fill(const struct journal *j, const struct change *c, char **pool,
 		.add = c->delta.add.flags,
 		.remove = c->delta.remove.flags,
 		.sent = c->sent,
+		.doubt = change_doubt(c),
 		.sent_to = c->sent_to,
 		.sent_uidvalidity = c->sent_uidvalidity,
 		.sent_uidnext = c->sent_uidnext,
@@ -96,8 +101,7 @@ static bool matches(const struct change *c, const struct journal_filter *f)
 	if (f->phases != 0 && !(f->phases & (1u << c->phase)))
 		return false;
 	return f->folder == 0 || c->at == f->folder ||
-	       c->origin.folder == f->folder ||
-	       (c->phase == JOURNAL_SENT && c->sent_to == f->folder);
+	       c->origin.folder == f->folder || c->sent_to == f->folder;
 }
 
 /* The next that the filter lets through. */
@@ -196,20 +200,23 @@ bool journal_has_left_locked(const struct journal *j,
 		v = journal_find_mover_locked(j, from);
 	/* With its flags only it is still there, under this UID. */
 	return v && (v->at != from->folder ||
-		     (v->phase == JOURNAL_SENT && v->sent != JOURNAL_STORE));
+		     (change_unanswered(v) & ~(unsigned)JOURNAL_STORE));
 }
 
 int journal_find_uid(struct cache *c, struct journal_place from, uint64_t *ret)
 {
 	const struct change *v = NULL;
+	int r = -ENOENT;
 
 	lock_take(&c->journal.lock);
 	if (journal_has_left_locked(&c->journal, &from))
 		v = journal_find_mover_locked(&c->journal, &from);
 	if (v)
+		r = change_doubt(v) ? -EBUSY : 0;
+	if (r == 0)
 		*ret = v->id;
 	lock_drop(&c->journal.lock);
-	return v ? 0 : -ENOENT;
+	return r;
 }
 
 static int by_uid(const void *a, const void *b)
@@ -267,7 +274,8 @@ static int list_strayed(struct cache *c, uint64_t folder, uint32_t uidvalidity,
 	while (keys && (v = journal_next_locked(&c->journal, &at))) {
 		if (v->origin.folder == folder &&
 		    v->origin.uidvalidity != uidvalidity &&
-		    (v->how == JOURNAL_COPIES || v->at != folder) &&
+		    (v->how == JOURNAL_COPIES || v->at != folder ||
+		     change_doubt(v)) &&
 		    is_first(&c->journal, v))
 			keys[n++].of = v->id;
 	}

@@ -13,8 +13,13 @@
 static bool may_be_sent(const struct journal *j, const struct change *c,
 			const struct journal_mark *m) REQUIRES(j->lock)
 {
-	return c && c->gen == m->gen && c->phase == JOURNAL_QUEUED &&
-	       m->parts != 0 && (m->parts & ~change_what(c)) == 0 &&
+	if (!c || c->gen != m->gen || c->phase != JOURNAL_QUEUED ||
+	    m->parts == 0)
+		return false;
+	if (m->is_look)
+		return m->parts == change_doubt(c);
+	return (m->parts & ~change_what(c)) == 0 &&
+	       (change_doubt(c) == 0 || c->sent_to == c->at) &&
 	       change_waits_locked(j, c) == 0;
 }
 
@@ -30,6 +35,12 @@ static int plan_mark(struct plan *p, struct change *old,
 	c = s->next;
 	c->phase = JOURNAL_SENT;
 	c->sent = m->parts;
+	/*
+	 * What went out at first is what may be found: if it is sent again, as
+	 * it is now, the rest is stored once more.
+	 */
+	if (change_doubt(old) != 0)
+		return 0;
 	c->sent_to = c->at;
 	c->sent_uidvalidity = m->uidvalidity;
 	c->sent_uidnext = m->uidnext;

@@ -13,7 +13,8 @@
  * Whether there is anything for the server to do is not decided here: the row
  * goes where it is to be, and step_drop_if_done() looks at the difference. What
  * the server never saw needs no limbo: it goes altogether, but while a command
- * for it is under way its row waits there, for the server may have it.
+ * for it is under way or in doubt its row waits there, for the server may have
+ * it.
  */
 
 /* --- steps --- */
@@ -47,7 +48,7 @@ static int note_origin(struct plan *p, struct step *s)
 /* Does the server know nothing of it, and cannot have learned it meanwhile? */
 static bool is_only_here(const struct change *c)
 {
-	return c && c->phase != JOURNAL_SENT &&
+	return c && change_unanswered(c) == 0 &&
 	       (c->origin.folder == 0 || c->how == JOURNAL_COPIES);
 }
 

@@ -223,11 +223,10 @@ void step_row_to(struct step *s, enum row_place will, struct box *to)
 		s->next->at = s->will_be_in;
 }
 
-/* A command may be taking the message away from its origin. */
+/* A command may be taking the message away from its origin, or has done so. */
 static bool is_leaving(const struct change *c)
 {
-	return c->phase == JOURNAL_SENT &&
-	       (c->sent & (JOURNAL_MOVE | JOURNAL_REMOVE));
+	return change_unanswered(c) & (JOURNAL_MOVE | JOURNAL_REMOVE);
 }
 
 void step_drop_if_done(struct step *s, uint32_t uidvalidity)

@@ -286,7 +286,8 @@ static int check_difference(struct cache *c, struct change *v)
 {
 	int r = 0;
 
-	if (v->phase != JOURNAL_QUEUED || change_what(v) != 0)
+	if (v->phase != JOURNAL_QUEUED || change_what(v) != 0 ||
+	    change_doubt(v) != 0)
 		return 0;
 	if (v->at == JOURNAL_LIMBO)
 		r = remove_row(c, v->at, v->id);

@@ -100,7 +100,9 @@ static int apply_done(struct batch *b, struct step *s,
 	}
 	if (done & (JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE)) {
 		r = set_origin(b, s, v, sent->to, done);
-		if (r == 0)
+		/* Who waits does so for it to be where it is wanted. */
+		if (r == 0 &&
+		    (s->next->at == sent->to || s->next->at == JOURNAL_LIMBO))
 			r = plan_release_locked(&b->plan, s->old);
 	}
 	if (done & JOURNAL_APPEND)
@@ -239,12 +241,29 @@ int settle_drop_uid_locked(struct plan *p, struct box *b, uint32_t uid,
 	return change ? step_fail(s, &why) : 0;
 }
 
-/* What is left of the difference; `is_new`: nothing of it was sent. */
-static int finish(struct batch *b, struct step *s, bool is_new)
+/*
+ * A sync may have made a second row for the UID that is ours now, wherever our
+ * own is.
+ */
+static int drop_second_row(struct batch *b, struct step *s,
+			   const struct journal_place *at)
+	REQUIRES(b->plan.c->journal.lock)
+{
+	struct box *box = batch_box(b, at->folder);
+
+	return box ? settle_drop_uid_locked(&b->plan, box, at->uid, s->id) : 0;
+}
+
+/*
+ * What is left of the difference; `is_new`: nothing of it was sent. `arrived`:
+ * the origin is where it was sent.
+ */
+static int finish(struct batch *b, struct step *s, bool is_new, bool arrived)
 	REQUIRES(b->plan.c->journal.lock)
 {
 	struct change *c = s->next;
 	struct box *box = batch_box(b, c->at);
+	struct journal_place origin = c->origin;
 
 	if (is_new) {
 		c->seq = b->plan.c->journal.next_seq++;
@@ -252,25 +271,43 @@ static int finish(struct batch *b, struct step *s, bool is_new)
 		c->tries = 0;
 	}
 	/* What the user has removed meanwhile, and the server never got. */
-	if (c->at == JOURNAL_LIMBO && change_what(c) == 0)
+	if (c->at == JOURNAL_LIMBO && change_what(c) == 0 &&
+	    change_doubt(c) == 0)
 		return step_drop(s, NULL);
-	if (!box || s->was == ROW_SAME)
+	if (s->was == ROW_SAME)
 		return 0;
-	step_drop_if_done(s, box_uidvalidity(box));
-	if (s->row.uid == 0)
-		return 0;
-	/* A sync may have made a second row for the UID that is ours now. */
-	return settle_drop_uid_locked(&b->plan, s->to, s->row.uid, s->id);
+	if (box) {
+		step_drop_if_done(s, box_uidvalidity(box));
+		arrived |= s->row.uid != 0;
+	}
+	return arrived ? drop_second_row(b, s, &origin) : 0;
+}
+
+#define ARRIVES ((unsigned)JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE)
+
+/*
+ * Is it in doubt from now on, or still? Who takes back what is not sent yet
+ * says nothing of what was sent before.
+ */
+static bool stays_in_doubt(const struct change *c,
+			   const struct journal_result *v)
+{
+	if (c->phase != JOURNAL_SENT)
+		return v->rest == JOURNAL_UNDO;
+	return v->rest == JOURNAL_AGAIN && v->done == 0 && v->doubt &&
+	       (c->sent & ARRIVES);
 }
 
 static void clear_sent(struct change *c, const struct journal_result *v)
 {
+	bool doubt = stays_in_doubt(c, v);
+
 	if (c->phase == JOURNAL_SENT)
 		c->phase = JOURNAL_QUEUED;
 	c->sent = 0;
-	delta_finish(&c->sent_delta);
-	if (v->rest == JOURNAL_AGAIN && v->done == 0 && v->doubt)
+	if (doubt)
 		return;
+	delta_finish(&c->sent_delta);
 	c->sent_to = 0;
 	c->sent_uidvalidity = c->sent_uidnext = 0;
 }
@@ -300,6 +337,23 @@ static int doubt_flags(struct step *s, const struct delta *sent,
 	return 0;
 }
 
+/*
+ * Of a move that is a copy and a removal: the mark for the removal is set, so
+ * the copy was there, and somebody has taken it away. The next one is not to
+ * have that mark, and the first cannot arrive any more.
+ */
+static void take_back_mark(struct step *s, const struct journal_result *v)
+{
+	struct change *c = s->next;
+
+	if (!v->has_flags || !(v->flags & MAIL_DELETED) ||
+	    (s->row.state & MAIL_DELETED))
+		return;
+	c->delta.remove.flags |= MAIL_DELETED;
+	c->sent_to = 0;
+	c->sent_uidvalidity = c->sent_uidnext = 0;
+}
+
 /* The parts that were not done. */
 static int apply_rest(struct batch *b, struct step *s,
 		      const struct journal_result *v,
@@ -310,6 +364,8 @@ static int apply_rest(struct batch *b, struct step *s,
 
 	if (v->rest != JOURNAL_UNDO) {
 		s->next->tries++;
+		if (v->rest == JOURNAL_AGAIN && (rest & JOURNAL_MOVE))
+			take_back_mark(s, v);
 		return v->rest == JOURNAL_UNSURE && (rest & JOURNAL_STORE)
 			       ? doubt_flags(s, sent->delta, v)
 			       : 0;
@@ -357,7 +413,8 @@ int settle_one_locked(struct batch *b, const struct journal_result *v)
 	if (r == 0 && s->next && (sent.parts & ~done) != 0)
 		r = apply_rest(b, s, v, &sent, sent.parts & ~done);
 	if (r == 0 && s->next)
-		r = finish(b, s, done != 0 && done == sent.parts);
+		r = finish(b, s, done != 0 && done == sent.parts,
+			   done & ARRIVES);
 	delta_finish(&sent_delta);
 	return r;
 }

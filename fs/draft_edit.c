@@ -27,6 +27,8 @@ static enum journal_phase phase_of(struct fs *fs, uint64_t id)
 	if (journal_get(fs->cache, id, &l) != 0)
 		return 0;
 	phase = l->v[0].origin.folder == 0 ? l->v[0].phase : 0;
+	if (phase != 0 && l->v[0].doubt)
+		phase = JOURNAL_SENT; /* the server may have it */
 	free(l);
 	return phase;
 }

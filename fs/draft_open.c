@@ -112,7 +112,7 @@ static int open_unsent(struct fs *fs, struct folder *f,
 
 	if (r != 0)
 		return r == -ENOENT ? 1 : r;
-	phase = l->v[0].phase;
+	phase = l->v[0].doubt ? JOURNAL_SENT : l->v[0].phase;
 	is_new = phase < JOURNAL_QUEUED || (l->v[0].what & JOURNAL_APPEND);
 	free(l);
 	if (phase == JOURNAL_SENT || !is_new)

@@ -49,7 +49,7 @@ bool batch_goes(const struct batch *b, const struct way *w,
 {
 	return b->part == w->part && b->from == w->from && b->to == w->to &&
 	       b->from_uidvalidity == w->uidvalidity &&
-	       b->is_doubted == w->is_doubted &&
+	       b->is_doubted == w->is_doubted && b->is_look == w->is_look &&
 	       (!w->is_doubted || (b->to_uidvalidity == w->to_uidvalidity &&
 				   b->to_uidnext == w->to_uidnext)) &&
 	       (w->part != JOURNAL_STORE || is_same_delta(b, e));
@@ -68,6 +68,7 @@ struct batch *batch_new(struct flush *fl, const struct way *w,
 	b->to = w->to;
 	b->from_uidvalidity = w->uidvalidity;
 	b->is_doubted = w->is_doubted;
+	b->is_look = w->is_look;
 	b->to_uidvalidity = w->to_uidvalidity;
 	b->to_uidnext = w->to_uidnext;
 	b->add = e->add;

@@ -129,7 +129,10 @@ static struct journal_result result_of(const struct batch *b,
 		break;
 	default:
 		v.rest = JOURNAL_AGAIN;
-		v.doubt = it->is_doubted || b->is_doubted;
+		v.has_flags = it->has_flags && b->part == JOURNAL_MOVE;
+		v.flags = it->flags;
+		v.doubt = !it->is_given_up && !b->is_look &&
+			  (it->is_doubted || b->is_doubted);
 	}
 	return v;
 }
@@ -336,7 +339,7 @@ static void teach_lane(struct batch *b)
 			l->refusals = 0;
 		}
 	}
-	if (again && !b->is_split && !(done && b->result == 0))
+	if (again && !b->is_split && !b->is_look && !(done && b->result == 0))
 		flush_pause_lane(b->flush, l);
 	/* Which of its messages are which, now? */
 	if (b->result == -ESTALE && b->from)

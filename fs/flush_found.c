@@ -19,6 +19,11 @@
  *   no           yes     again
  *   no           no      somebody took it away: gone
  *
+ * Where there is no MOVE the last but one row may also mean that it was copied,
+ * and that somebody has taken the copy elsewhere: nobody can tell. It is sent
+ * again, and listed if something has come and gone there; so it may be twice,
+ * and is not lost.
+ *
  * Of flags that may have been set the present ones are asked for. What was
  * removed is looked at, too.
  *
@@ -27,6 +32,13 @@
  * meanwhile: their boxes are as they were before the command. Then they are
  * given back; and what goes out again, maybe much later, is looked for once
  * more right before, when a sync may have made a row of it (flush_match.c).
+ *
+ * What is not to go there any more, since the user has taken it back, moved it
+ * on or removed it meanwhile, is looked for once more as if it had just been
+ * sent. If it is there, the move is finished, and what is wanted now starts
+ * from there; if it is not, it never was. So a server may take the time of both
+ * looks, and the pause between them, to do what it was told; what it does even
+ * later nobody looks for.
  */
 
 /* --- what it means --- */
@@ -43,6 +55,7 @@ static size_t count_missing(const struct batch *b)
 static void pause_batch(struct batch *b, int64_t ms)
 {
 	look_clear(&b->look);
+	b->is_waiting = false;
 	b->state = BATCH_PAUSED;
 	b->resume_ms = clock_now_ms() + ms;
 }
@@ -61,12 +74,13 @@ static bool is_in_trouble(const struct batch *b, const struct item *it)
 	return (b->part == JOURNAL_APPEND ? it->result : b->result) == -EAGAIN;
 }
 
-/* It was not done: as the server said, or once more. */
+/* It was not done: as the server said, or once more, if that is wanted. */
 static void judge_missing(struct batch *b, struct item *it)
 {
 	bool is_refused =
 		b->result != 0 && !b->unknown && !imap_is_for_now(b->result);
-	bool is_enough = it->tries >= FLUSH_TRIES && !is_in_trouble(b, it);
+	bool is_enough = it->tries >= FLUSH_TRIES && !is_in_trouble(b, it) &&
+			 !b->is_look;
 
 	if (it->is_gone)
 		it->verdict = VERDICT_GONE;
@@ -87,8 +101,16 @@ static bool any_missing(const struct batch *b, bool is_gone)
 	return false;
 }
 
+#define WENT "what had come there is gone again, maybe elsewhere"
+
+/* Marked for removal, as we do it when the copy is there. */
+static bool is_marked(const struct item *it)
+{
+	return it->has_flags && (it->flags & MAIL_DELETED);
+}
+
 /* One look is enough for what is about to be sent, not to call it gone. */
-static void look_properly(struct batch *b)
+void flush_look_properly(struct batch *b)
 {
 	look_clear(&b->look);
 	b->unknown = true;
@@ -102,6 +124,10 @@ static void look_properly(struct batch *b)
  */
 static void send_missing(struct batch *b)
 {
+	size_t n = count_missing(b);
+
+	if (n > 0 && b->some_went)
+		flush_note_twice(b, n, WENT);
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *it = &b->v[i];
 
@@ -124,14 +150,20 @@ static void judge(struct batch *b)
 {
 	bool is_move = b->part == JOURNAL_MOVE;
 	bool is_relook = b->is_relooking;
+	size_t taken = 0;
 
 	b->is_relooking = false;
 	if (is_relook && any_missing(b, true)) {
-		look_properly(b);
+		flush_look_properly(b);
 		return;
 	}
 	if (is_relook && any_missing(b, false)) {
 		send_missing(b);
+		return;
+	}
+	if (flush_waits_for_twins(b)) {
+		pause_batch(b, retry_ms(b));
+		b->is_waiting = true;
 		return;
 	}
 	for (size_t i = 0; i < b->n; i++) {
@@ -143,7 +175,10 @@ static void judge(struct batch *b)
 			judge_missing(b, it);
 		else if (!is_move || it->is_gone)
 			it->verdict = VERDICT_DONE;
+		taken += it->verdict == VERDICT_AGAIN && is_marked(it);
 	}
+	if (taken > 0 && b->some_went)
+		flush_note_twice(b, taken, WENT);
 	look_clear(&b->look);
 	/* What is still open is in both places. */
 	flush_remove_rest(b);
@@ -154,8 +189,10 @@ static void looked_to(struct batch *b)
 	int r = b->look.result;
 
 	/* No such mailbox: nothing is in it. */
-	if (r == 0)
+	if (r == 0) {
+		b->some_went = b->look.came > b->look.n;
 		r = flush_match(b);
+	}
 	if (r != 0 && r != -ENOENT) {
 		pause_batch(b, retry_ms(b));
 		return;

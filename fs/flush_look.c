@@ -58,6 +58,8 @@ static int to_opened(void *ctx, const struct imap_mailbox *now)
 	b->look.uidvalidity = now->uidvalidity;
 	/* Other UIDs than before the command: any of them may be ours. */
 	b->look.uidnext = is_same && b->to_uidnext > 0 ? b->to_uidnext : 1;
+	if (is_same && b->to_uidnext > 0 && now->uidnext > b->to_uidnext)
+		b->look.came = now->uidnext - b->to_uidnext;
 	return 0;
 }
 
@@ -151,11 +153,14 @@ static int take_flags(struct batch *b, const struct mail_row *row)
 static int from_rows(void *ctx, const struct mail_row *rows, size_t n)
 {
 	struct batch *b = ctx;
+	bool want_flags =
+		b->part == JOURNAL_STORE ||
+		(b->part == JOURNAL_MOVE && !imap_has_move(b->flush->fs->imap));
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		r = ranges_add(&b->look.present, rows[i].uid, rows[i].uid);
-		if (r == 0 && b->part == JOURNAL_STORE)
+		if (r == 0 && want_flags)
 			r = take_flags(b, &rows[i]);
 	}
 	return r;

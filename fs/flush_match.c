@@ -96,13 +96,13 @@ static bool is_known(struct batch *b, const struct known *k, uint32_t uid)
 	       !may_be_late(b, &m);
 }
 
-/* By a message of the batch, when it was looked before; or told by COPYUID. */
+/* By a message of a batch, when it was looked before; or told by COPYUID. */
 static bool is_taken(const struct batch *b, uint32_t uid)
 {
 	for (size_t i = 0; i < b->n; i++)
 		if (b->v[i].to == uid)
 			return true;
-	return false;
+	return flush_is_claimed(b, uid);
 }
 
 static void mark_known(struct batch *b, const struct known *k)
@@ -120,6 +120,7 @@ static void mark_known(struct batch *b, const struct known *k)
 static void take(struct batch *b, struct item *it, struct found *v)
 {
 	v->is_taken = true;
+	it->is_found = true;
 	it->to = (uint32_t)v->key.of;
 	it->size_there = v->size;
 	b->heard_uidvalidity = b->look.uidvalidity;
@@ -132,8 +133,7 @@ static bool is_same_key(const struct cache_key *a, const struct cache_key *b)
 
 static void take_by_key(struct batch *b, struct item *it)
 {
-	it->has_key = journal_key(b->flush->fs->cache, it->id, &it->key) == 0;
-	if (!it->has_key)
+	if (!flush_has_key(b, it))
 		return;
 	/* The list is newest first: of several the oldest is ours. */
 	for (size_t i = b->look.n; it->to == 0 && i-- > 0;) {
@@ -209,8 +209,7 @@ static struct item *find_mistaken(struct batch *b, const struct item *gone)
 		struct item *it = &b->v[i];
 
 		if (it->verdict == VERDICT_OPEN && it->to != 0 &&
-		    !it->is_gone && it->has_key && gone->has_key &&
-		    is_same_key(&it->key, &gone->key))
+		    !it->is_gone && flush_is_alike(it, gone))
 			return it;
 	}
 	return NULL;
@@ -226,6 +225,7 @@ void flush_match_gone(struct batch *b)
 		other = find_mistaken(b, it);
 		if (!other)
 			continue;
+		it->is_found = other->is_found;
 		it->to = other->to;
 		it->size_there = other->size_there;
 		other->to = 0;

@@ -79,21 +79,18 @@ static bool hold_both(struct flush *fl, const struct batch *b)
 
 /* --- which records --- */
 
-#define ARRIVES ((unsigned)JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE)
-
-/* Did it go out before, to where it is to go now, and may have been done? */
-static bool is_in_doubt(const struct journal_entry *e)
-{
-	return e->sent_to != 0 && e->sent_to == e->at &&
-	       (e->what & ARRIVES) != 0;
-}
-
 /* While it may be in either place, nothing else is done to a message. */
 static enum journal_part next_part(const struct journal_entry *e)
 {
-	unsigned what = is_in_doubt(e) ? e->what & ARRIVES : e->what;
+	unsigned what = e->doubt ? e->doubt : e->what;
 
 	return (enum journal_part)(what & -what);
+}
+
+/* It may have gone where it is not to go any more. */
+static bool is_only_looked_for(const struct journal_entry *e)
+{
+	return e->doubt && e->sent_to != e->at;
 }
 
 static struct folder *folder_of(struct flush *fl, uint64_t id)
@@ -107,16 +104,16 @@ static struct folder *folder_of(struct flush *fl, uint64_t id)
 static bool find_way(struct flush *fl, const struct journal_entry *e,
 		     struct way *ret)
 {
-	bool has_from, has_to;
+	bool has_from, has_to, is_look = is_only_looked_for(e);
 
-	if (e->waits_for != 0 || e->what == 0)
+	if (!is_look && (e->waits_for != 0 || e->what == 0))
 		return false;
-	*ret = (struct way){.part = next_part(e)};
+	*ret = (struct way){.part = next_part(e), .is_look = is_look};
 	has_from = ret->part != JOURNAL_APPEND;
 	has_to = ret->part == JOURNAL_APPEND || ret->part == JOURNAL_COPY ||
 		 ret->part == JOURNAL_MOVE;
 	ret->from = has_from ? folder_of(fl, e->origin.folder) : NULL;
-	ret->to = has_to ? folder_of(fl, e->at) : NULL;
+	ret->to = has_to ? folder_of(fl, is_look ? e->sent_to : e->at) : NULL;
 	ret->uidvalidity = has_from ? e->origin.uidvalidity : 0;
 	return (ret->from || !has_from) && (ret->to || !has_to);
 }
@@ -139,7 +136,7 @@ static bool is_running(const struct flush *fl, const struct way *w)
 
 static void note_doubt(const struct journal_entry *e, struct way *w)
 {
-	w->is_doubted = is_in_doubt(e);
+	w->is_doubted = e->doubt != 0;
 	if (!w->is_doubted)
 		return;
 	w->to_uidvalidity = e->sent_uidvalidity;
@@ -273,7 +270,7 @@ static void draft_one(struct flush *fl, struct draft *d,
 	l = flush_lane(fl, w.part, w.from, w.to);
 	if (!l || is_paused(fl, l) || has_other_uids(fl, &w, l))
 		return;
-	if (w.part == JOURNAL_APPEND) {
+	if (w.part == JOURNAL_APPEND && !w.is_look) {
 		bytes = bytes_of(fl, &w, e->id);
 		if (!is_for_today(fl, d, bytes))
 			return;
@@ -334,6 +331,7 @@ static bool find_sent_way(struct flush *fl, const struct journal_entry *e,
 	struct journal_entry sent = *e;
 
 	sent.what = e->sent;
+	sent.doubt = 0;
 	sent.at = e->sent_to;
 	sent.waits_for = 0;
 	return find_way(fl, &sent, ret) && ret->part != JOURNAL_REMOVE;

@@ -3,8 +3,8 @@
  * What the files of the flusher share: flush.c (the thread), flush_batch.c
  * (batches), flush_plan.c (from the journal to them), flush_lane.c (what was
  * learnt of a pair of folders), flush_send.c (commands), flush_answer.c (their
- * answers), flush_look.c and flush_found.c (what became of a command whose
- * answer was lost) and flush_end.c (settling).
+ * answers), flush_look.c, flush_found.c, flush_match.c and flush_alike.c (what
+ * became of a command whose answer was lost) and flush_end.c (settling).
  *
  * The life of a batch; all of it on the flusher's thread, but for the jobs'
  * callbacks, which fill in what was heard and say that it has come:
@@ -20,7 +20,8 @@
  * What is sent again though nobody knows what became of it the first time (a
  * batch in doubt) is looked for right before, and such batches go into a folder
  * one after the other: a server that repairs a mailbox while it does one of
- * them may find there what it did of another.
+ * them may find there what it did of another. What is not to go there any more
+ * is looked for, too, as a batch that sends nothing.
  */
 #ifndef IMAPFS_FS_FLUSH_PRIVATE_H
 #define IMAPFS_FS_FLUSH_PRIVATE_H
@@ -49,6 +50,8 @@
  */
 #define FLUSH_LOOK_AGAIN_MS 1000
 #define FLUSH_LOOKS 3
+/* So often a message waits for those that are alike (flush_alike.c). */
+#define FLUSH_TWIN_WAITS 6
 /* A command that succeeds so often and moves nothing is refused. */
 #define FLUSH_TRIES 5
 
@@ -82,7 +85,9 @@ struct item {
 	char *why;    /* ... with the server's words, or NULL */
 	/* While it is looked for; `of` means nothing. */
 	struct cache_key key;
-	bool has_key;
+	bool has_key, is_key_known;
+	bool is_found;    /* `to`, by a look */
+	bool is_given_up; /* it may be there: it is sent again all the same */
 };
 
 /* A message that was found in the destination. */
@@ -100,6 +105,7 @@ struct look {
 	size_t n, room;
 	uint32_t uidvalidity; /* of the mailbox that was opened */
 	uint32_t uidnext;     /* messages below are older than the command */
+	uint32_t came;        /* so many have got UIDs since; 0: unknown */
 	struct ranges present, vanished;
 	bool by_absence;
 	bool enough; /* what follows is older */
@@ -133,18 +139,22 @@ struct batch {
 
 	bool is_doubted;   /* `to_uidnext` is from before an older command */
 	bool is_relooking; /* ... whose messages are looked for */
+	bool is_look;      /* nothing is sent */
 
 	enum batch_state state;
 	unsigned pending; /* jobs; flush->lock */
 	unsigned looks;
 	unsigned retries;
-	int64_t resume_ms; /* BATCH_PAUSED; CLOCK_NEVER: until online */
-	bool has_copied;   /* a move, by COPY: the source is to be removed */
-	bool is_removing;  /* it pauses before that */
-	bool is_plain;     /* the source is asked for all that is there */
-	bool has_removed;  /* what is left in the source is asked for again */
-	bool is_settling;  /* it pauses since that failed */
-	bool is_split;     /* it was refused as a whole: next time a part */
+	unsigned twin_waits; /* for those that are alike ... */
+	bool is_waiting;     /* ... as it does now, paused */
+	int64_t resume_ms;   /* BATCH_PAUSED; CLOCK_NEVER: until online */
+	bool has_copied;     /* a move, by COPY: the source is to be removed */
+	bool is_removing;    /* it pauses before that */
+	bool is_plain;       /* the source is asked for all that is there */
+	bool has_removed;    /* what is left in the source is asked for again */
+	bool is_settling;    /* it pauses since that failed */
+	bool is_split;       /* it was refused as a whole: next time a part */
+	bool some_went;      /* of what has come to `to` since it was sent */
 	struct look look;
 
 	/* What the command's `done` said. */
@@ -164,6 +174,8 @@ struct way {
 	uint32_t uidvalidity;
 	/* It went out before, when `to` was so, and may have been done. */
 	bool is_doubted;
+	/* It is not to go there any more: it is only looked for. */
+	bool is_look;
 	uint32_t to_uidvalidity, to_uidnext;
 };
 
@@ -302,6 +314,8 @@ void look_start_to(struct batch *b, enum batch_state state);
 void look_start_from(struct batch *b);
 
 void flush_look(struct batch *b);
+/* ... as often as it takes to believe that it is not there. */
+void flush_look_properly(struct batch *b);
 /* New messages have UIDs: are they there as they were sent? */
 void flush_measure(struct batch *b);
 /* What was looked for is known. */
@@ -318,6 +332,21 @@ char *flush_text_of(const char *const field[N_FIELDS]);
 MUST_CHECK int flush_match(struct batch *b);
 /* It is known which are gone from the source: those come first. */
 void flush_match_gone(struct batch *b);
+
+/* --- flush_alike.c --- */
+
+/* Is it a message of another batch? */
+bool flush_is_claimed(const struct batch *b, uint32_t uid);
+/* Its content key, if it has one, is in the item. */
+bool flush_has_key(struct batch *b, struct item *it);
+bool flush_is_alike(const struct item *a, const struct item *b);
+/*
+ * What was found may be a message of another batch that is alike. True: the
+ * batch is to look again after a pause.
+ */
+bool flush_waits_for_twins(struct batch *b);
+/* So many are sent again that may have arrived: it is listed. */
+void flush_note_twice(struct batch *b, size_t n, const char *why);
 
 /* --- flush_end.c --- */
 

@@ -246,6 +246,7 @@ static int mark(struct batch *b)
 		m[i] = (struct journal_mark){.id = b->v[i].id,
 					     .gen = b->v[i].gen,
 					     .parts = b->part,
+					     .is_look = b->is_look,
 					     .uidvalidity = b->to_uidvalidity,
 					     .uidnext = b->to_uidnext};
 	if (r == 0)
@@ -281,6 +282,8 @@ static void send(struct batch *b)
 
 	if (r != 0 || b->n == 0) {
 		give_up(b, r);
+	} else if (b->is_look) {
+		flush_look_properly(b);
 	} else if (b->is_doubted) {
 		b->is_relooking = true;
 		b->looks = FLUSH_LOOKS - 1;

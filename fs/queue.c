@@ -17,6 +17,7 @@
  *
  *     waiting  move    INBOX/2026...eml (UID 7) to Work
  *     waiting  flags   INBOX/2026...eml (UID 8) +(\Seen work)
+ *     waiting  move    INBOX/2026...eml (UID 9), it may be in Work
  */
 
 static const char *state_of(const struct journal_entry *e)
@@ -40,6 +41,8 @@ static const char *verb_of(const struct journal_entry *e)
 
 	if (e->phase == JOURNAL_SCRATCH)
 		return "keep";
+	if (e->doubt)
+		what = e->doubt;
 	if (e->phase == JOURNAL_WRITING || (what & JOURNAL_APPEND))
 		return "new";
 	if (what & JOURNAL_REMOVE)
@@ -97,6 +100,8 @@ static void print_entry(FILE *out, struct fs *fs, const struct journal_entry *e)
 		print_marks(out, '+', e->add, e->add_keywords);
 		print_marks(out, '-', e->remove, e->remove_keywords);
 	}
+	if (e->doubt)
+		fprintf(out, ", it may be in %s", path_of(fs, e->sent_to));
 	if (e->tries > 0)
 		fprintf(out, ", tried %u times", e->tries);
 	fputc('\n', out);

@@ -6,39 +6,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "changed.h"
+#include "model.h"
 
 /*
  * A user, a server and another client do what comes to their minds; the server
- * refuses some, answers of others are lost, and the program starts anew now and
- * then. Whenever everything was sent, what is here is what is there: each
- * message once, with the same UID and flags. JOURNAL_SEED repeats a run,
- * JOURNAL_STEPS makes it longer.
+ * refuses some, answers of others are lost and what they were for is done, or
+ * will be, or not; and the program starts anew now and then. Whenever
+ * everything was sent, what is here is what is there: each message once, with
+ * the same UID and flags. JOURNAL_SEED repeats a run, JOURNAL_STEPS makes it
+ * longer.
  */
 
-#define MAIL_MAX 4000
 #define BATCH 6
-
-/* A message on the server. */
-struct mail {
-	uint64_t folder; /* 0: it is gone */
-	uint32_t uid, flags;
-};
-
-struct world {
-	struct changed *t;
-	struct mail mail[MAIL_MAX];
-	size_t n;
-	uint32_t next_uid;
-	unsigned random;
-	bool may_refuse;
-};
-
-static unsigned roll(struct world *w, unsigned n)
-{
-	w->random = w->random * 1103515245 + 12345;
-	return (w->random >> 8) % n;
-}
 
 static struct box *box_in(struct world *w, uint64_t folder)
 {
@@ -47,62 +26,11 @@ static struct box *box_in(struct world *w, uint64_t folder)
 				      : w->t->trash;
 }
 
-static uint32_t validity_of(struct world *w, uint64_t folder)
-{
-	return folder == w->t->in_a   ? VALID_A
-	       : folder == w->t->in_b ? VALID_B
-				      : VALID_TRASH;
-}
-
 static struct box *any_box(struct world *w)
 {
 	unsigned k = roll(w, 3);
 
 	return k == 0 ? w->t->a : k == 1 ? w->t->b : w->t->trash;
-}
-
-/* --- the server --- */
-
-static struct mail *new_mail(struct world *w, uint64_t folder, uint32_t flags)
-{
-	struct mail *m = &w->mail[w->n++];
-
-	assert_true(w->n < MAIL_MAX);
-	*m = (struct mail){folder, w->next_uid++, flags};
-	return m;
-}
-
-static struct mail *find_mail(struct world *w, struct journal_place at)
-{
-	for (size_t i = 0; i < w->n; i++) {
-		if (w->mail[i].folder != 0 && w->mail[i].folder == at.folder &&
-		    w->mail[i].uid == at.uid &&
-		    at.uidvalidity == validity_of(w, at.folder))
-			return &w->mail[i];
-	}
-	return NULL;
-}
-
-/* Do these parts: the message as it is then. */
-static struct mail *execute(struct world *w, const struct journal_entry *e,
-			    unsigned parts)
-{
-	struct mail *m = find_mail(w, e->origin);
-
-	if (parts & JOURNAL_APPEND)
-		return new_mail(w, e->at, e->add);
-	assert_non_null(m); /* never a command for what is not there */
-	if (parts & JOURNAL_COPY)
-		return new_mail(w, e->at, m->flags);
-	if (parts & JOURNAL_STORE)
-		m->flags = (m->flags | e->add) & ~e->remove;
-	if (parts & JOURNAL_MOVE) {
-		m->folder = e->at;
-		m->uid = w->next_uid++;
-	}
-	if (parts & JOURNAL_REMOVE)
-		m->folder = 0;
-	return m;
 }
 
 /* --- the user --- */
@@ -201,14 +129,18 @@ static void other_removes(struct world *w, struct mail *m)
 	struct box *b = box_in(w, m->folder);
 	struct cache_msg row;
 	uint64_t id;
+	int r;
 
+	if (is_late(w, m))
+		return; /* nobody knows it yet */
 	m->folder = 0;
+	r = journal_find_uid(w->t->s->c, at, &id);
 	if (box_find_uid(b, at.uid, &row) == 0)
 		assert_int_equal(box_remove(b, &row.id, 1), 0);
-	else if (journal_find_uid(w->t->s->c, at, &id) == 0)
+	else if (r == 0)
 		changed_settle(w->t, (struct journal_result){
 					     .id = id, .rest = JOURNAL_GONE});
-	else
+	else if (r != -EBUSY) /* who looks for it finds out */
 		fail_msg("nobody knows UID %u", at.uid);
 }
 
@@ -227,9 +159,52 @@ static void other_acts(struct world *w)
 
 /* --- sending --- */
 
+/* Is it in doubt, and not to go there any more? */
+static bool is_only_looked_for(const struct journal_entry *e)
+{
+	return e->doubt != 0 && e->sent_to != e->at;
+}
+
 static bool is_ready(const struct journal_entry *e)
 {
-	return e->what != 0 && e->waits_for == 0;
+	return is_only_looked_for(e) || (e->what != 0 && e->waits_for == 0);
+}
+
+static unsigned parts_of(const struct journal_entry *e)
+{
+	if (e->doubt)
+		return e->doubt;
+	return e->what & JOURNAL_COPY ? JOURNAL_COPY : e->what;
+}
+
+static void note_place(struct world *w, const struct mail *m,
+		       struct journal_result *r)
+{
+	r->uid = m->uid;
+	r->uidvalidity = validity_of(w, m->folder);
+}
+
+/* What becomes of one that is looked for. True: that was the answer. */
+static bool answer_doubt(struct world *w, const struct journal_entry *e,
+			 struct journal_result *r)
+{
+	struct doubt *d = find_doubt(w, e->id);
+	struct mail *m = d ? end_doubt(w, d) : NULL;
+
+	if (!m)
+		return is_only_looked_for(e);
+	r->done = e->doubt;
+	note_place(w, m, r);
+	return true;
+}
+
+/* One that has but one place to go to. */
+static bool may_be_lost(struct world *w, const struct journal_entry *e,
+			unsigned parts)
+{
+	return (parts == JOURNAL_APPEND || parts == JOURNAL_COPY ||
+		parts == JOURNAL_MOVE) &&
+	       w->n_doubts < DOUBTS_MAX && !find_doubt(w, e->id);
 }
 
 /* One answer: done, in part, refused, or lost (and done, or not). */
@@ -240,8 +215,15 @@ static void answer(struct world *w, const struct journal_entry *e,
 	struct mail *m = NULL;
 
 	*r = (struct journal_result){.id = e->id, .rest = JOURNAL_AGAIN};
+	if (e->doubt && answer_doubt(w, e, r))
+		return;
 	if (!(parts & JOURNAL_APPEND) && !find_mail(w, e->origin)) {
 		r->rest = JOURNAL_GONE; /* another client was faster */
+		return;
+	}
+	if (luck == 3 && may_be_lost(w, e, parts)) {
+		r->doubt = true;
+		begin_doubt(w, e, parts);
 		return;
 	}
 	if (luck >= 8)
@@ -253,10 +235,8 @@ static void answer(struct world *w, const struct journal_entry *e,
 	r->done = parts;
 	if (parts != 0)
 		m = execute(w, e, parts);
-	if (m && (parts & (JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE))) {
-		r->uid = m->uid;
-		r->uidvalidity = validity_of(w, m->folder);
-	}
+	if (m && (parts & (JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE)))
+		note_place(w, m, r);
 }
 
 /* What comes back is shown when the kernel was told. */
@@ -285,21 +265,24 @@ static size_t flush_some(struct world *w)
 
 	assert_int_equal(journal_read(w->t->s->c, &f, &list), 0);
 	for (size_t i = 0; i < list->n && n < BATCH; i++) {
-		unsigned parts = list->v[i].what;
+		const struct journal_entry *v = &list->v[i];
 
-		if (!is_ready(&list->v[i]))
+		if (!is_ready(v))
 			continue;
-		if (parts & JOURNAL_COPY)
-			parts = JOURNAL_COPY;
-		e[n] = list->v[i];
-		m[n++] = (struct journal_mark){.id = list->v[i].id,
-					       .gen = list->v[i].gen,
-					       .parts = parts};
+		e[n] = *v;
+		m[n++] =
+			(struct journal_mark){.id = v->id,
+					      .gen = v->gen,
+					      .parts = parts_of(v),
+					      .is_look = is_only_looked_for(v)};
 	}
 	free(list);
 	assert_int_equal(journal_mark_sent(w->t->s->c, m, n), 0);
 	for (unsigned k = roll(w, 4); k > 0; k--)
 		user_acts(w);
+	for (size_t i = 0; i < w->n_doubts; i++)
+		if (roll(w, 4) == 0)
+			do_late(w, &w->doubt[i]);
 	if (roll(w, 6) == 0)
 		changed_reopen(w->t);
 	for (size_t i = 0; i < n; i++) {

@@ -184,6 +184,27 @@ static void what_is_left_of_a_batch_is_in_order(void **state)
 	changed_expect(t, third, JOURNAL_MOVE | JOURNAL_STORE);
 }
 
+/* It is under way to another folder when it replaces one in a third. */
+static void what_is_replaced_waits_until_the_other_one_is_there(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = changed_add(t->trash, 6, "m.eml");
+	uint64_t new = changed_add(t->a, 5, "n.eml");
+	struct journal_entry e;
+
+	change_move(t->a, new, t->b, "n.eml");
+	changed_send(t, new, JOURNAL_MOVE);
+	change_replace(t->b, new, t->trash, "m.eml", NULL);
+	changed_done(t, new, JOURNAL_MOVE, VALID_B, 501);
+	assert_true(changed_get(t, old, &e));
+	assert_int_equal(e.what, JOURNAL_REMOVE);
+	assert_int_equal(e.waits_for, new);
+	changed_send(t, new, JOURNAL_MOVE);
+	changed_done(t, new, JOURNAL_MOVE, VALID_TRASH, 7);
+	assert_true(changed_get(t, old, &e));
+	assert_int_equal(e.waits_for, 0);
+}
+
 #define T(name)                                                                \
 	cmocka_unit_test_setup_teardown(name, changed_setup, changed_teardown)
 
@@ -195,6 +216,7 @@ int main(void)
 		T(replacing_in_a_folder_needs_nobody_to_wait),
 		T(what_waits_for_a_new_one_waits_for_its_successor),
 		T(what_waits_comes_back_if_the_successor_is_refused),
+		T(what_is_replaced_waits_until_the_other_one_is_there),
 		T(a_replaced_draft_goes_with_its_file),
 		T(what_is_left_of_a_batch_is_in_order),
 	};

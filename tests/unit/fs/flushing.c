@@ -66,6 +66,9 @@ static void fill(struct flushing *t)
 	assert_int_equal(folder_get(t->fs, t->b, &box), 0);
 	set_state(box, VALID_B, 20);
 	folder_put(t->fs, t->b);
+	assert_int_equal(folder_get(t->fs, t->c, &box), 0);
+	set_state(box, VALID_C, 100);
+	folder_put(t->fs, t->c);
 }
 
 static void open_world(struct flushing *t)
@@ -76,6 +79,7 @@ static void open_world(struct flushing *t)
 	assert_int_equal(keep_new(t->fs, &t->fs->keep), 0);
 	t->a = walk(&t->w, "A", NULL);
 	t->b = walk(&t->w, "B", NULL);
+	t->c = walk(&t->w, "C", NULL);
 }
 
 static void close_world(struct flushing *t)
@@ -108,6 +112,7 @@ int flushing_setup(void **state)
 	assert_int_equal(cache_open(&cfg, 0, &t->fs->cache, &report), 0);
 	add_folder(t->fs, "A");
 	add_folder(t->fs, "B");
+	add_folder(t->fs, "C");
 	cache_close(t->fs->cache);
 	open_world(t);
 	fill(t);
@@ -175,19 +180,43 @@ void flushing_end(struct flushing *t)
 	t->fs->online = false;
 }
 
-void move_to_b(struct flushing *t, unsigned i)
+void move_message(struct flushing *t, unsigned i, struct folder *from,
+		  struct folder *to)
 {
 	struct journal_move how = {.onto = JOURNAL_TWIN};
-	struct box *from;
+	struct box *box;
 	char name[32];
 
 	snprintf(name, sizeof(name), "m%u.eml", i);
 	how.name = name;
-	assert_int_equal(folder_get(t->fs, t->a, &from), 0);
-	assert_int_equal(folder_get(t->fs, t->b, &how.to), 0);
-	assert_int_equal(journal_move(from, t->id[i], &how, NULL), 0);
-	folder_put(t->fs, t->b);
-	folder_put(t->fs, t->a);
+	assert_int_equal(folder_get(t->fs, from, &box), 0);
+	assert_int_equal(folder_get(t->fs, to, &how.to), 0);
+	assert_int_equal(journal_move(box, t->id[i], &how, NULL), 0);
+	folder_put(t->fs, to);
+	folder_put(t->fs, from);
+}
+
+void move_to_b(struct flushing *t, unsigned i)
+{
+	move_message(t, i, t->a, t->b);
+}
+
+void lose_answer(struct flushing *t, unsigned i)
+{
+	struct journal_result r = {
+		.id = t->id[i], .rest = JOURNAL_AGAIN, .doubt = true};
+	struct journal_mark m = {.id = t->id[i],
+				 .parts = JOURNAL_MOVE,
+				 .uidvalidity = VALID_B,
+				 .uidnext = 20};
+	struct journal_list *list;
+
+	assert_int_equal(journal_get(t->fs->cache, t->id[i], &list), 0);
+	m.gen = list->v[0].gen;
+	free(list);
+	assert_int_equal(journal_mark_sent(t->fs->cache, &m, 1), 0);
+	assert_true(m.marked);
+	assert_int_equal(journal_settle(t->fs->cache, &r, 1, NULL), 0);
 }
 
 int find(struct flushing *t, struct folder *f, uint64_t id,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What tests of the flusher need: an account with the mailboxes A and B over a
- * real cache, on a server that plays a script; without a mount.
+ * What tests of the flusher need: an account with the mailboxes A, B and C over
+ * a real cache, on a server that plays a script; without a mount.
  */
 #ifndef IMAPFS_TESTS_FS_FLUSHING_H
 #define IMAPFS_TESTS_FS_FLUSHING_H
@@ -14,6 +14,7 @@
 
 #define VALID_A 7
 #define VALID_B 11
+#define VALID_C 13
 
 #define SCRIPTS(...)                                                           \
 	(const script[])                                                       \
@@ -22,10 +23,14 @@
 	}
 
 /* A mailbox that may be changed. */
-#define SELECT_A                                                               \
-	"C: SELECT \"A\"", "S: * 3 EXISTS", "S: * OK [UIDVALIDITY 7] ok",      \
+#define SELECT_FULL(name, uidvalidity)                                         \
+	"C: SELECT \"" name "\"", "S: * 3 EXISTS",                             \
+		"S: * OK [UIDVALIDITY " uidvalidity "] ok",                    \
 		"S: * OK [PERMANENTFLAGS (\\Seen \\Flagged \\Deleted \\*)] x", \
 		"S: $T OK [READ-WRITE] done"
+#define SELECT_A SELECT_FULL("A", "7")
+#define SELECT_B SELECT_FULL("B", "11")
+#define SELECT_C SELECT_FULL("C", "13")
 
 #define LOGIN_MOVE LOGIN_WITH("MOVE UIDPLUS")
 
@@ -47,17 +52,20 @@
 	"BODY[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)] "            \
 	"\"Message-ID: <" n "@example.com>\")"
 
-/* Of mailbox A: UIDs 1 and up are still there, as these answers say. */
-#define SYNC_A(...)                                                            \
-	"C: EXAMINE \"A\"", "S: * 1 EXISTS", "S: * OK [UIDVALIDITY 7] ok",     \
+/* UIDs 1 and up are still there, as these answers say. */
+#define SYNC_FULL(name, uidvalidity, ...)                                      \
+	"C: EXAMINE \"" name "\"", "S: * 1 EXISTS",                            \
+		"S: * OK [UIDVALIDITY " uidvalidity "] ok",                    \
 		"S: $T OK [READ-ONLY] done", "C: UID FETCH 1:99", __VA_ARGS__, \
 		"S: $T OK done", "C: UID FETCH 100:*", "S: $T OK done"
+#define SYNC_A(...) SYNC_FULL("A", "7", __VA_ARGS__)
+#define SYNC_C(...) SYNC_FULL("C", "13", __VA_ARGS__)
 
 struct flushing {
 	struct world w;
 	struct fs *fs;
 	struct server *server;
-	struct folder *a, *b;
+	struct folder *a, *b, *c;
 	uint64_t id[8]; /* of messages 0 to 7 of A, UIDs 1 to 8 */
 };
 
@@ -77,8 +85,14 @@ void wait_sent(struct flushing *t);
 /* They end, and the server must have been content. */
 void flushing_end(struct flushing *t);
 
-/* The user moves message `i` to B. */
+/* The user moves message `i`. */
+void move_message(struct flushing *t, unsigned i, struct folder *from,
+		  struct folder *to);
+/* ... from A to B. */
 void move_to_b(struct flushing *t, unsigned i);
+
+/* Its move to B was sent in an earlier life of the program: it is in doubt. */
+void lose_answer(struct flushing *t, unsigned i);
 
 /* -ENOENT: not there. */
 int find(struct flushing *t, struct folder *f, uint64_t id,

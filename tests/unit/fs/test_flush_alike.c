@@ -91,6 +91,54 @@ static void a_late_one_that_a_sync_has_found_is_not_doubled(void **state)
 	assert_int_equal(find(t, t->b, late, &m), -ENOENT);
 }
 
+static void set_busy(struct folder *f, enum folder_busy busy)
+{
+	lock_take(&f->lock);
+	f->busy = busy;
+	lock_drop(&f->lock);
+}
+
+#define LOOK_IN_VAIN COPY_IN_B, STILL_IN_A
+
+/*
+ * What is in B may be the other one's, which cannot be looked for: rather twice
+ * than not at all.
+ */
+static void what_cannot_be_told_apart_is_sent_again_and_listed(void **state)
+{
+	struct flushing *t = *state;
+
+	t->id[7] = add_twin_of_0(t, t->c, 50);
+	move_message(t, 7, t->c, t->b);
+	lose_answer(t, 7);
+	move_to_b(t, 0);
+	set_busy(t->c, FOLDER_SYNCING);
+	flushing_begin(
+		t,
+		SCRIPTS(STEPS(LOGIN_MOVE, SELECT_A, "C: UID MOVE 1 ", "X:"),
+			STEPS(LOGIN_MOVE, LOOK_IN_VAIN, LOOK_IN_VAIN,
+			      LOOK_IN_VAIN, LOOK_IN_VAIN, LOOK_IN_VAIN,
+			      LOOK_IN_VAIN, LOOK_IN_VAIN, SELECT_A,
+			      "C: UID MOVE 1 ", "S: $T OK [COPYUID 11 1 22] x",
+			      "M:", "W:", EXAMINE_B("2"), "C: FETCH",
+			      ROW_OF("1", "21", "0"), ROW_OF("2", "22", "0"),
+			      "S: $T OK done",
+			      SYNC_C("S: * 1 FETCH (UID 50 FLAGS ())"),
+			      SELECT_C,
+			      "C: UID STORE 50 +FLAGS.SILENT (\\Deleted)",
+			      "S: $T OK x", "C: UID EXPUNGE 50", "S: $T OK x",
+			      SYNC_C("S: * 1 FETCH (UID 3 FLAGS ())"), "N:")));
+	server_wait(t->server);
+	set_busy(t->c, FOLDER_IDLE);
+	flush_folder_idle(t->fs);
+	server_go(t->server);
+	flushing_wait(t);
+	flushing_end(t);
+	expect_uid(t, t->b, 0, 22);
+	expect_uid(t, t->b, 7, 21);
+	expect_failed(t, "others like them were on their way");
+}
+
 static void what_stays_in_both_places_is_listed(void **state)
 {
 	struct flushing *t = *state;
@@ -120,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(the_one_of_two_alike_that_left_is_the_one_that_arrived),
 		T(a_late_one_that_a_sync_has_found_is_not_doubled),
+		T(what_cannot_be_told_apart_is_sent_again_and_listed),
 		T(what_stays_in_both_places_is_listed),
 	};
 

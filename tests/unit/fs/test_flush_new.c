@@ -19,10 +19,6 @@
 	" INTERNALDATE \"14-Nov-2023 22:13:20 +0000\" "                        \
 	"BODY[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)] "            \
 	"\"Message-ID: <new@example.com>\")"
-#define SELECT_B                                                               \
-	"C: SELECT \"B\"", "S: * 3 EXISTS", "S: * OK [UIDVALIDITY 11] ok",     \
-		"S: * OK [PERMANENTFLAGS (\\Seen \\Flagged \\Deleted \\*)] x", \
-		"S: $T OK [READ-WRITE] done"
 #define APPEND_NEW "C: APPEND \"B\" ", "S: + go", "T: " TEXT, "C: "
 
 static uint64_t write_named(struct flushing *t, const char *name)
