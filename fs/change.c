@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "cache/journal.h"
+#include "cache/recall.h"
 #include "fs/attr.h"
 #include "fs/draft.h"
 #include "fs/flush.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
 #include "fs/offline.h"
-#include "fs/replay.h"
+#include "imap/change.h"
 #include "imap/log.h"
 
 /*
@@ -28,12 +29,6 @@
 
 /* --- what they share --- */
 
-/* Gone on the server, and its replay has not come: as if it had. */
-static int finish_doomed(struct box *box, const struct cache_msg *m)
-{
-	return box_remove(box, &m->id, 1);
-}
-
 int change_wait_for_uids(struct fs *fs, struct folder *f,
 			 struct change_end *end)
 {
@@ -41,6 +36,11 @@ int change_wait_for_uids(struct fs *fs, struct folder *f,
 
 	end->waits = f;
 	return r == 0 ? -ENOENT : r;
+}
+
+bool change_has_labels(struct fs *fs)
+{
+	return imap_has_labels(fs->imap) || cache_may_recall(fs->cache);
 }
 
 bool change_is_only_here(struct fs *fs, const struct cache_msg *m)
@@ -66,19 +66,6 @@ uint64_t change_id_to_wait_for(struct fs *fs, uint64_t id)
 	phase = list->v[0].phase;
 	free(list);
 	return phase == JOURNAL_QUEUED || phase == JOURNAL_SENT ? id : 0;
-}
-
-/* A message has come to the Trash, where nobody has named it. */
-static void tell_arrival(struct fs *fs, struct folder *trash, uint64_t id)
-{
-	struct cache_msg m;
-	struct box *box;
-
-	if (folder_get(fs, trash, &box) != 0)
-		return;
-	if (box_find_id(box, id, &m) == 0)
-		folder_change(fs, trash, REPLAY_CREATE, &m, true);
-	folder_put(fs, trash);
 }
 
 /* --- moving --- */
@@ -110,7 +97,7 @@ static int look(struct moving *v)
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0 && v->other.doomed)
-		return finish_doomed(v->to, &v->other);
+		return change_finish_doomed(v->to, &v->other);
 	if (r == 0 && how->no_replace)
 		return -EEXIST;
 	v->has_other = r == 0 && v->other.id != v->m.id;
@@ -146,23 +133,41 @@ static bool is_same(struct moving *v)
 }
 
 /*
- * It is there already: only its label here goes. The kernel believes that the
- * name stands for the one that was renamed, until it is told to look again.
+ * The kernel believes that the name stands for the one that was renamed, until
+ * it is told to look again.
  */
-static int drop_label(struct moving *v)
+static void tell_other(struct moving *v)
+{
+	notify_added(v->fs->notify, tree_ino(v->fs->tree, v->how->to),
+		     v->how->to_name);
+}
+
+/*
+ * A label is taken off by a move to the mailbox of all messages (flush_send.c),
+ * which the owner of the account may have hidden from IMAP.
+ */
+static int may_drop_label(struct moving *v)
 {
 	int r = change_may_leave(v->fs, v->how->from);
 
-	/* Nothing leaves the mailbox of all messages but for the Trash. */
-	if (r == 0 && (v->how->from->attrs & FOLDER_ALL))
-		r = -EPERM;
+	if (r != 0 || tree_special(v->fs->tree, FOLDER_ALL))
+		return r;
+	log_warn("change: no label can be taken off, for Gmail's settings "
+		 "hide the folder of all mail from IMAP");
+	return -EPERM;
+}
+
+/* It is there already: only its label here goes. */
+static int drop_label(struct moving *v)
+{
+	int r = may_drop_label(v);
+
 	if (r != 0)
 		return r;
 	folder_keep_body(v->fs, v->how->from, &v->m);
 	r = journal_remove(v->from, v->m.id);
 	if (r == 0)
-		notify_added(v->fs->notify, tree_ino(v->fs->tree, v->how->to),
-			     v->how->to_name);
+		tell_other(v);
 	else
 		folder_drop_ghost(v->how->from, v->m.id);
 	return r;
@@ -258,7 +263,7 @@ static void tell_moved(struct moving *v, const struct journal_moved *moved)
 	if (moved->replaced_to) {
 		trash = tree_find(fs->tree, moved->replaced_to);
 		if (trash)
-			tell_arrival(fs, trash, moved->replaced);
+			change_tell_arrival(fs, trash, moved->replaced);
 		notify_relinked(fs->notify, tree_ino(fs->tree, v->how->to),
 				moved->replaced);
 	}
@@ -266,9 +271,75 @@ static void tell_moved(struct moving *v, const struct journal_moved *moved)
 		offline_note(fs, v->how->to);
 }
 
-static int move_it(struct moving *v, struct change_end *end)
+/*
+ * Nothing leaves the mailbox of all messages but for Trash and Junk: who moves
+ * a message out of it gives it a label, and the server has it in both. What is
+ * on its way there only is moved on as any other.
+ */
+static bool stays(struct moving *v)
+{
+	const struct folder *from = v->how->from, *to = v->how->to;
+
+	return from != to && (from->attrs & FOLDER_ALL) &&
+	       !(to->attrs & (FOLDER_TRASH | FOLDER_JUNK)) &&
+	       change_has_labels(v->fs) && v->m.uid != 0;
+}
+
+/* A second row for it; the one that has the name goes before. */
+static int add_label(struct moving *v, struct change_end *end)
+{
+	const struct journal_copy how = {.to = v->to, .name = v->how->to_name};
+	uint64_t id = 0;
+	int r = change_may_arrive(v->fs, v->how->to);
+
+	if (r == 0 && v->has_other) {
+		r = change_remove_one(v->fs, v->how->to, v->to, &v->other);
+		end->ids[1] = change_id_to_wait_for(v->fs, v->other.id);
+	}
+	if (r == 0)
+		r = journal_copy(v->from, v->m.id, &how, &id);
+	if (r != 0)
+		return r;
+	notify_added(v->fs->notify, tree_ino(v->fs->tree, v->how->from),
+		     v->how->name);
+	tell_other(v);
+	offline_note(v->fs, v->how->to);
+	end->ids[0] = change_id_to_wait_for(v->fs, id);
+	return 0;
+}
+
+/* `has_label`: it is in both folders. */
+static int move_label(struct moving *v, bool has_label, struct change_end *end)
+{
+	int r = 0;
+
+	if (!stays(v))
+		r = drop_label(v);
+	else if (!has_label)
+		return add_label(v, end);
+	else
+		tell_other(v);
+	if (r == 0)
+		end->ids[0] = change_id_to_wait_for(v->fs, v->m.id);
+	return r;
+}
+
+static int move_away(struct moving *v, struct change_end *end)
 {
 	struct journal_moved moved = {0};
+	int r = move_row(v, &moved);
+
+	if (r != 0)
+		return r;
+	tell_moved(v, &moved);
+	end->ids[0] = change_id_to_wait_for(v->fs, v->m.id);
+	end->ids[1] = change_id_to_wait_for(v->fs, moved.replaced);
+	return 0;
+}
+
+static int move_it(struct moving *v, struct change_end *end)
+{
+	bool has_label;
 	int r = look(v);
 
 	if (r != 0 ||
@@ -281,23 +352,15 @@ static int move_it(struct moving *v, struct change_end *end)
 		r = draft_may_be_sent(v->fs, v->m.id);
 	if (r != 0)
 		return r;
-	if (is_same(v)) {
-		r = drop_label(v);
-	} else {
-		r = move_row(v, &moved);
-		if (r == 0)
-			tell_moved(v, &moved);
-	}
+	has_label = is_same(v);
+	r = has_label || stays(v) ? move_label(v, has_label, end)
+				  : move_away(v, end);
 	if (r == -EBUSY)
 		return change_wait_for_uids(v->fs,
 					    v->m.unmoored || !v->has_other
 						    ? v->how->from
 						    : v->how->to,
 					    end);
-	if (r == 0) {
-		end->ids[0] = change_id_to_wait_for(v->fs, v->m.id);
-		end->ids[1] = change_id_to_wait_for(v->fs, moved.replaced);
-	}
 	return r;
 }
 
@@ -319,81 +382,6 @@ int change_move(struct fs *fs, const struct change_move *how,
 		r = -EPERM; /* no mailbox: it can have no messages */
 	}
 	folder_put(fs, how->from);
-	if (r == 0)
-		flush_wake(fs);
-	return r;
-}
-
-/* --- removing --- */
-
-static int move_to_trash(struct fs *fs, struct folder *f, struct box *box,
-			 const struct cache_msg *m, struct folder *trash)
-{
-	struct journal_move how = {
-		.name = m->name, .onto = JOURNAL_TWIN, .hide = true};
-	int r = folder_get(fs, trash, &how.to);
-
-	if (r != 0)
-		return r;
-	r = journal_move(box, m->id, &how, NULL);
-	if (r == 0)
-		tell_arrival(fs, trash, m->id);
-	folder_put(fs, trash);
-	if (r == 0)
-		notify_relinked(fs->notify, tree_ino(fs->tree, f), m->id);
-	return r;
-}
-
-static int remove_for_good(struct fs *fs, struct folder *f, struct box *box,
-			   const struct cache_msg *m)
-{
-	int r;
-
-	folder_keep_body(fs, f, m);
-	r = journal_remove(box, m->id);
-	if (r != 0)
-		folder_drop_ghost(f, m->id);
-	return r;
-}
-
-static int remove_it(struct fs *fs, struct folder *f, struct box *box,
-		     const struct cache_msg *m)
-{
-	struct folder *trash = NULL;
-	int r = 0;
-
-	if (!change_is_only_here(fs, m))
-		r = trash_of(fs, f, &trash);
-	if (r != 0)
-		return r;
-	draft_removing(fs, m->id);
-	r = trash ? move_to_trash(fs, f, box, m, trash)
-		  : remove_for_good(fs, f, box, m);
-	draft_removed(fs, m->id, r == 0);
-	return r;
-}
-
-int change_remove(struct fs *fs, struct folder *f, const char *name,
-		  struct change_end *end)
-{
-	struct cache_msg m;
-	struct box *box;
-	int r;
-
-	*end = (struct change_end){0};
-	r = folder_get(fs, f, &box);
-	if (r != 0)
-		return r == -ENODATA ? -ENOENT : r;
-	r = box_find_name(box, name, &m);
-	if (r == 0 && m.doomed) {
-		r = finish_doomed(box, &m);
-	} else if (r == 0) {
-		r = remove_it(fs, f, box, &m);
-		end->ids[0] = change_id_to_wait_for(fs, m.id);
-	}
-	folder_put(fs, f);
-	if (r == -EBUSY)
-		r = change_wait_for_uids(fs, f, end);
 	if (r == 0)
 		flush_wake(fs);
 	return r;

@@ -32,6 +32,16 @@ static int may_flag(struct fs *fs, struct folder *f, const struct cache_msg *m,
 	return rights_check(fs, f, need);
 }
 
+/*
+ * Where folders are labels \Deleted is no mark that can be taken back: it may
+ * remove the message at once, even for good.
+ */
+static bool would_remove(struct fs *fs, const struct cache_msg *m,
+			 const struct journal_flags *v)
+{
+	return (v->add & ~m->flags & MAIL_DELETED) && change_has_labels(fs);
+}
+
 static int change_row_flags(struct fs *fs, const struct journal_flags *flags,
 			    struct change_end *end)
 {
@@ -44,6 +54,8 @@ static int change_row_flags(struct fs *fs, const struct journal_flags *flags,
 	r = attr_find_message(fs, flags->id, &m, &f);
 	if (r == 0 && m.dead)
 		r = -ENOENT;
+	if (r == 0 && would_remove(fs, &m, flags))
+		r = -EPERM;
 	if (r == 0 && !change_is_only_here(fs, &m))
 		r = may_flag(fs, f, &m, flags);
 	if (r == 0)

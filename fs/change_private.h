@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What change.c (moving and removing), change_marks.c (flags) and trash.c
+ * What change.c (moving), change_remove.c, change_marks.c (flags) and trash.c
  * share.
  */
 #ifndef IMAPFS_FS_CHANGE_PRIVATE_H
@@ -16,11 +16,24 @@
 MUST_CHECK int change_wait_for_uids(struct fs *fs, struct folder *f,
 				    struct change_end *end);
 
+/* Are folders labels, as Gmail's are? Known without a connection, too. */
+bool change_has_labels(struct fs *fs);
+
 /* Does the server know nothing of this message? */
 bool change_is_only_here(struct fs *fs, const struct cache_msg *m);
 
 /* For change_end: 0 if it is still being written, and not on its way. */
 uint64_t change_id_to_wait_for(struct fs *fs, uint64_t id);
+
+/* Gone on the server, and its replay has not come: as if it had. */
+MUST_CHECK int change_finish_doomed(struct box *box, const struct cache_msg *m);
+
+/* A message has come to the Trash, where nobody has named it. */
+void change_tell_arrival(struct fs *fs, struct folder *trash, uint64_t id);
+
+/* What change_remove() does, of a message of an open box. */
+MUST_CHECK int change_remove_one(struct fs *fs, struct folder *f,
+				 struct box *box, const struct cache_msg *m);
 
 /* Can messages of the folder be taken away, and put there? -EACCES, -EROFS. */
 MUST_CHECK int change_may_leave(struct fs *fs, struct folder *f);

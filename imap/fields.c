@@ -172,7 +172,13 @@ static void halve(struct listing *l, struct fields *w, const struct status *st)
 		job_refuse(&l->job, st);
 	} else if (w->asked > 1) {
 		w->portion = w->asked / 2;
+	} else if (!w->retried) {
+		w->retried = true;
+	} else if (session_change_errno(st) == -EAGAIN) {
+		/* That it cannot now says nothing of this message. */
+		job_refuse(&l->job, st);
 	} else {
+		w->retried = false;
 		if (n == 1)
 			log_warn("imap: message %u of '%s' is left out: the "
 				 "server refuses to describe it",
@@ -186,6 +192,7 @@ void fields_answer(struct listing *l, struct fields *w, const struct status *st)
 	if (st->kind != STATUS_OK || st->code == CODE_MESSAGELIMIT) {
 		halve(l, w, st);
 	} else {
+		w->retried = false;
 		drop_portion(l, w, true);
 		if (w->portion < ROWS_MAX)
 			w->portion *= 2;

@@ -28,6 +28,7 @@ struct fields {
 	size_t end;   /* up to here a command is in flight; at: none is */
 	size_t asked; /* rows that it asks for */
 	size_t portion; /* rows without fields that are asked for at once */
+	bool retried;   /* the one at `at` alone was refused, and is again */
 };
 
 /* What a row of the first step has to have. */

@@ -38,8 +38,8 @@ bool halves_add(struct halves *h, struct mail_range w, uint32_t messages)
 
 	if (h->n + 2 > HALVES_MAX)
 		return false;
-	if (w.last > messages) {
-		w.last = messages;
+	if (w.last > messages || w.first == w.last) {
+		w.last = w.last > messages ? messages : w.last;
 		h->v[h->n++] = w;
 		return true;
 	}

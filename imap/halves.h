@@ -22,7 +22,7 @@ struct mail_range halves_take(struct halves *h);
 
 /*
  * Both halves of a window, or what is left of it where the mailbox has only so
- * many `messages` any more. False: there is no room for them.
+ * many `messages` any more; a single one as it is. False: there is no room.
  */
 bool halves_add(struct halves *h, struct mail_range w, uint32_t messages);
 

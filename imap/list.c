@@ -228,7 +228,21 @@ static void pump(struct job *job, struct session *s)
 	}
 }
 
-/* A window was refused: its halves, without what is not there any more. */
+/* It was refused alone, twice. */
+static void leave_out(struct list_job *j, uint32_t number,
+		      const struct status *st)
+{
+	/* That it cannot now says nothing of this message. */
+	if (session_change_errno(st) == -EAGAIN)
+		job_refuse(&j->l.job, st);
+	else
+		log_warn("imap: message number %u of '%s' is left out: the "
+			 "server refuses to describe it",
+			 number, j->l.job.mailbox);
+}
+
+/* A window was refused: its halves, without what is not there any more. One
+ * that is a single message is asked for once more. */
 static void halve(struct list_job *j, struct session *s,
 		  const struct call *call, const struct status *st)
 {
@@ -240,12 +254,12 @@ static void halve(struct list_job *j, struct session *s,
 	}
 	if (w.first > s->box.messages)
 		return;
-	if (w.first == w.last)
-		log_warn("imap: message number %u of '%s' is left out: the "
-			 "server refuses to describe it",
-			 w.first, j->l.job.mailbox);
+	if (w.first == w.last && j->retried == w.first)
+		leave_out(j, w.first, st);
 	else if (!halves_add(&j->halves, w, s->box.messages))
 		job_refuse(&j->l.job, st);
+	else if (w.first == w.last)
+		j->retried = w.first;
 }
 
 /* The window at this step that such a command was for; n_windows: none. */

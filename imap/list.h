@@ -36,6 +36,7 @@ struct list_job {
 	int64_t handed_ms; /* rows were handed on, or spoken of */
 	struct rows spare; /* empty, with memory for the next window */
 	struct halves halves;
+	uint32_t retried; /* this number alone was refused; 0: none was */
 };
 
 /* Members of the class of this job, see job.h. */

@@ -124,6 +124,8 @@ def _stop(number, _frame):
 
 
 class Bench:
+    password = PASSWORD
+
     def __init__(self, o, **server_options):
         self.o = o
         self.build = o.build.resolve()
@@ -145,17 +147,22 @@ class Bench:
         try:
             self.facts()
             self.certs = Certs(self.tmp / "certs")
-            self.server = Dovecot(
-                self.tmp / "server", self.certs.valid, format="maildir",
-                special=(), start=False, extra=SERVER_EXTRA.replace(
-                    " imap_zlib", "" if self.o.plain else " imap_zlib"),
-                **self.server_options)
-            # Without its folder the server writes no raw logs.
-            shutil.rmtree(self.server.dir / "rawlog" / USER)
+            self.server = self.new_server()
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def new_server(self):
+        """Not started yet."""
+        server = Dovecot(
+            self.tmp / "server", self.certs.valid, format="maildir",
+            special=(), start=False, extra=SERVER_EXTRA.replace(
+                " imap_zlib", "" if self.o.plain else " imap_zlib"),
+            **self.server_options)
+        # Without its folder the server writes no raw logs.
+        shutil.rmtree(server.dir / "rawlog" / USER)
+        return server
 
     def __exit__(self, *exc):
         signal.alarm(0)
@@ -217,10 +224,13 @@ class Bench:
             for top, _, _ in os.walk(self.server.dir / "mail"):
                 os.chown(top, self.server.uid, self.server.uid)
         self.server.start()
-        self.link = Proxy(self.server.tls_port, rtt=self.o.rtt,
-                          rate=self.o.mbit)
+        self.start_line()
         for box in boxes:
             self.raw(self.server.tls_port, box, f"FETCH 1:* {LISTING}")
+
+    def start_line(self):
+        self.link = Proxy(self.server.tls_port, rtt=self.o.rtt,
+                          rate=self.o.mbit)
 
     def folder_of(self, box):
         folder = self.server.dir / "mail" / USER / "mail" / box
@@ -277,8 +287,9 @@ class Bench:
         """A fresh mount, started as a user does, idle when this returns,
         unless nobody shall `wait` for that."""
         folder = tempfile.mkdtemp(dir=self.tmp)
-        m = Mount(folder, self.server.url(port=port), background=True,
-                  cafile=self.certs.ca, cache=cache, options=list(options))
+        m = Mount(folder, self.server.url(port=port), self.password,
+                  background=True, cafile=self.certs.ca, cache=cache,
+                  options=list(options))
         self.mounts.append(m)
         began = time.monotonic()
         m.start()

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Benches: sh tests/bench/run.sh [warm|cold|listing|latency|memory|keepup|changes|all] [OPTION...]
+# Benches: sh tests/bench/run.sh [warm|cold|listing|latency|memory|keepup|changes|gmail|all] [OPTION...]
 #
 # Installs what is missing, makes a release build in a folder of its own, and
 # runs one bench or all of them, one after the other. OPTIONs go to the bench:
@@ -14,13 +14,13 @@ tree=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 . "$tree/tests/lib/prepare.sh"
 
 usage() {
-	say "usage: sh tests/bench/run.sh [warm|cold|listing|latency|memory|keepup|changes|all] [OPTION...]"
+	say "usage: sh tests/bench/run.sh [warm|cold|listing|latency|memory|keepup|changes|gmail|all] [OPTION...]"
 	exit 2
 }
 
 case ${1:-all} in
-all) benches="warm cold listing latency memory keepup changes" ;;
-warm | cold | listing | latency | memory | keepup | changes) benches=$1 ;;
+all) benches="warm cold listing latency memory keepup changes gmail" ;;
+warm | cold | listing | latency | memory | keepup | changes | gmail) benches=$1 ;;
 *) usage ;;
 esac
 [ $# -eq 0 ] || shift

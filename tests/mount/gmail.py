@@ -2,11 +2,14 @@
 """Gmail as a mount shows it: one message in many folders, special folders in
 any language, ids and labels, and how little is asked of the server."""
 
+import errno
 import os
 import re
 
 from imapfstest import *
+from imapfstest.changed import errno_of
 from imapfstest.gmail import APP_PASSWORD, names
+from imapfstest.gmail.shown import wait_same, where
 from imapfstest.letters import letter, numbered
 
 INBOX = b"\\Inbox"
@@ -50,13 +53,58 @@ def test_rm_finds_the_trash_by_its_attribute(env):
         m.unmount()
 
 
+def test_messages_are_organised_in_any_language(env):
+    for language, prefix in (("de", "[Google Mail]"), ("zh", "[Gmail]")):
+        server = env.gmail(language=language, prefix=prefix)
+        special = names.special_names(language, prefix)
+        own = "Größe/尺寸"
+        server.account.create(utf7_encode(own))
+        sent = {n: server.account.deliver(letter(n), labels, place=place)
+                for n, (labels, place) in enumerate([
+                    ([INBOX], names.ALL), ([INBOX], names.ALL),
+                    ([], names.TRASH), ([], names.ALL), ([INBOX], names.ALL),
+                    ([utf7_encode(own)], names.ALL)])}
+        m = gmail_mount(env, server)
+        for n, (folder, target) in enumerate([
+                ("INBOX", own), ("INBOX", special[names.ALL]),
+                (special[names.TRASH], "INBOX"), (special[names.ALL], own),
+                ("INBOX", special[names.SPAM]),
+                (own, special[names.STARRED])]):
+            m.run(["mv", str(numbered(m, folder)[n]), str(m.path / target)])
+        m.run(["sync", ".imapfs/queue"])
+        there = utf7_encode(own).decode()
+        assert [where(x, server) for x in sent.values()] == [
+            f"all: {there}", "all", "all: \\Inbox", f"all: {there}", "spam",
+            "all"]
+        assert sent[5].flags == {b"\\Flagged"}
+        wait_same(m, server)
+        m.unmount()
+
+
 def test_all_mail_may_be_hidden(env):
+    """What needs it says so, and does nothing; the rest goes on."""
     server = env.gmail()
     server.account.special(names.ALL).shown = False
-    server.account.deliver(letter(1), [INBOX])
+    sent = [server.account.deliver(letter(n), [INBOX, *labels]) for n, labels
+            in enumerate([[], [], [b"work"], [b"work"], []])]
     m = gmail_mount(env, server)
+    paths, work = numbered(m), m.path / "work"
     assert "[Gmail]/All Mail" not in m.folders()
-    assert numbered(m)[1].read_bytes() == letter(1)
+    assert paths[0].read_bytes() == letter(0)
+    paths[0].rename(work / paths[0].name)
+    paths[1].unlink()
+    m.run(["cp", str(paths[4]), str(work)])
+    assert m.messages("work")
+    assert errno_of(lambda: paths[2].rename(work / paths[2].name)) == \
+        errno.EPERM
+    paths[3].rename(work / "other_Letter-3_.eml")
+    m.run(["sync", ".imapfs/queue"])
+    assert [where(x, server) for x in sent] == [
+        "all: work", "trash", "all: \\Inbox work", "all: work",
+        "all: \\Inbox work"]
+    assert m.log().count("hide the folder of all mail") == 1
+    wait_same(m, server)
+    assert m.control("failed") == ""
 
 
 # Messages.

@@ -7,6 +7,7 @@ import re
 
 from imapfstest import *
 from imapfstest.gmail import APP_PASSWORD, faults, names, texts
+from imapfstest.gmail.shown import where
 from imapfstest.letters import letter
 
 INBOX, WORK, HOME = b"\\Inbox", b"work", b"home"
@@ -15,14 +16,6 @@ ALL, SPAM, TRASH = "[Gmail]/All Mail", "[Gmail]/Spam", "[Gmail]/Trash"
 
 def client_of(server):
     return Client(server, "alice", APP_PASSWORD)
-
-
-def where(message, server):
-    """A message's place and labels, in words; "gone": it is nowhere."""
-    if message.msgid not in server.account.messages:
-        return "gone"
-    labels = " ".join(sorted(label.decode() for label in message.labels))
-    return f"{message.place}: {labels}".rstrip(": ")
 
 
 def deliver(server, labels, place=names.ALL, number=1):

@@ -40,6 +40,8 @@ def test_app_password_with_and_without_blanks(env):
 REFUSED = [
     ("wonder", None, ["app password", HELP], None),
     ("wrong", None, ["app password", "changed", HELP], None),
+    (APP_PASSWORD, texts.INVALID_CREDENTIALS,
+     ["app password", "changed", HELP], None),
     (APP_PASSWORD, texts.WEB_LOGIN,
      ["browser", re.escape(texts.WEB_LOGIN_URL.decode())], "app password"),
     (APP_PASSWORD, texts.WEB_LOGIN.partition(b"\r\n")[2],
@@ -70,7 +72,7 @@ def test_every_refusal_is_one_helpful_sentence(env):
 
 
 def test_a_refusal_in_mid_session_is_told_and_not_repeated(env):
-    for answer, words, misleading in [row[1:] for row in REFUSED[2:5]]:
+    for answer, words, misleading in [row[1:] for row in REFUSED[2:6]]:
         server = filled(env)
         m = password_mount(env, server)
         paths = numbered(m)
@@ -254,6 +256,33 @@ def test_among_fifteen_other_clients(env):
     for n in range(1, 21):
         assert paths[n].read_bytes() == letter(n)
     assert server.logged_in() == 15
+
+
+def test_other_clients_that_take_all_places_are_told_of(env):
+    """While it is mounted, and it goes on when there is a place again; with
+    one place it does all that it does with four."""
+    server = filled(env, 20)
+    server.account.create(b"work")
+    m = password_mount(env, server)
+    paths = numbered(m)
+    assert m.messages("work") == []
+    assert paths[1].read_bytes() == letter(1)
+    server.refuse_login(texts.TOO_MANY)
+    server.drop()
+    m.wait_offline()
+    status = m.wait_status(lambda s: "Too many" in s["last_error"])
+    sentence(status["last_error"], ["no more connections"], "password")
+    assert paths[1].read_bytes() == letter(1), "it is in the cache"
+    paths[2].rename(m.path / "work" / paths[2].name)
+    server.refuse_login(None)
+    clients = other_clients(env, server, 14)
+    os.utime(m.path)  # as touch(1) does
+    m.wait_online(30)
+    for n in range(3, 21):
+        assert paths[n].read_bytes() == letter(n)
+    m.run(["sync", ".imapfs/queue"])
+    assert where_all(server).count("work") == 1
+    assert server.logged_in() == len(clients) + 1
 
 
 def test_faults_at_each_command_lose_and_double_nothing(env):

@@ -367,6 +367,11 @@ class ScriptServer:
         threading.Thread(target=self._accept, args=(self._listener,),
                          daemon=True).start()
 
+    @staticmethod
+    def pids():
+        """None of its own: it is threads of this process."""
+        return []
+
     def remove(self):
         self.stop()
         self._held.close()

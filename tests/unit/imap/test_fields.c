@@ -198,7 +198,8 @@ static void a_refused_second_step_is_halved(void **state)
 		     SECOND("5:6,9"), "S: $T NO not that", SECOND("9"),
 		     HEADER("3", "9", "new"), DONE, SECOND("5:6"),
 		     "S: $T NO not that", SECOND("6"), "S: $T NO not that",
-		     SECOND("5"), HEADER("1", "5", "old"), DONE, "N:"),
+		     SECOND("6"), "S: $T NO not that", SECOND("5"),
+		     HEADER("1", "5", "old"), DONE, "N:"),
 	       "9:new 5:old");
 }
 

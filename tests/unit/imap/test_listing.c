@@ -228,12 +228,25 @@ static void a_refused_window_is_asked_for_in_halves(void **state)
 		LOGIN, EXAMINE("2"), "C: FETCH 1:2 ",
 		"S: $T NO some messages could not be fetched", "C: A4 FETCH 2 ",
 		"C: A5 FETCH 1 ", "S: " ROW("2", "9") ")", "S: A4 OK done",
-		"S: A5 NO this one"));
+		"S: A5 NO this one", "C: A6 FETCH 1 ", "S: A6 NO this one"));
 
 	(void)state;
 	assert_int_equal(seen.result, 0);
 	assert_int_equal(seen.n, 1);
 	assert_int_equal(seen.uid[0], 9);
+}
+
+static void what_is_refused_for_now_is_not_left_out(void **state)
+{
+	struct seen seen = list_on(
+		STEPS(LOGIN, EXAMINE("2"), "C: FETCH 1:2 ",
+		      "S: $T NO System Error (Failure)", "C: A4 FETCH 2 ",
+		      "C: A5 FETCH 1 ", "S: " ROW("2", "9") ")",
+		      "S: A4 OK done", "S: A5 NO System Error (Failure)",
+		      "C: A6 FETCH 1 ", "S: A6 NO System Error (Failure)"));
+
+	(void)state;
+	assert_int_equal(seen.result, -EIO);
 }
 
 static void half_a_window_is_asked_for_in_halves(void **state)
@@ -408,6 +421,7 @@ int main(void)
 		cmocka_unit_test(a_message_without_a_header_is_listed),
 		cmocka_unit_test(a_row_without_uid_is_asked_for_by_number),
 		cmocka_unit_test(a_refused_window_is_asked_for_in_halves),
+		cmocka_unit_test(what_is_refused_for_now_is_not_left_out),
 		cmocka_unit_test(half_a_window_is_asked_for_in_halves),
 		cmocka_unit_test(what_the_line_brings_is_asked_for),
 		cmocka_unit_test(a_slow_line_has_few_windows_in_flight),

@@ -5,6 +5,8 @@ With those of script.py (hang_in_literal, cut_after, slowly) they say when a
 connection is lost: before the command was done, or after, unseen.
 """
 
+import re
+
 from . import texts
 
 
@@ -19,6 +21,14 @@ def lost_after(session, tag, command):
     session.close(rst=True)
 
 
+def cut_inside(session, tag, command):
+    """It was done, and half of the answer arrives."""
+    answer = session.default(tag, command)
+    if answer:
+        session.send(answer[:len(answer) // 2])
+    session.close()
+
+
 def hang_before(session, tag, command):
     session.hang()
 
@@ -26,6 +36,13 @@ def hang_before(session, tag, command):
 def hang_after(session, tag, command):
     session.default(tag, command)
     session.hang()
+
+
+def throttled(session, tag, command):
+    """It was done, and the client is told to be slow."""
+    answer = session.default(tag, command)
+    return answer and re.sub(rb"( OK [^\r\n]*)\r\n\Z",
+                             rb"\1 [THROTTLED]\r\n", answer)
 
 
 def expired(session, tag, command):

@@ -26,6 +26,8 @@ TOO_MANY = no(b"[ALERT] Too many simultaneous connections.")
 OVER_LIMITS = no(
     b"[OVERQUOTA] Account exceeded command or bandwidth limits.")
 SYSTEM_ERROR = no(b"System Error")
+RATE_LIMITED = no(b"[THROTTLED] Rate limit exceeded.")
+BAD = b"%TAG% BAD Could not parse command\r\n"
 TOO_BIG = no(b"[TOOBIG] Message too large.")
 SESSION_EXPIRED = b"* BYE Session expired, please login again.\r\n"
 THROTTLED = b"%TAG% OK Success [THROTTLED]\r\n"

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What shell commands do to a message of Gmail, row by row, whatever the
+account has set for \\Deleted and for the last label; and that the mount shows
+what came of it."""
+
+from imapfstest import *
+from imapfstest.gmail import APP_PASSWORD, names
+from imapfstest.gmail.shown import wait_same, where
+from imapfstest.letters import letter
+
+ALL, SPAM, TRASH = "[Gmail]/All Mail", "[Gmail]/Spam", "[Gmail]/Trash"
+STARRED, IMPORTANT = "[Gmail]/Starred", "[Gmail]/Important"
+MARK = "setfattr -n user.imap.flags -v"
+
+# Labels, place, where it is seen, the command, what is then. In the command
+# $f is the file and $o a file of the same bytes outside of the mount; what
+# begins with `!` has to be refused.
+ROWS = [
+    # To Trash and Spam, out of all labels; from there for good.
+    ("\\Inbox work", names.ALL, "INBOX", "rm $f", "trash"),
+    ("work", names.ALL, "work", "rm $f", "trash"),
+    ("work", names.ALL, ALL, "rm $f", "trash"),
+    ("", names.ALL, ALL, "rm $f", "trash"),
+    ("\\Starred work", names.ALL, STARRED, "rm $f", "trash"),
+    ("\\Important", names.ALL, IMPORTANT, "rm $f", "trash"),
+    ("", names.TRASH, TRASH, "rm $f", "gone"),
+    ("", names.SPAM, SPAM, "rm $f", "gone"),
+    ("work home", names.ALL, "work", f"mv $f {TRASH}/", "trash"),
+    ("work home", names.ALL, "work", f"mv $f {SPAM}/", "spam"),
+    ("work", names.ALL, ALL, f"mv $f {TRASH}/", "trash"),
+    ("work", names.ALL, ALL, f"mv $f {SPAM}/", "spam"),
+    ("work home", names.ALL, "work", f"cp $f {TRASH}/", "trash"),
+    ("work home", names.ALL, "work", f"cp $f {SPAM}/", "spam"),
+    ("", names.SPAM, SPAM, f"mv $f {TRASH}/", "trash"),
+    ("", names.TRASH, TRASH, f"mv $f {SPAM}/", "spam"),
+    # And back.
+    ("", names.TRASH, TRASH, "mv $f INBOX/", "all: \\Inbox"),
+    ("", names.TRASH, TRASH, f"mv $f '{ALL}/'", "all"),
+    ("", names.TRASH, TRASH, "cp $f work/", "all: work"),
+    ("", names.SPAM, SPAM, "mv $f INBOX/", "all: \\Inbox"),
+    # From label to label.
+    ("\\Inbox", names.ALL, "INBOX", "mv $f work/", "all: work"),
+    ("work", names.ALL, "work", "mv $f INBOX/", "all: \\Inbox"),
+    ("\\Inbox work", names.ALL, "INBOX", "mv $f home/",
+     "all: home work"),
+    ("\\Inbox", names.ALL, "INBOX", "mv $f work/named_Letter-$n_.eml",
+     "all: work"),
+    ("work", names.ALL, "work", f"mv $f {STARRED}/", "all"),
+    ("\\Starred", names.ALL, STARRED, "mv $f work/", "all: work"),
+    # A label more.
+    ("\\Inbox", names.ALL, "INBOX", "cp $f work/", "all: \\Inbox work"),
+    ("", names.ALL, ALL, "cp $f work/", "all: work"),
+    ("work", names.ALL, "work", f"cp $f {STARRED}/", "all: work"),
+    ("", names.ALL, ALL, "mv $f work/", "all: work"),
+    ("\\Inbox", names.ALL, ALL, "mv $f work/", "all: \\Inbox work"),
+    ("", names.ALL, ALL, "mv $f INBOX/", "all: \\Inbox"),
+    ("work", names.ALL, "work", "chmod 744 $f", "all: work"),
+    # The same message is there already: only the label goes, or nothing.
+    ("\\Inbox", names.ALL, "INBOX", f"mv $f '{ALL}/'", "all"),
+    ("\\Inbox work", names.ALL, "INBOX", f"mv $f '{ALL}/'", "all: work"),
+    ("\\Starred", names.ALL, STARRED, f"mv $f '{ALL}/'", "all"),
+    ("\\Inbox work", names.ALL, "INBOX", "mv $f work/", "all: work"),
+    ("\\Inbox work", names.ALL, "INBOX",
+     "mv $f work/twin_Letter-$n_.eml", "all: work"),
+    ("\\Inbox work", names.ALL, "INBOX",
+     "cp $f work/twin_Letter-$n_.eml", "all: \\Inbox work"),
+    ("work", names.ALL, ALL, "mv $f work/", "all: work"),
+    ("\\Inbox work", names.ALL, "INBOX", "! cp $f work/",
+     "all: \\Inbox work"),
+    ("work", names.ALL, "work", f"! cp $f '{ALL}/'", "all: work"),
+    # The same bytes once more are the same message.
+    ("work", names.ALL, "work", "cp $o INBOX/again_Letter-$n_.eml",
+     "all: \\Inbox work"),
+    ("work", names.ALL, "work", "cp $o work/again_Letter-$n_.eml",
+     "all: work"),
+    ("", names.TRASH, TRASH, "cp $o work/again_Letter-$n_.eml", "all: work"),
+    # No mark that takes a label away, and no link.
+    ("\\Inbox", names.ALL, "INBOX", f"! {MARK} '\\Deleted' $f",
+     "all: \\Inbox"),
+    ("work", names.ALL, ALL, f"! {MARK} '\\Deleted' $f", "all: work"),
+    ("work", names.ALL, "work", "! ln $f INBOX/", "all: work"),
+    # Labels as such.
+    ("old", names.ALL, "old", "mv old new", "all: new"),
+    ("full", names.ALL, "full", "! rmdir full", "all: full"),
+]
+
+
+def command_of(n, folder, command, outside):
+    """As a shell has to see it."""
+    if "$o" in command:
+        outside.write_bytes(letter(n))
+    for word, value in (("$f", '"$f"'), ("$o", f'"{outside}"'),
+                        ("$n_", f"{n}_")):
+        command = command.replace(word, value)
+    return ["sh", "-c", f'f=$(echo "{folder}"/*Letter-{n}_*); {command}']
+
+
+def check_rows(env, **settings):
+    """Each row with a message of its own, all in one mount."""
+    server = env.gmail(**settings)
+    for label in (b"work", b"home"):
+        server.account.create(label)
+    messages = [server.account.deliver(
+        letter(n), [label.encode() for label in row[0].split()],
+        place=row[1]) for n, row in enumerate(ROWS, 100)]
+    m = env.mount(server, password=APP_PASSWORD)
+    for n, (_, _, folder, command, _) in enumerate(ROWS, 100):
+        m.run(command_of(n, folder, command, env.tmp / f"{n}.eml"))
+
+    def wrong():
+        return [f"{row} is {where(message, server)}"
+                for message, row in zip(messages, ROWS)
+                if where(message, server) != row[4]]
+
+    def is_sent():
+        return not any(m.status()["queue"][key]
+                       for key in ("queued", "sent", "writing"))
+
+    env.wait_for(is_sent, 30)
+    wait_same(m, server, wrong)
+    assert len(server.account.messages) == sum(r[4] != "gone" for r in ROWS)
+    m.unmount()
+    m.start()
+    wait_same(m, server, wrong)
+    return server
+
+
+def check_setting(env, last_label):
+    for auto_expunge in (True, False):
+        server = check_rows(env, last_label=last_label,
+                            auto_expunge=auto_expunge)
+        marks = [command for _, command in server.commands
+                 if b"\\Deleted" in command]
+        assert len(marks) == 2, ("only in Trash and Spam", marks)
+
+
+@deadline(120)
+def test_every_command_where_the_last_label_archives(env):
+    check_setting(env, "archive")
+
+
+@deadline(120)
+def test_every_command_where_the_last_label_trashes(env):
+    check_setting(env, "trash")
+
+
+@deadline(120)
+def test_every_command_where_the_last_label_deletes(env):
+    check_setting(env, "delete")
