@@ -21,8 +21,8 @@
  *
  * Where there is no MOVE the last but one row may also mean that it was copied,
  * and that somebody has taken the copy elsewhere: nobody can tell. It is sent
- * again, and listed if something has come and gone there; so it may be twice,
- * and is not lost.
+ * again, so it may be twice, and is not lost. Only if it is marked for removal,
+ * which we do when its copy is there, it is known, and listed.
  *
  * Of flags that may have been set the present ones are asked for. What was
  * removed is looked at, too.
@@ -101,7 +101,7 @@ static bool any_missing(const struct batch *b, bool is_gone)
 	return false;
 }
 
-#define WENT "what had come there is gone again, maybe elsewhere"
+#define TAKEN "a copy was there, and is gone again, maybe elsewhere"
 
 /* Marked for removal, as we do it when the copy is there. */
 static bool is_marked(const struct item *it)
@@ -124,10 +124,6 @@ void flush_look_properly(struct batch *b)
  */
 static void send_missing(struct batch *b)
 {
-	size_t n = count_missing(b);
-
-	if (n > 0 && b->some_went)
-		flush_note_twice(b, n, WENT);
 	for (size_t i = 0; i < b->n; i++) {
 		struct item *it = &b->v[i];
 
@@ -177,8 +173,8 @@ static void judge(struct batch *b)
 			it->verdict = VERDICT_DONE;
 		taken += it->verdict == VERDICT_AGAIN && is_marked(it);
 	}
-	if (taken > 0 && b->some_went)
-		flush_note_twice(b, taken, WENT);
+	if (taken > 0)
+		flush_note_twice(b, taken, TAKEN);
 	look_clear(&b->look);
 	/* What is still open is in both places. */
 	flush_remove_rest(b);
@@ -189,10 +185,8 @@ static void looked_to(struct batch *b)
 	int r = b->look.result;
 
 	/* No such mailbox: nothing is in it. */
-	if (r == 0) {
-		b->some_went = b->look.came > b->look.n;
+	if (r == 0)
 		r = flush_match(b);
-	}
 	if (r != 0 && r != -ENOENT) {
 		pause_batch(b, retry_ms(b));
 		return;

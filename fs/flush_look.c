@@ -58,8 +58,6 @@ static int to_opened(void *ctx, const struct imap_mailbox *now)
 	b->look.uidvalidity = now->uidvalidity;
 	/* Other UIDs than before the command: any of them may be ours. */
 	b->look.uidnext = is_same && b->to_uidnext > 0 ? b->to_uidnext : 1;
-	if (is_same && b->to_uidnext > 0 && now->uidnext > b->to_uidnext)
-		b->look.came = now->uidnext - b->to_uidnext;
 	return 0;
 }
 

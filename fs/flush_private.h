@@ -105,7 +105,6 @@ struct look {
 	size_t n, room;
 	uint32_t uidvalidity; /* of the mailbox that was opened */
 	uint32_t uidnext;     /* messages below are older than the command */
-	uint32_t came;        /* so many have got UIDs since; 0: unknown */
 	struct ranges present, vanished;
 	bool by_absence;
 	bool enough; /* what follows is older */
@@ -154,7 +153,6 @@ struct batch {
 	bool has_removed;    /* what is left in the source is asked for again */
 	bool is_settling;    /* it pauses since that failed */
 	bool is_split;       /* it was refused as a whole: next time a part */
-	bool some_went;      /* of what has come to `to` since it was sent */
 	struct look look;
 
 	/* What the command's `done` said. */
