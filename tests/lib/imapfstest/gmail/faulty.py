@@ -25,8 +25,8 @@ from . import faults, names, texts
 from .server import APP_PASSWORD
 from .shown import number_of, wait_same, where
 from ..letters import letter, numbered
-from ..mount import StartFailed, slowdown
-from ..util import wait_for
+from ..mount import StartFailed
+from ..util import slowdown, wait_for
 
 LOGIN = rb"LOGIN|AUTHENTICATE"
 AT_LOGIN = {
@@ -252,10 +252,10 @@ class Point:
         """All is sent, and nothing is asked any more."""
         def sent():
             self.m.run(["sync", ".imapfs/queue"], check=False,
-                       timeout=60 * slowdown())
+                       timeout=60)
             queue = self.m.status()["queue"]
             return not any(queue[k] for k in ("queued", "sent", "writing"))
-        wait_for(sent, SENDING * slowdown(), "all is sent", step=0.2)
+        wait_for(sent, SENDING, "all is sent", step=0.2)
         self.disarm()
 
     # What came of it.
@@ -299,7 +299,7 @@ class Point:
 def shell(m, command, path):
     """Of the few commands above; an OSError as the command heard it."""
     result = m.run(["sh", "-c", command.replace("$f", '"$0"'), str(path)],
-                   check=False, timeout=40 * slowdown())
+                   check=False, timeout=40)
     if result.code != 0:
         code = next((c for c in ERRORS if os.strerror(c) in result.errtext),
                     errno.EINVAL)

@@ -7,7 +7,6 @@ import re
 
 from ..client import utf7_decode
 from ..letters import number
-from ..mount import slowdown
 from ..util import Timeout, wait_for
 
 
@@ -80,6 +79,6 @@ def wait_same(m, server, more=list, seconds=20):
         return not wrong
 
     try:
-        wait_for(look, seconds * slowdown(), "all is the same", step=0.3)
+        wait_for(look, seconds, "all is the same", step=0.3)
     except Timeout:
         raise AssertionError("\n  ".join(wrong[:30])) from None
