@@ -113,12 +113,11 @@ static void mark_many(struct changed *t, struct journal_mark *m)
 	assert_int_equal(journal_read(t->s->c, &all, &list), 0);
 	assert_int_equal(list->n, MANY);
 	for (size_t i = 0; i < MANY; i++)
-		m[i] = (struct journal_mark){list->v[i].id,
-					     list->v[i].gen,
-					     list->v[i].what,
-					     VALID_B,
-					     1,
-					     false};
+		m[i] = (struct journal_mark){.id = list->v[i].id,
+					     .gen = list->v[i].gen,
+					     .parts = list->v[i].what,
+					     .uidvalidity = VALID_B,
+					     .uidnext = 1};
 	free(list);
 	assert_int_equal(journal_mark_sent(t->s->c, m, MANY), 0);
 	for (size_t i = 0; i < MANY; i++)
