@@ -243,8 +243,7 @@ static int flags_left(struct batch *b, struct box *box)
 		if (b->v[i].verdict != VERDICT_DONE ||
 		    box_find_id(box, b->v[i].id, &m) != 0)
 			continue;
-		v[n++] =
-			(struct cache_flags){m.id, (m.flags & ~off) | on, NULL};
+		v[n++] = (struct cache_flags){m.id, (m.flags & ~off) | on};
 	}
 	if (r == 0)
 		r = box_set_flags(box, v, n);

@@ -39,6 +39,7 @@ uint64_t changed_add(struct box *b, uint32_t uid, const char *name);
 void change_move(struct box *from, uint64_t id, struct box *to,
 		 const char *name);
 void change_flags(struct box *b, uint64_t id, uint32_t add, uint32_t remove);
+/* Of keywords, and labels of the same names. */
 void change_words(struct box *b, uint64_t id, const char *add,
 		  const char *remove);
 /* A new message with this text; published. */

@@ -12,8 +12,8 @@
  * A user, a server and another client do what comes to their minds; the server
  * refuses some, answers of others are lost, and the program starts anew now and
  * then. Whenever everything was sent, what is here is what is there: each
- * message once, with the same UID and flags. JOURNAL_SEED repeats a run,
- * JOURNAL_STEPS makes it longer.
+ * message once, with the same UID, flags and labels. JOURNAL_SEED repeats a
+ * run, JOURNAL_STEPS makes it longer.
  */
 
 #define MAIL_MAX 4000
@@ -23,6 +23,13 @@
 struct mail {
 	uint64_t folder; /* 0: it is gone */
 	uint32_t uid, flags;
+	unsigned labels; /* as bits */
+};
+
+/* A record that is sent: what is to be done with the labels, too. */
+struct outgoing {
+	struct journal_entry e;
+	unsigned add_labels, remove_labels;
 };
 
 struct world {
@@ -38,6 +45,22 @@ static unsigned roll(struct world *w, unsigned n)
 {
 	w->random = w->random * 1103515245 + 12345;
 	return (w->random >> 8) % n;
+}
+
+/* --- labels: one letter each --- */
+
+#define LABELS 8 /* sets of three */
+
+static const char *const label_words[LABELS] = {"",  "a",   "b",   "a b",
+						"c", "a c", "b c", "a b c"};
+
+static unsigned label_bits(const char *words)
+{
+	unsigned bits = 0;
+
+	for (; *words; words++)
+		bits |= *words == ' ' ? 0 : 1u << (*words - 'a');
+	return bits;
 }
 
 static struct box *box_in(struct world *w, uint64_t folder)
@@ -68,7 +91,7 @@ static struct mail *new_mail(struct world *w, uint64_t folder, uint32_t flags)
 	struct mail *m = &w->mail[w->n++];
 
 	assert_true(w->n < MAIL_MAX);
-	*m = (struct mail){folder, w->next_uid++, flags};
+	*m = (struct mail){folder, w->next_uid++, flags, 0};
 	return m;
 }
 
@@ -84,18 +107,24 @@ static struct mail *find_mail(struct world *w, struct journal_place at)
 }
 
 /* Do these parts: the message as it is then. */
-static struct mail *execute(struct world *w, const struct journal_entry *e,
+static struct mail *execute(struct world *w, const struct outgoing *o,
 			    unsigned parts)
 {
-	struct mail *m = find_mail(w, e->origin);
+	const struct journal_entry *e = &o->e;
+	struct mail *m = find_mail(w, e->origin), *copy;
 
 	if (parts & JOURNAL_APPEND)
 		return new_mail(w, e->at, e->add);
 	assert_non_null(m); /* never a command for what is not there */
-	if (parts & JOURNAL_COPY)
-		return new_mail(w, e->at, m->flags);
-	if (parts & JOURNAL_STORE)
+	if (parts & JOURNAL_COPY) {
+		copy = new_mail(w, e->at, m->flags);
+		copy->labels = m->labels;
+		return copy;
+	}
+	if (parts & JOURNAL_STORE) {
 		m->flags = (m->flags | e->add) & ~e->remove;
+		m->labels = (m->labels | o->add_labels) & ~o->remove_labels;
+	}
 	if (parts & JOURNAL_MOVE) {
 		m->folder = e->at;
 		m->uid = w->next_uid++;
@@ -139,6 +168,16 @@ static void user_replaces(struct world *w, struct box *from, uint64_t id,
 		box_announce(box_in(w, moved.replaced_to), moved.replaced);
 }
 
+static void user_labels(struct world *w, struct box *b, uint64_t id)
+{
+	unsigned add = roll(w, LABELS), remove = roll(w, LABELS) & ~add;
+	struct journal_flags v = {.id = id,
+				  .add_labels = label_words[add],
+				  .remove_labels = label_words[remove]};
+
+	assert_int_equal(journal_change_flags(b, &v, 1), 0);
+}
+
 static void user_acts(struct world *w)
 {
 	struct box *b = any_box(w), *to = any_box(w);
@@ -150,7 +189,7 @@ static void user_acts(struct world *w)
 		user_creates(w, b);
 		return;
 	}
-	switch (roll(w, 8)) {
+	switch (roll(w, 9)) {
 	case 0:
 		change_flags(b, m.id, roll(w, 32), roll(w, 32) & 5);
 		break;
@@ -170,6 +209,9 @@ static void user_acts(struct world *w)
 		if (roll(w, 2))
 			user_creates(w, b);
 		break;
+	case 5:
+		user_labels(w, b, m.id);
+		break;
 	default:
 		change_move(b, m.id, to, "moved.eml");
 	}
@@ -182,7 +224,8 @@ static void sync_flags(struct world *w)
 {
 	for (size_t i = 0; i < w->n; i++) {
 		struct mail *m = &w->mail[i];
-		struct cache_flags v = {.flags = m->flags};
+		struct cache_flags v = {.flags = m->flags,
+					.labels = label_words[m->labels]};
 		struct cache_msg row;
 
 		if (m->folder == 0 ||
@@ -222,6 +265,8 @@ static void other_acts(struct world *w)
 		other_removes(w, m);
 	else
 		m->flags = roll(w, 32);
+	if (roll(w, 2))
+		m->labels = roll(w, LABELS);
 	sync_flags(w);
 }
 
@@ -233,9 +278,10 @@ static bool is_ready(const struct journal_entry *e)
 }
 
 /* One answer: done, in part, refused, or lost (and done, or not). */
-static void answer(struct world *w, const struct journal_entry *e,
-		   unsigned parts, struct journal_result *r)
+static void answer(struct world *w, const struct outgoing *o, unsigned parts,
+		   struct journal_result *r)
 {
+	const struct journal_entry *e = &o->e;
 	unsigned luck = roll(w, w->may_refuse ? 10 : 5);
 	struct mail *m = NULL;
 
@@ -252,7 +298,7 @@ static void answer(struct world *w, const struct journal_entry *e,
 		parts = 0; /* there is no copy yet */
 	r->done = parts;
 	if (parts != 0)
-		m = execute(w, e, parts);
+		m = execute(w, o, parts);
 	if (m && (parts & (JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE))) {
 		r->uid = m->uid;
 		r->uidvalidity = validity_of(w, m->folder);
@@ -278,7 +324,7 @@ static size_t flush_some(struct world *w)
 {
 	struct journal_filter f = {.phases = 1u << JOURNAL_QUEUED};
 	struct journal_mark m[BATCH] = {{0}};
-	struct journal_entry e[BATCH];
+	struct outgoing out[BATCH];
 	struct journal_result r[BATCH];
 	struct journal_list *list;
 	size_t n = 0;
@@ -291,7 +337,9 @@ static size_t flush_some(struct world *w)
 			continue;
 		if (parts & JOURNAL_COPY)
 			parts = JOURNAL_COPY;
-		e[n] = list->v[i];
+		out[n] = (struct outgoing){
+			list->v[i], label_bits(list->v[i].add_labels),
+			label_bits(list->v[i].remove_labels)};
 		m[n++] = (struct journal_mark){.id = list->v[i].id,
 					       .gen = list->v[i].gen,
 					       .parts = parts};
@@ -306,7 +354,7 @@ static size_t flush_some(struct world *w)
 		r[i] = (struct journal_result){.id = 0};
 		/* One of the batch may have had to wait for another. */
 		if (m[i].marked)
-			answer(w, &e[i], m[i].parts, &r[i]);
+			answer(w, &out[i], m[i].parts, &r[i]);
 	}
 	settle(w, r, n);
 	sync_flags(w);
@@ -324,6 +372,15 @@ static size_t living(struct world *w)
 	return n;
 }
 
+static void expect_labels(struct box *b, uint64_t id, unsigned labels)
+{
+	struct cache_details *d;
+
+	assert_int_equal(box_details(b, id, &d), 0);
+	assert_int_equal(label_bits(d->gm_labels), labels);
+	free(d);
+}
+
 static void expect_same(struct world *w)
 {
 	for (size_t i = 0; i < w->n; i++) {
@@ -335,6 +392,7 @@ static void expect_same(struct world *w)
 		if (box_find_uid(box_in(w, m->folder), m->uid, &row) != 0)
 			fail_msg("UID %u is not here", m->uid);
 		assert_int_equal(row.flags, m->flags);
+		expect_labels(box_in(w, m->folder), row.id, m->labels);
 	}
 	assert_int_equal(box_count(w->t->a) + box_count(w->t->b) +
 				 box_count(w->t->trash),
@@ -379,6 +437,7 @@ static void here_is_what_is_there_when_all_was_sent(void **state)
 		struct mail *m = new_mail(w, w->t->in_a, MAIL_SEEN);
 
 		(void)changed_add(w->t->a, m->uid, "m.eml");
+		sync_flags(w);
 	}
 	for (long i = 0; i < n && w->n < MAIL_MAX - 500; i++) {
 		unsigned what = roll(w, 20);

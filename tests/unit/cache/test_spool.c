@@ -153,6 +153,31 @@ static void a_message_is_published_with_the_flags_that_it_has(void **state)
 	free(list);
 }
 
+static void labels_are_stored_when_the_message_is_there(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = create(t, "new.eml", false, TEXT);
+	struct mail_row row = {.has = ROW_FIELDS | ROW_FLAGS,
+			       .flags = MAIL_SEEN};
+	struct journal_list *list;
+
+	change_words(t->a, id, "red green", "");
+	assert_int_equal(journal_publish(t->a, id, &row), 0);
+	changed_expect(t, id, JOURNAL_APPEND);
+	changed_send(t, id, JOURNAL_APPEND);
+	changed_reopen(t);
+	changed_done(t, id, JOURNAL_APPEND, VALID_A, 7);
+	assert_int_equal(journal_get(t->s->c, id, &list), 0);
+	assert_int_equal(list->v[0].what, JOURNAL_STORE);
+	assert_int_equal(list->v[0].add, 0);
+	assert_string_equal(list->v[0].add_keywords, "");
+	assert_string_equal(list->v[0].add_labels, "red green");
+	free(list);
+	changed_send(t, id, JOURNAL_STORE);
+	changed_done(t, id, JOURNAL_STORE, 0, 0);
+	changed_expect_none(t, id);
+}
+
 static void an_empty_file_is_not_published(void **state)
 {
 	struct changed *t = *state;
@@ -171,6 +196,7 @@ static void it_may_change_until_it_is_sent(void **state)
 	struct changed *t = *state;
 	uint64_t id = change_create(t->a, "new.eml", TEXT);
 	struct mail_row row = {.has = ROW_FLAGS, .keywords = "red"};
+	struct journal_flags label = {.add_labels = "red"};
 	struct journal_entry e;
 	int fd;
 
@@ -178,6 +204,8 @@ static void it_may_change_until_it_is_sent(void **state)
 	change_flags(t->a, id, MAIL_SEEN, MAIL_FLAGGED);
 	change_move(t->a, id, t->b, "other.eml");
 	assert_int_equal(journal_reopen(t->b, id), 0);
+	label.id = id;
+	assert_int_equal(journal_change_flags(t->b, &label, 1), 0);
 	assert_int_equal(spool_open(t->s->c, id, true, &fd), 0);
 	assert_int_equal(spool_write(fd, "To: c\r\n", 7, 0), 0);
 	close(fd);
@@ -411,6 +439,7 @@ int main(void)
 		T(bytes_are_written_anywhere_and_cut),
 		T(a_published_message_can_be_read_and_is_kept),
 		T(a_message_is_published_with_the_flags_that_it_has),
+		T(labels_are_stored_when_the_message_is_there),
 		T(an_empty_file_is_not_published),
 		T(it_may_change_until_it_is_sent),
 		T(a_sent_message_keeps_its_body_if_the_server_did),
