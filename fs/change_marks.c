@@ -27,13 +27,14 @@ static int may_flag(struct fs *fs, struct folder *f, const struct cache_msg *m,
 	if (flags & MAIL_DELETED)
 		need |= RIGHT_DELETE;
 	if ((flags & ~(uint32_t)(MAIL_SEEN | MAIL_DELETED)) ||
-	    v->add_keywords || v->remove_keywords)
+	    v->add_keywords || v->remove_keywords || v->add_labels ||
+	    v->remove_labels)
 		need |= RIGHT_FLAGS;
 	return rights_check(fs, f, need);
 }
 
-static int change_row_flags(struct fs *fs, const struct journal_flags *flags,
-			    struct change_end *end)
+int change_row_flags(struct fs *fs, const struct journal_flags *flags,
+		     struct change_end *end)
 {
 	struct cache_msg m;
 	struct folder *f;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What change.c (moving and removing), change_marks.c (flags) and trash.c
- * share.
+ * What change.c (moving and removing), change_marks.c (flags), change_labels.c
+ * and trash.c share.
  */
 #ifndef IMAPFS_FS_CHANGE_PRIVATE_H
 #define IMAPFS_FS_CHANGE_PRIVATE_H
@@ -25,6 +25,11 @@ uint64_t change_id_to_wait_for(struct fs *fs, uint64_t id);
 /* Can messages of the folder be taken away, and put there? -EACCES, -EROFS. */
 MUST_CHECK int change_may_leave(struct fs *fs, struct folder *f);
 MUST_CHECK int change_may_arrive(struct fs *fs, struct folder *f);
+
+/* A change of flags, keywords and labels of one message. */
+struct journal_flags;
+MUST_CHECK int change_row_flags(struct fs *fs, const struct journal_flags *v,
+				struct change_end *end);
 
 /*
  * Where a message of this folder goes when it is removed: the folder with the

@@ -4,7 +4,8 @@
  * (batches), flush_plan.c (from the journal to them), flush_lane.c (what was
  * learnt of a pair of folders), flush_send.c (commands), flush_answer.c (their
  * answers), flush_look.c and flush_found.c (what became of a command whose
- * answer was lost) and flush_end.c (settling).
+ * answer was lost), flush_labels.c (what labels move) and flush_end.c
+ * (settling).
  *
  * The life of a batch; all of it on the flusher's thread, but for the jobs'
  * callbacks, which fill in what was heard and say that it has come:
@@ -73,6 +74,7 @@ struct item {
 	bool has_flags;      /* they are known: */
 	uint32_t flags;
 	char *keywords;
+	char *labels;    /* NULL: those are not */
 	bool is_gone;    /* from `from` */
 	bool is_doubted; /* it is sent again, and may have been done */
 	enum verdict verdict;
@@ -126,6 +128,7 @@ struct batch {
 	/* Of JOURNAL_STORE. */
 	uint32_t add, remove;
 	char *add_keywords, *remove_keywords;
+	char *add_labels, *remove_labels;
 
 	struct item *v; /* ascending by `uid`, except new ones */
 	size_t n, room;
@@ -318,6 +321,11 @@ char *flush_text_of(const char *const field[N_FIELDS]);
 MUST_CHECK int flush_match(struct batch *b);
 /* It is known which are gone from the source: those come first. */
 void flush_match_gone(struct batch *b);
+
+/* --- flush_labels.c --- */
+
+/* Labels of the batch were stored: which folders are others now? */
+void flush_note_labels(struct batch *b);
 
 /* --- flush_end.c --- */
 

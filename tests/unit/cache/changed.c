@@ -269,6 +269,29 @@ void expect_words(struct box *b, uint64_t id, const char *words)
 	assert_int_equal(box_keywords_hash(b, id), cache_keywords_hash(words));
 }
 
+/* --- labels --- */
+
+const char *const changed_labels[LABELS] = {"",  "a",   "b",   "a b",
+					    "c", "a c", "b c", "a b c"};
+
+unsigned changed_label_bits(const char *words)
+{
+	unsigned bits = 0;
+
+	for (; *words; words++)
+		bits |= *words == ' ' ? 0 : 1u << (*words - 'a');
+	return bits;
+}
+
+void expect_labels(struct box *b, uint64_t id, unsigned labels)
+{
+	struct cache_details *d;
+
+	assert_int_equal(box_details(b, id, &d), 0);
+	assert_int_equal(changed_label_bits(d->gm_labels), labels);
+	free(d);
+}
+
 size_t count_state_files(struct changed *t, const char *folder)
 {
 	char path[400];

@@ -71,6 +71,12 @@ struct cache_msg row_of(struct box *b, uint64_t id);
 bool has_row(struct box *b, uint64_t id);
 /* Are these the keywords of the row, in any order? */
 void expect_words(struct box *b, uint64_t id, const char *words);
+/* Labels of one letter each: lists of three of them by their bits. */
+#define LABELS 8
+extern const char *const changed_labels[LABELS];
+unsigned changed_label_bits(const char *words);
+/* Are these the labels of the row? */
+void expect_labels(struct box *b, uint64_t id, unsigned bits);
 /* How many files there are in a folder below state_dir. */
 size_t count_state_files(struct changed *t, const char *folder);
 /* One number that SQL gives; the cache may be open. */

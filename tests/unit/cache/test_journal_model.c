@@ -47,22 +47,6 @@ static unsigned roll(struct world *w, unsigned n)
 	return (w->random >> 8) % n;
 }
 
-/* --- labels: one letter each --- */
-
-#define LABELS 8 /* sets of three */
-
-static const char *const label_words[LABELS] = {"",  "a",   "b",   "a b",
-						"c", "a c", "b c", "a b c"};
-
-static unsigned label_bits(const char *words)
-{
-	unsigned bits = 0;
-
-	for (; *words; words++)
-		bits |= *words == ' ' ? 0 : 1u << (*words - 'a');
-	return bits;
-}
-
 static struct box *box_in(struct world *w, uint64_t folder)
 {
 	return folder == w->t->in_a   ? w->t->a
@@ -172,8 +156,8 @@ static void user_labels(struct world *w, struct box *b, uint64_t id)
 {
 	unsigned add = roll(w, LABELS), remove = roll(w, LABELS) & ~add;
 	struct journal_flags v = {.id = id,
-				  .add_labels = label_words[add],
-				  .remove_labels = label_words[remove]};
+				  .add_labels = changed_labels[add],
+				  .remove_labels = changed_labels[remove]};
 
 	assert_int_equal(journal_change_flags(b, &v, 1), 0);
 }
@@ -225,7 +209,7 @@ static void sync_flags(struct world *w)
 	for (size_t i = 0; i < w->n; i++) {
 		struct mail *m = &w->mail[i];
 		struct cache_flags v = {.flags = m->flags,
-					.labels = label_words[m->labels]};
+					.labels = changed_labels[m->labels]};
 		struct cache_msg row;
 
 		if (m->folder == 0 ||
@@ -338,8 +322,8 @@ static size_t flush_some(struct world *w)
 		if (parts & JOURNAL_COPY)
 			parts = JOURNAL_COPY;
 		out[n] = (struct outgoing){
-			list->v[i], label_bits(list->v[i].add_labels),
-			label_bits(list->v[i].remove_labels)};
+			list->v[i], changed_label_bits(list->v[i].add_labels),
+			changed_label_bits(list->v[i].remove_labels)};
 		m[n++] = (struct journal_mark){.id = list->v[i].id,
 					       .gen = list->v[i].gen,
 					       .parts = parts};
@@ -370,15 +354,6 @@ static size_t living(struct world *w)
 	for (size_t i = 0; i < w->n; i++)
 		n += w->mail[i].folder != 0;
 	return n;
-}
-
-static void expect_labels(struct box *b, uint64_t id, unsigned labels)
-{
-	struct cache_details *d;
-
-	assert_int_equal(box_details(b, id, &d), 0);
-	assert_int_equal(label_bits(d->gm_labels), labels);
-	free(d);
 }
 
 static void expect_same(struct world *w)

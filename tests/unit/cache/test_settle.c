@@ -162,65 +162,6 @@ static void flags_that_were_stored_after_all_are_no_difference(void **state)
 	free(list);
 }
 
-/* Of labels the look did not tell: what was sent is sent again. */
-static void labels_that_nobody_looked_at_are_still_wanted(void **state)
-{
-	struct changed *t = *state;
-	uint64_t id = changed_add(t->a, 5, "m.eml");
-	struct journal_list *list;
-
-	change_words(t->a, id, "red", "blue");
-	changed_send(t, id, JOURNAL_STORE);
-	changed_settle(t, (struct journal_result){.id = id,
-						  .rest = JOURNAL_UNSURE,
-						  .has_flags = true,
-						  .flags = MAIL_SEEN,
-						  .keywords = "red"});
-	assert_int_equal(journal_get(t->s->c, id, &list), 0);
-	assert_string_equal(list->v[0].add_keywords, "");
-	assert_string_equal(list->v[0].add_labels, "red");
-	assert_string_equal(list->v[0].remove_labels, "blue");
-	free(list);
-	expect_words(t->a, id, "red");
-}
-
-static void a_refused_label_is_as_it_was(void **state)
-{
-	struct changed *t = *state;
-	uint64_t id = changed_add(t->a, 5, "m.eml");
-
-	change_words(t->a, id, "red", "blue");
-	changed_send(t, id, JOURNAL_STORE);
-	changed_undo(t, id);
-	changed_expect_none(t, id);
-	expect_words(t->a, id, "blue");
-	changed_reopen(t);
-	expect_words(t->a, id, "blue");
-}
-
-/* It goes here, and may stay elsewhere: there it has these labels. */
-static void labels_are_stored_before_a_message_goes(void **state)
-{
-	struct changed *t = *state;
-	uint64_t id = changed_add(t->a, 5, "m.eml");
-
-	change_flags(t->a, id, MAIL_FLAGGED, 0);
-	assert_int_equal(journal_remove(t->a, id), 0);
-	changed_expect(t, id, JOURNAL_REMOVE);
-	id = changed_add(t->a, 6, "n.eml");
-	change_words(t->a, id, "red", "blue");
-	assert_int_equal(journal_remove(t->a, id), 0);
-	changed_expect(t, id, JOURNAL_STORE | JOURNAL_REMOVE);
-	changed_reopen(t);
-	changed_send(t, id, JOURNAL_STORE);
-	changed_done(t, id, JOURNAL_STORE, 0, 0);
-	changed_expect(t, id, JOURNAL_REMOVE);
-	changed_send(t, id, JOURNAL_REMOVE);
-	changed_undo(t, id);
-	expect_words(t->a, id, "red");
-	changed_expect_none(t, id);
-}
-
 static void an_answer_of_no_use_changes_nothing(void **state)
 {
 	struct changed *t = *state;
@@ -475,9 +416,6 @@ int main(void)
 		T(a_message_that_came_home_on_its_way_is_moved_back),
 		T(parts_are_settled_one_by_one),
 		T(flags_that_were_stored_after_all_are_no_difference),
-		T(labels_that_nobody_looked_at_are_still_wanted),
-		T(a_refused_label_is_as_it_was),
-		T(labels_are_stored_before_a_message_goes),
 		T(an_answer_of_no_use_changes_nothing),
 		T(a_second_row_for_the_new_uid_goes),
 		T(a_refused_move_comes_back),

@@ -153,31 +153,6 @@ static void a_message_is_published_with_the_flags_that_it_has(void **state)
 	free(list);
 }
 
-static void labels_are_stored_when_the_message_is_there(void **state)
-{
-	struct changed *t = *state;
-	uint64_t id = create(t, "new.eml", false, TEXT);
-	struct mail_row row = {.has = ROW_FIELDS | ROW_FLAGS,
-			       .flags = MAIL_SEEN};
-	struct journal_list *list;
-
-	change_words(t->a, id, "red green", "");
-	assert_int_equal(journal_publish(t->a, id, &row), 0);
-	changed_expect(t, id, JOURNAL_APPEND);
-	changed_send(t, id, JOURNAL_APPEND);
-	changed_reopen(t);
-	changed_done(t, id, JOURNAL_APPEND, VALID_A, 7);
-	assert_int_equal(journal_get(t->s->c, id, &list), 0);
-	assert_int_equal(list->v[0].what, JOURNAL_STORE);
-	assert_int_equal(list->v[0].add, 0);
-	assert_string_equal(list->v[0].add_keywords, "");
-	assert_string_equal(list->v[0].add_labels, "red green");
-	free(list);
-	changed_send(t, id, JOURNAL_STORE);
-	changed_done(t, id, JOURNAL_STORE, 0, 0);
-	changed_expect_none(t, id);
-}
-
 static void an_empty_file_is_not_published(void **state)
 {
 	struct changed *t = *state;
@@ -439,7 +414,6 @@ int main(void)
 		T(bytes_are_written_anywhere_and_cut),
 		T(a_published_message_can_be_read_and_is_kept),
 		T(a_message_is_published_with_the_flags_that_it_has),
-		T(labels_are_stored_when_the_message_is_there),
 		T(an_empty_file_is_not_published),
 		T(it_may_change_until_it_is_sent),
 		T(a_sent_message_keeps_its_body_if_the_server_did),
