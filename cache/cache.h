@@ -234,21 +234,15 @@ struct cache_flags {
 	uint64_t id;
 	uint32_t flags;
 	const char *keywords; /* NULL: as they were */
+	const char *labels;   /* as in struct mail_row; NULL: as they were */
 };
 /*
  * What the server says. Changes that it has not seen are laid over it. Rows
  * that are not here, or pending, are left out; ctime moves if anything changed.
+ * Memory does not know the labels: whoever gives them says that they changed.
  */
 MUST_CHECK int box_set_flags(struct box *b, const struct cache_flags *v,
 			     size_t n);
-
-/* Gmail's labels, as the server says. Rows that are not here are left out. */
-struct cache_labels {
-	uint64_t id;
-	const char *labels; /* as in struct mail_row */
-};
-MUST_CHECK int box_set_labels(struct box *b, const struct cache_labels *v,
-			      size_t n);
 
 /* What keywords, in any order, are compared by; 0 for none. */
 uint32_t box_keywords_hash(struct box *b, uint64_t id);
@@ -281,7 +275,7 @@ struct cache_details {
 	const char *keywords;
 	const char *field[N_FIELDS]; /* NULL: none */
 	uint64_t gm_msgid, gm_thrid;
-	const char *gm_labels;
+	const char *gm_labels; /* "": none, or not known */
 };
 MUST_CHECK int box_details(struct box *b, uint64_t id,
 			   struct cache_details **ret);

@@ -195,7 +195,8 @@ static void set_flags_locked(struct box *b, struct flags_row *v)
 		return;
 	}
 	keywords = v->text ? v->keywords : r->keywords;
-	if ((r->state & RECORD_FLAGS) == v->flags && r->keywords == keywords) {
+	if ((r->state & RECORD_FLAGS) == v->flags && r->keywords == keywords &&
+	    !v->labels) {
 		v->id = 0; /* nothing new: ctime stays */
 		return;
 	}

@@ -109,6 +109,9 @@ unsigned change_what(const struct change *c);
 unsigned change_doubt(const struct change *c);
 /* What a command may be doing, or may have done: those sent, or in doubt. */
 unsigned change_unanswered(const struct change *c);
+/* What of the difference a command with these parts carries. -ENOMEM. */
+MUST_CHECK int change_carries(const struct change *c, unsigned parts,
+			      struct delta *ret);
 /* The id of the record that has to be settled first; 0: none. */
 uint64_t change_waits_locked(const struct journal *j, const struct change *c)
 	REQUIRES(j->lock);
@@ -157,6 +160,7 @@ struct step {
 	uint64_t copy_of;    /* whose details it gets */
 	struct texts *texts; /* its new header fields */
 	char *keywords;      /* all it has; NULL: as they are ... */
+	char *labels;        /* ... likewise ... */
 	struct delta words;  /* ... then these */
 	enum spool_fate fate;
 	char *spool, *rejected; /* names of files */

@@ -159,11 +159,14 @@ static int set_flags(struct step *s, const struct mail_row *row)
 	const struct flagset none = {0};
 	/* The words are borrowed. */
 	const struct flagset now = {row->flags & RECORD_FLAGS,
-				    (char *)row->keywords};
+				    (char *)row->keywords, NULL};
 	int r = flagset_combine(&now, SET_PLUS, &none, &all);
 
 	if (r != 0)
 		return r;
+	/* Labels are not in the file: those that were set stay. */
+	all.labels = s->next->delta.add.labels;
+	s->next->delta.add.labels = NULL;
 	delta_finish(&s->next->delta);
 	s->next->delta.add = all;
 	s->row.state = (s->row.state & ~(uint64_t)RECORD_FLAGS) | all.flags;

@@ -64,6 +64,18 @@ static const char *const migrations[DB_VERSION] = {
 
 	/* 4: the size that the server tells; 0: of those before, unknown. */
 	"ALTER TABLE details ADD COLUMN size INTEGER DEFAULT 0;",
+
+	/*
+	 * 5: labels can be changed, and are kept as words (imap/labels.h). What
+	 * the server sent before is asked for once more.
+	 */
+	"ALTER TABLE changes ADD COLUMN add_labels TEXT;"
+	"ALTER TABLE changes ADD COLUMN remove_labels TEXT;"
+	"ALTER TABLE changes ADD COLUMN sent_add_labels TEXT;"
+	"ALTER TABLE changes ADD COLUMN sent_remove_labels TEXT;"
+	"UPDATE folders SET highestmodseq = 0 WHERE EXISTS"
+	" (SELECT 1 FROM details WHERE gm_msgid <> 0);"
+	"UPDATE details SET gm_labels = NULL WHERE gm_msgid <> 0;",
 };
 
 static const struct sql transactions_sql[] = {
@@ -269,7 +281,8 @@ static int migrate(struct db *db, int64_t from)
 {
 	static const char *const stamp[DB_VERSION] = {
 		"PRAGMA user_version = 1", "PRAGMA user_version = 2",
-		"PRAGMA user_version = 3", "PRAGMA user_version = 4"};
+		"PRAGMA user_version = 3", "PRAGMA user_version = 4",
+		"PRAGMA user_version = 5"};
 	int r = exec(db, "BEGIN IMMEDIATE");
 
 	for (int64_t v = from; r == 0 && v < DB_VERSION; v++) {

@@ -6,9 +6,9 @@
 #include <string.h>
 
 /*
- * The algebra of deltas, once for system flags (bits) and keywords (words).
- * Nearly all messages have no keywords that change, so a list of words is only
- * made where one is given.
+ * The algebra of deltas, once for system flags (bits) and once for keywords and
+ * labels (words). Nearly all messages have none that change, so a list of words
+ * is only made where one is given.
  *
  * Each rule is a short chain of set operations; `struct calc` owns what they
  * give until the result is taken out, so that lack of memory in any of them is
@@ -82,12 +82,18 @@ static int combine_words(const char *a, enum flagset_op op, const char *b,
 int flagset_combine(const struct flagset *a, enum flagset_op op,
 		    const struct flagset *b, struct flagset *ret)
 {
-	char *words;
+	char *words, *labels;
 	int r = combine_words(a->words, op, b->words, &words);
 
 	if (r != 0)
 		return r;
+	r = combine_words(a->labels, op, b->labels, &labels);
+	if (r != 0) {
+		free(words);
+		return r;
+	}
 	ret->words = words;
+	ret->labels = labels;
 	ret->flags = op == SET_PLUS    ? a->flags | b->flags
 		     : op == SET_MINUS ? a->flags & ~b->flags
 				       : a->flags & b->flags;
@@ -99,13 +105,14 @@ int flagset_combine(const struct flagset *a, enum flagset_op op,
 void flagset_finish(struct flagset *s)
 {
 	free(s->words);
+	free(s->labels);
 	*s = (struct flagset){0};
 }
 
 bool delta_is_empty(const struct delta *d)
 {
 	return !d->add.flags && !d->remove.flags && !d->add.words &&
-	       !d->remove.words;
+	       !d->remove.words && !d->add.labels && !d->remove.labels;
 }
 
 void delta_finish(struct delta *d)
@@ -116,17 +123,17 @@ void delta_finish(struct delta *d)
 
 int delta_copy(const struct delta *d, struct delta *ret)
 {
-	struct delta copy = *d;
+	const struct flagset none = {0};
+	struct delta copy = {0};
+	int r = flagset_combine(&d->add, SET_PLUS, &none, &copy.add);
 
-	copy.add.words = d->add.words ? strdup(d->add.words) : NULL;
-	copy.remove.words = d->remove.words ? strdup(d->remove.words) : NULL;
-	if ((d->add.words && !copy.add.words) ||
-	    (d->remove.words && !copy.remove.words)) {
+	if (r == 0)
+		r = flagset_combine(&d->remove, SET_PLUS, &none, &copy.remove);
+	if (r != 0)
 		delta_finish(&copy);
-		return -ENOMEM;
-	}
-	*ret = copy;
-	return 0;
+	else
+		*ret = copy;
+	return r;
 }
 
 /* --- the rules --- */
@@ -155,7 +162,7 @@ static struct flagset take(struct calc *k, const struct flagset *s)
 	struct flagset *own = &k->v[s - k->v];
 	struct flagset ret = *own;
 
-	own->words = NULL;
+	own->words = own->labels = NULL;
 	return ret;
 }
 
@@ -172,7 +179,7 @@ static int finish(struct calc *k, const struct flagset *const from[4],
 		ret->remove = take(k, from[3]);
 	}
 	for (size_t i = 0; i < k->n; i++)
-		free(k->v[i].words);
+		flagset_finish(&k->v[i]);
 	return k->error;
 }
 
@@ -238,12 +245,22 @@ int delta_undone(const struct delta *d, const struct delta *sent,
 }
 
 int delta_rebase(const struct delta *d, const struct flagset *now,
-		 struct delta *ret)
+		 unsigned known, struct delta *ret)
 {
 	struct calc k = {0};
 	const struct flagset *at[4] = {NULL};
+	/* Of what is not known all stays; the strings are borrowed. */
+	struct flagset gone = *now, kept = *now;
 
-	at[2] = calc(&k, &d->add, SET_MINUS, now);
-	at[3] = calc(&k, &d->remove, SET_AND, now);
+	if (!(known & KNOWS_WORDS)) {
+		gone.words = NULL;
+		kept.words = d->remove.words;
+	}
+	if (!(known & KNOWS_LABELS)) {
+		gone.labels = NULL;
+		kept.labels = d->remove.labels;
+	}
+	at[2] = calc(&k, &d->add, SET_MINUS, &gone);
+	at[3] = calc(&k, &d->remove, SET_AND, &kept);
 	return finish(&k, at, NULL, ret);
 }

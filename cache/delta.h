@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Sets of flags, and deltas between two of them: what the user sees and what
- * the server has. Pure values; the rules for a delta when either side moves.
+ * Sets of flags, keywords and labels, and deltas between two of them: what the
+ * user sees and what the server has. Pure values; the rules for a delta when
+ * either side moves.
  *
  * A delta says only what is so: `add` are flags that the row has and the server
  * has not, `remove` the reverse. So it can be taken back, too.
@@ -13,7 +14,9 @@
 
 struct flagset {
 	uint32_t flags; /* enum mail_flag */
-	char *words;    /* keywords, joined by one blank; NULL: none. Owned */
+	/* Owned, each joined by one blank; NULL: none. */
+	char *words;  /* keywords */
+	char *labels; /* Gmail's, as in struct mail_row */
 };
 
 struct delta {
@@ -56,8 +59,12 @@ MUST_CHECK int delta_unsure(const struct delta *d, const struct delta *sent,
 MUST_CHECK int delta_undone(const struct delta *d, const struct delta *sent,
 			    struct delta *ret_real, struct delta *ret);
 
-/* The server says that it has `now`: what is left of `d`. */
+/*
+ * The server says that it has `now`, of which `known` means something: what is
+ * left of `d`.
+ */
+enum flagset_known { KNOWS_WORDS = 1 << 0, KNOWS_LABELS = 1 << 1 };
 MUST_CHECK int delta_rebase(const struct delta *d, const struct flagset *now,
-			    struct delta *ret);
+			    unsigned known, struct delta *ret);
 
 #endif

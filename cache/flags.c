@@ -7,42 +7,52 @@
 #include "cache/changes.h"
 
 /*
- * Flags and keywords, as the user changes them.
+ * Flags, keywords and labels, as the user changes them.
  *
  * Memory has only a hash of a row's keywords; their text is on disk. It is
  * read before any lock is taken, and believed if its hash is the row's, else
- * read again: somebody has changed it meanwhile.
+ * read again: somebody has changed it meanwhile. Of labels memory has nothing.
+ * If they have changed since they were read, it is as if this change had come
+ * first: what is there already is not added, what is not is not taken away.
  */
+
+static size_t bytes_of(const char *text)
+{
+	return text ? strlen(text) : 0;
+}
+
+static bool has_keywords(const struct journal_flags *v)
+{
+	return bytes_of(v->add_keywords) || bytes_of(v->remove_keywords);
+}
+
+static bool has_labels(const struct journal_flags *v)
+{
+	return bytes_of(v->add_labels) || bytes_of(v->remove_labels);
+}
 
 static bool has_words(const struct journal_flags *v)
 {
-	return (v->add_keywords && v->add_keywords[0]) ||
-	       (v->remove_keywords && v->remove_keywords[0]);
+	return has_keywords(v) || has_labels(v);
 }
 
-/* The keywords of those rows whose keywords change; "" for others. */
+/* The details of those rows whose words change; NULL for others. */
 static int read_words(struct box *b, const struct journal_flags *v, size_t n,
-		      char **ret)
+		      struct cache_details **ret)
 {
-	struct cache_details *d;
 	int r = writer_drain(b->c, b->folder);
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (!has_words(&v[i]))
 			continue;
-		r = box_details(b, v[i].id, &d);
+		r = box_details(b, v[i].id, &ret[i]);
 		if (r == -ENOENT)
 			r = 0; /* the row may be gone, too */
-		else if (r == 0) {
-			ret[i] = strdup(d->keywords);
-			free(d);
-			r = ret[i] ? 0 : -ENOMEM;
-		}
 	}
 	return r;
 }
 
-static void free_words(char **words, size_t n)
+static void free_words(struct cache_details **words, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		free(words[i]);
@@ -50,26 +60,28 @@ static void free_words(char **words, size_t n)
 	}
 }
 
-static int check_words(const struct journal_flags *v, const char *has)
+static int check_words(const struct journal_flags *v, const struct flagset *row)
 {
-	if (strlen(has ? has : "") +
-		    strlen(v->add_keywords ? v->add_keywords : "") >=
-	    MAIL_KEYWORDS_MAX)
+	if (bytes_of(row->words) + bytes_of(v->add_keywords) >=
+		    MAIL_KEYWORDS_MAX ||
+	    bytes_of(row->labels) + bytes_of(v->add_labels) >=
+		    MAIL_KEYWORDS_MAX)
 		return -EOVERFLOW;
 	return 0;
 }
 
 /* What is really new, in the row and in the record. */
 static int apply(struct step *s, const struct journal_flags *v,
-		 const char *words, struct change *c)
+		 const struct flagset *row, struct change *c)
 {
 	/* The strings are borrowed: nothing here frees these sets. */
-	const struct flagset row = {s->row.state & RECORD_FLAGS, (char *)words};
 	const struct delta want = {
-		{v->add & RECORD_FLAGS, (char *)v->add_keywords},
-		{v->remove & RECORD_FLAGS, (char *)v->remove_keywords}};
+		{v->add & RECORD_FLAGS, (char *)v->add_keywords,
+		 (char *)v->add_labels},
+		{v->remove & RECORD_FLAGS, (char *)v->remove_keywords,
+		 (char *)v->remove_labels}};
 	struct delta real, left;
-	int r = delta_step(&c->delta, &row, &want, &real, &left);
+	int r = delta_step(&c->delta, row, &want, &real, &left);
 
 	if (r != 0)
 		return r;
@@ -98,31 +110,37 @@ static bool is_planned(const struct plan *p, uint64_t id)
 
 /* -EAGAIN: the keywords that were read are not those of the row any more. */
 static int plan_one(struct plan *p, struct box *b,
-		    const struct journal_flags *v, char *words)
+		    const struct journal_flags *v,
+		    const struct cache_details *words)
 	REQUIRES(p->c->journal.lock)
 {
+	/* Borrowed, likewise. */
+	struct flagset row = {.words = words ? (char *)words->keywords : NULL,
+			      .labels =
+				      words ? (char *)words->gm_labels : NULL};
 	struct step *s;
 	int r = is_planned(p, v->id) ? -EINVAL
 				     : move_load_locked(p, b, v->id, &s);
 
 	if (r == -ENOENT)
 		return 0;
-	if (r == 0 && has_words(v) &&
-	    cache_keywords_hash(words) != s->row.keywords)
+	if (r == 0 && has_keywords(v) &&
+	    cache_keywords_hash(row.words) != s->row.keywords)
 		r = -EAGAIN;
 	if (r == 0)
-		r = check_words(v, words);
+		r = check_words(v, &row);
 	if (r == 0)
 		r = plan_first_change_locked(p, s);
+	row.flags = r == 0 ? s->row.state & RECORD_FLAGS : 0;
 	if (r == 0)
-		r = apply(s, v, words, s->next);
+		r = apply(s, v, &row, s->next);
 	if (r == 0)
 		step_drop_if_done(s, box_uidvalidity(b));
 	return r;
 }
 
 static int change_once(struct box *b, const struct journal_flags *v, size_t n,
-		       char **words)
+		       struct cache_details *const *words)
 {
 	struct cache *c = b->c;
 	struct plan p;
@@ -141,7 +159,8 @@ static int change_once(struct box *b, const struct journal_flags *v, size_t n,
 
 int journal_change_flags(struct box *b, const struct journal_flags *v, size_t n)
 {
-	char **words = calloc(n ? n : 1, sizeof(char *));
+	struct cache_details **words =
+		calloc(n ? n : 1, sizeof(struct cache_details *));
 	bool wants_words = false;
 	int r = words ? journal_ready(b->c) : -ENOMEM;
 

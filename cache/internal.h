@@ -132,7 +132,7 @@ struct db {
 };
 
 #define DB_APPLICATION_ID 0x494d4653 /* "IMFS" */
-#define DB_VERSION 4
+#define DB_VERSION 5
 
 /* Arrays of statements, each ended by a NULL text. */
 extern const struct sql db_values_sql[], db_folders_sql[], db_messages_sql[],

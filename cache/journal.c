@@ -74,6 +74,11 @@ void change_unref_locked(struct journal *j, struct change *c)
 		change_free(c);
 }
 
+static bool has_labels(const struct delta *d)
+{
+	return d->add.labels || d->remove.labels;
+}
+
 unsigned change_what(const struct change *c)
 {
 	bool differs = !delta_is_empty(&c->delta);
@@ -86,8 +91,10 @@ unsigned change_what(const struct change *c)
 		return c->at == JOURNAL_LIMBO
 			       ? 0
 			       : JOURNAL_COPY | (differs ? JOURNAL_STORE : 0);
+	/* Labels are the message's, wherever else it stays. */
 	if (c->at == JOURNAL_LIMBO)
-		return JOURNAL_REMOVE;
+		return JOURNAL_REMOVE |
+		       (has_labels(&c->delta) ? JOURNAL_STORE : 0u);
 	return (differs ? JOURNAL_STORE : 0) |
 	       (c->at != c->origin.folder ? JOURNAL_MOVE : 0);
 }
@@ -106,6 +113,24 @@ unsigned change_doubt(const struct change *c)
 unsigned change_unanswered(const struct change *c)
 {
 	return c->phase == JOURNAL_SENT ? c->sent : change_doubt(c);
+}
+
+int change_carries(const struct change *c, unsigned parts, struct delta *ret)
+{
+	int r;
+
+	if (!(parts & (JOURNAL_STORE | JOURNAL_APPEND))) {
+		*ret = (struct delta){0};
+		return 0;
+	}
+	r = delta_copy(&c->delta, ret);
+	/* APPEND has no room for labels: they are stored behind it. */
+	if (r == 0 && !(parts & JOURNAL_STORE)) {
+		free(ret->add.labels);
+		free(ret->remove.labels);
+		ret->add.labels = ret->remove.labels = NULL;
+	}
+	return r;
 }
 
 bool place_is_equal(const struct journal_place *a,

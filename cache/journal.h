@@ -100,7 +100,9 @@ enum journal_how {
 /*
  * The parts of a difference, in the order in which they are sent. STORE with
  * COPY is for the copy, whose UID is known when the COPY is settled; with MOVE
- * it is for the origin. APPEND carries all flags.
+ * it is for the origin. APPEND carries all flags, and no labels: these are
+ * stored when it is settled. STORE with REMOVE is of labels: what is to be gone
+ * for good here may stay elsewhere.
  */
 enum journal_part {
 	JOURNAL_APPEND = 1 << 0,
@@ -124,11 +126,12 @@ struct journal_flags {
 	uint32_t add, remove; /* enum mail_flag */
 	/* Joined by one blank; NULL: none. */
 	const char *add_keywords, *remove_keywords;
+	const char *add_labels, *remove_labels; /* as in struct mail_row */
 };
 /*
  * Rows that are not here are left out. -EBUSY: one is unmoored. -EOVERFLOW: too
- * many keywords. -EINVAL: an id stands twice. May wait for the disk if keywords
- * change.
+ * many keywords or labels. -EINVAL: an id stands twice. May wait for the disk
+ * if keywords or labels change.
  */
 MUST_CHECK int journal_change_flags(struct box *b,
 				    const struct journal_flags *v, size_t n);
@@ -288,6 +291,7 @@ struct journal_entry {
 	uint64_t waits_for; /* id of one to be settled first; 0: none */
 	uint32_t add, remove;
 	const char *add_keywords, *remove_keywords; /* "": none */
+	const char *add_labels, *remove_labels;     /* likewise */
 	/*
 	 * What JOURNAL_SENT carried, and the destination as it was before. Of
 	 * one that is QUEUED again nobody knows (`doubt` of a result) whether
@@ -370,6 +374,7 @@ struct journal_result {
 	bool has_flags;
 	uint32_t flags;
 	const char *keywords;
+	const char *labels;                /* NULL: nobody knows those */
 	const struct journal_failure *why; /* to be listed; NULL: nothing is */
 };
 

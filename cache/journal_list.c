@@ -7,7 +7,7 @@
 
 /*
  * What others read of the journal: copies of its records, in one block with
- * their keywords behind them; counts; and the questions of whoever listens to
+ * their words behind them; counts; and the questions of whoever listens to
  * the server. Memory only, but for content keys.
  */
 
@@ -52,16 +52,22 @@ uint64_t change_waits_locked(const struct journal *j, const struct change *c)
 	return 0;
 }
 
+static size_t text_size(const char *s)
+{
+	return (s ? strlen(s) : 0) + 1;
+}
+
 static size_t text_bytes(const struct change *c)
 {
-	const char *a = c->delta.add.words, *r = c->delta.remove.words;
+	const struct flagset *a = &c->delta.add, *r = &c->delta.remove;
 
-	return (a ? strlen(a) : 0) + (r ? strlen(r) : 0) + 2;
+	return text_size(a->words) + text_size(a->labels) +
+	       text_size(r->words) + text_size(r->labels);
 }
 
 static const char *copy_text(char **pool, const char *s)
 {
-	size_t n = strlen(s ? s : "") + 1;
+	size_t n = text_size(s);
 	char *at = *pool;
 
 	memcpy(at, s ? s : "", n);
@@ -94,6 +100,8 @@ static void fill(const struct journal *j, const struct change *c, char **pool,
 	};
 	ret->add_keywords = copy_text(pool, c->delta.add.words);
 	ret->remove_keywords = copy_text(pool, c->delta.remove.words);
+	ret->add_labels = copy_text(pool, c->delta.add.labels);
+	ret->remove_labels = copy_text(pool, c->delta.remove.labels);
 }
 
 static bool matches(const struct change *c, const struct journal_filter *f)

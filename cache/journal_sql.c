@@ -17,22 +17,26 @@
 
 #define CHANGE_COLUMNS                                                         \
 	"id, seq, folder, uidvalidity, uid, how, phase, waits_for, add_flags," \
-	" remove_flags, add_keywords, remove_keywords, name, spool, sent,"     \
-	" sent_to, sent_uidvalidity, sent_uidnext, sent_add_flags,"            \
-	" sent_remove_flags, sent_add_keywords, sent_remove_keywords,"         \
-	" queued_at, tries"
+	" remove_flags, add_keywords, remove_keywords, add_labels,"            \
+	" remove_labels, name, spool, sent, sent_to, sent_uidvalidity,"        \
+	" sent_uidnext, sent_add_flags, sent_remove_flags,"                    \
+	" sent_add_keywords, sent_remove_keywords, sent_add_labels,"           \
+	" sent_remove_labels, queued_at, tries"
 
 const struct sql db_journal_sql[] = {
 	{S_CHANGE_PUT,
 	 "INSERT INTO changes (" CHANGE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?,"
-	 " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id)"
+	 " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	 " ON CONFLICT (id)"
 	 " DO UPDATE SET seq = excluded.seq, folder = excluded.folder,"
 	 " uidvalidity = excluded.uidvalidity, uid = excluded.uid,"
 	 " how = excluded.how, phase = excluded.phase,"
 	 " waits_for = excluded.waits_for, add_flags = excluded.add_flags,"
 	 " remove_flags = excluded.remove_flags,"
 	 " add_keywords = excluded.add_keywords,"
-	 " remove_keywords = excluded.remove_keywords, name = excluded.name,"
+	 " remove_keywords = excluded.remove_keywords,"
+	 " add_labels = excluded.add_labels,"
+	 " remove_labels = excluded.remove_labels, name = excluded.name,"
 	 " spool = excluded.spool, sent = excluded.sent,"
 	 " sent_to = excluded.sent_to,"
 	 " sent_uidvalidity = excluded.sent_uidvalidity,"
@@ -41,6 +45,8 @@ const struct sql db_journal_sql[] = {
 	 " sent_remove_flags = excluded.sent_remove_flags,"
 	 " sent_add_keywords = excluded.sent_add_keywords,"
 	 " sent_remove_keywords = excluded.sent_remove_keywords,"
+	 " sent_add_labels = excluded.sent_add_labels,"
+	 " sent_remove_labels = excluded.sent_remove_labels,"
 	 " queued_at = excluded.queued_at, tries = excluded.tries"},
 	{S_CHANGE_DROP, "DELETE FROM changes WHERE id = ?"},
 	{S_CHANGE_LIST, "SELECT " CHANGE_COLUMNS " FROM changes ORDER BY seq"},
@@ -55,6 +61,8 @@ static void bind_delta(struct db *db, int at, const struct delta *d)
 	db_bind_int(db, S_CHANGE_PUT, at + 1, d->remove.flags);
 	db_bind_text(db, S_CHANGE_PUT, at + 2, d->add.words);
 	db_bind_text(db, S_CHANGE_PUT, at + 3, d->remove.words);
+	db_bind_text(db, S_CHANGE_PUT, at + 4, d->add.labels);
+	db_bind_text(db, S_CHANGE_PUT, at + 5, d->remove.labels);
 }
 
 int journal_sql_put(struct cache *c, const struct change *v)
@@ -71,15 +79,15 @@ int journal_sql_put(struct cache *c, const struct change *v)
 	db_bind_int(db, s, 7, v->phase);
 	db_bind_int(db, s, 8, (int64_t)v->after);
 	bind_delta(db, 9, &v->delta);
-	db_bind_text(db, s, 13, v->name);
-	db_bind_text(db, s, 14, v->spool);
-	db_bind_int(db, s, 15, v->sent);
-	db_bind_int(db, s, 16, (int64_t)v->sent_to);
-	db_bind_int(db, s, 17, v->sent_uidvalidity);
-	db_bind_int(db, s, 18, v->sent_uidnext);
-	bind_delta(db, 19, &v->sent_delta);
-	db_bind_int(db, s, 23, v->queued_at);
-	db_bind_int(db, s, 24, v->tries);
+	db_bind_text(db, s, 15, v->name);
+	db_bind_text(db, s, 16, v->spool);
+	db_bind_int(db, s, 17, v->sent);
+	db_bind_int(db, s, 18, (int64_t)v->sent_to);
+	db_bind_int(db, s, 19, v->sent_uidvalidity);
+	db_bind_int(db, s, 20, v->sent_uidnext);
+	bind_delta(db, 21, &v->sent_delta);
+	db_bind_int(db, s, 27, v->queued_at);
+	db_bind_int(db, s, 28, v->tries);
 	return db_run(db, s);
 }
 

@@ -45,9 +45,7 @@ static int plan_mark(struct plan *p, struct change *old,
 	c->sent_uidvalidity = m->uidvalidity;
 	c->sent_uidnext = m->uidnext;
 	delta_finish(&c->sent_delta);
-	if (m->parts & (JOURNAL_STORE | JOURNAL_APPEND))
-		r = delta_copy(&c->delta, &c->sent_delta);
-	return r;
+	return change_carries(c, m->parts, &c->sent_delta);
 }
 
 static int mark(struct cache *c, struct journal_mark *v, size_t n)

@@ -58,8 +58,7 @@ const struct sql db_messages_sql[] = {
 	{S_DETAIL_ADD, ADD_DETAIL},
 	{S_DETAIL_ADD_TEN, ADD_DETAIL NINE_MORE(DETAIL_ROW)},
 	{S_DETAIL_KEYWORDS, "UPDATE details SET keywords = ? WHERE id = ?"},
-	{S_DETAIL_LABELS, "UPDATE details SET gm_labels = ?1 WHERE id = ?2"
-			  " AND gm_labels IS NOT ?1"},
+	{S_DETAIL_LABELS, "UPDATE details SET gm_labels = ? WHERE id = ?"},
 	{S_DETAIL_REMOVE, "DELETE FROM details WHERE id = ?"},
 	{S_DETAIL_GET, "SELECT date, from_, to_, cc, subject, message_id,"
 		       " keywords, gm_labels, gm_msgid, gm_thrid"
@@ -257,6 +256,14 @@ struct add_op *messages_add_new(uint64_t folder, const struct cache_new *rows,
 
 /* --- flags and size --- */
 
+int messages_set_text(struct cache *c, enum stmt s, uint64_t id,
+		      const char *text)
+{
+	db_bind_text(&c->write, s, 1, text);
+	db_bind_int(&c->write, s, 2, (int64_t)id);
+	return db_run(&c->write, s);
+}
+
 static int run_flags(struct cache *c, struct op *op)
 {
 	struct flags_op *f = (struct flags_op *)op;
@@ -274,11 +281,12 @@ static int run_flags(struct cache *c, struct op *op)
 		db_bind_int(db, S_MSG_FLAGS, 4, (int64_t)op->folder);
 		db_bind_int(db, S_MSG_FLAGS, 5, (int64_t)row->id);
 		r = db_run(db, S_MSG_FLAGS);
-		if (r != 0 || !row->text)
-			continue;
-		db_bind_text(db, S_DETAIL_KEYWORDS, 1, row->text);
-		db_bind_int(db, S_DETAIL_KEYWORDS, 2, (int64_t)row->id);
-		r = db_run(db, S_DETAIL_KEYWORDS);
+		if (r == 0 && row->text)
+			r = messages_set_text(c, S_DETAIL_KEYWORDS, row->id,
+					      row->text);
+		if (r == 0 && row->labels)
+			r = messages_set_text(c, S_DETAIL_LABELS, row->id,
+					      row->labels);
 	}
 	return r;
 }
@@ -292,7 +300,8 @@ struct flags_op *messages_flags_new(uint64_t folder,
 	char *pool;
 
 	for (size_t i = 0; i < n; i++)
-		bytes += messages_text_bytes(v[i].keywords);
+		bytes += messages_text_bytes(v[i].keywords) +
+			 messages_text_bytes(v[i].labels);
 	op = op_new(bytes, run_flags, folder);
 	if (!op)
 		return NULL;
@@ -307,6 +316,7 @@ struct flags_op *messages_flags_new(uint64_t folder,
 		row->changed_at = now;
 		row->text = messages_copy_text(&pool, v[i].keywords);
 		row->keywords = cache_keywords_hash(row->text);
+		row->labels = messages_copy_text(&pool, v[i].labels);
 	}
 	return op;
 }

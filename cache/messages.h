@@ -11,6 +11,7 @@
 #include <sqlite3.h>
 
 #include "cache/index.h"
+#include "cache/internal.h"
 #include "cache/writer.h"
 
 /* The texts of a row: its header fields, then these two. */
@@ -53,7 +54,9 @@ struct flags_row {
 	uint32_t flags;
 	uint32_t changed_at;
 	uint32_t keywords; /* their hash */
-	const char *text;  /* keywords; NULL: as they were */
+	/* NULL: as they were */
+	const char *text; /* keywords */
+	const char *labels;
 };
 
 struct flags_op {
@@ -64,6 +67,10 @@ struct flags_op {
 
 struct flags_op *messages_flags_new(uint64_t folder,
 				    const struct cache_flags *v, size_t n);
+
+/* In the writer's transaction: S_DETAIL_KEYWORDS or S_DETAIL_LABELS. */
+MUST_CHECK int messages_set_text(struct cache *c, enum stmt s, uint64_t id,
+				 const char *text);
 
 struct remove_op {
 	struct op op;

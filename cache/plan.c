@@ -25,6 +25,7 @@ static void free_step(struct journal *j, struct step *s) REQUIRES(j->lock)
 	change_unref_locked(j, s->next);
 	free(s->texts);
 	free(s->keywords);
+	free(s->labels);
 	delta_finish(&s->words);
 	free(s->spool);
 	free(s->rejected);

@@ -23,15 +23,15 @@ enum column {
 	C_HOW,
 	C_PHASE,
 	C_WAITS_FOR,
-	C_DELTA, /* four of them */
-	C_NAME = C_DELTA + 4,
+	C_DELTA, /* six of them */
+	C_NAME = C_DELTA + 6,
 	C_SPOOL,
 	C_SENT,
 	C_SENT_TO,
 	C_SENT_UIDVALIDITY,
 	C_SENT_UIDNEXT,
-	C_SENT_DELTA, /* four of them */
-	C_QUEUED_AT = C_SENT_DELTA + 4,
+	C_SENT_DELTA, /* six of them */
+	C_QUEUED_AT = C_SENT_DELTA + 6,
 	C_TRIES,
 };
 
@@ -84,6 +84,10 @@ static int read_delta(sqlite3_stmt *st, int at, struct delta *ret)
 
 	if (r == 0)
 		r = read_text(st, at + 3, &ret->remove.words);
+	if (r == 0)
+		r = read_text(st, at + 4, &ret->add.labels);
+	if (r == 0)
+		r = read_text(st, at + 5, &ret->remove.labels);
 	if (r != 0)
 		return r;
 	return read_u32(st, at, &ret->add.flags) &&
@@ -91,7 +95,9 @@ static int read_delta(sqlite3_stmt *st, int at, struct delta *ret)
 	       ((ret->add.flags | ret->remove.flags) & ~RECORD_FLAGS) == 0 &&
 	       (ret->add.flags & ret->remove.flags) == 0 &&
 	       words_are_sound(ret->add.words) &&
-	       words_are_sound(ret->remove.words);
+	       words_are_sound(ret->remove.words) &&
+	       words_are_sound(ret->add.labels) &&
+	       words_are_sound(ret->remove.labels);
 }
 
 /* --- one record --- */

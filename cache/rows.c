@@ -35,7 +35,7 @@ const struct sql db_rows_sql[] = {
 		     " gm_thrid, blob, size FROM details WHERE id = ?2"},
 	{S_ROW_TEXTS, "UPDATE details SET date = ?, from_ = ?, to_ = ?, cc = ?,"
 		      " subject = ?, message_id = ?, size = 0 WHERE id = ?"},
-	{S_ROW_WORDS, "SELECT keywords FROM details WHERE id = ?"},
+	{S_ROW_WORDS, "SELECT keywords, gm_labels FROM details WHERE id = ?"},
 	{S_ROW_KEY, "SELECT gm_msgid, message_id FROM details WHERE id = ?"},
 	{0, NULL},
 };
@@ -97,46 +97,61 @@ static int put_texts(struct cache *c, const struct step *s)
 	return db_run(&c->write, S_ROW_TEXTS);
 }
 
+/* NULL for nothing. */
+static int copy_column(sqlite3_stmt *st, int at, char **ret)
+{
+	const char *text = (const char *)sqlite3_column_text(st, at);
+
+	*ret = text && text[0] ? strdup(text) : NULL;
+	return text && text[0] && !*ret ? -ENOMEM : 0;
+}
+
 static int read_words(struct cache *c, uint64_t id, struct flagset *ret)
 {
 	sqlite3_stmt *st = c->write.stmt[S_ROW_WORDS];
-	const char *text;
 	int r;
 
 	db_bind_int(&c->write, S_ROW_WORDS, 1, (int64_t)id);
 	r = db_step(&c->write, S_ROW_WORDS);
 	if (r == 1) {
-		text = (const char *)sqlite3_column_text(st, 0);
-		ret->words = text && text[0] ? strdup(text) : NULL;
-		r = text && text[0] && !ret->words ? -ENOMEM : 0;
+		r = copy_column(st, 0, &ret->words);
+		if (r == 0)
+			r = copy_column(st, 1, &ret->labels);
 	}
 	db_reset(&c->write, S_ROW_WORDS);
 	return r;
 }
 
-static int write_words(struct cache *c, uint64_t id, const char *words)
+static int write_words(struct cache *c, enum stmt st, uint64_t id,
+		       const char *words)
 {
-	db_bind_text(&c->write, S_DETAIL_KEYWORDS, 1, words ? words : "");
-	db_bind_int(&c->write, S_DETAIL_KEYWORDS, 2, (int64_t)id);
-	return db_run(&c->write, S_DETAIL_KEYWORDS);
+	return messages_set_text(c, st, id, words ? words : "");
 }
 
+/* What is given as a whole, and what differs from what was there. */
 static int put_words(struct cache *c, const struct step *s)
 {
+	const struct flagset *add = &s->words.add, *take = &s->words.remove;
+	bool has_words = !s->keywords && (add->words || take->words);
+	bool has_labels = !s->labels && (add->labels || take->labels);
 	struct flagset has = {0}, more = {0}, left = {0};
-	int r;
+	int r = 0;
 
 	if (s->keywords)
-		return write_words(c, s->id, s->keywords);
-	if (!s->words.add.words && !s->words.remove.words)
-		return 0;
+		r = write_words(c, S_DETAIL_KEYWORDS, s->id, s->keywords);
+	if (r == 0 && s->labels)
+		r = write_words(c, S_DETAIL_LABELS, s->id, s->labels);
+	if (r != 0 || (!has_words && !has_labels))
+		return r;
 	r = read_words(c, s->id, &has);
 	if (r == 0)
-		r = flagset_combine(&has, SET_PLUS, &s->words.add, &more);
+		r = flagset_combine(&has, SET_PLUS, add, &more);
 	if (r == 0)
-		r = flagset_combine(&more, SET_MINUS, &s->words.remove, &left);
-	if (r == 0)
-		r = write_words(c, s->id, left.words);
+		r = flagset_combine(&more, SET_MINUS, take, &left);
+	if (r == 0 && has_words)
+		r = write_words(c, S_DETAIL_KEYWORDS, s->id, left.words);
+	if (r == 0 && has_labels)
+		r = write_words(c, S_DETAIL_LABELS, s->id, left.labels);
 	flagset_finish(&has);
 	flagset_finish(&more);
 	flagset_finish(&left);

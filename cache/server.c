@@ -18,17 +18,13 @@
 /* --- flags --- */
 
 /* What is left of a delta, now that the server says what it has. */
-static int rebase(struct delta *d, const struct flagset *now, bool has_words)
+static int rebase(struct delta *d, const struct flagset *now)
 {
+	unsigned known = (now->words ? KNOWS_WORDS : 0) |
+			 (now->labels ? KNOWS_LABELS : 0);
 	struct delta left;
-	int r;
+	int r = delta_rebase(d, now, known, &left);
 
-	if (!has_words) {
-		d->add.flags &= ~now->flags;
-		d->remove.flags &= now->flags;
-		return 0;
-	}
-	r = delta_rebase(d, now, &left);
 	if (r != 0)
 		return r;
 	delta_finish(d);
@@ -36,25 +32,34 @@ static int rebase(struct delta *d, const struct flagset *now, bool has_words)
 	return 0;
 }
 
-/* The keywords of the row: the server's, and ours over them. */
+/* Takes `from`, which may be NULL: "" then. */
+static int take_text(char **from, char **to)
+{
+	free(*to);
+	*to = *from ? *from : strdup("");
+	*from = NULL;
+	return *to ? 0 : -ENOMEM;
+}
+
+/* The keywords and labels of the row: the server's, and ours over them. */
 static int lay_words(struct step *s, const struct flagset *now,
 		     const struct delta *d)
 {
-	struct flagset more, all;
+	struct flagset more, all = {0};
 	int r = flagset_combine(now, SET_PLUS, &d->add, &more);
 
 	if (r != 0)
 		return r;
 	r = flagset_combine(&more, SET_MINUS, &d->remove, &all);
 	flagset_finish(&more);
-	if (r != 0)
-		return r;
-	free(s->keywords);
-	s->keywords = all.words ? all.words : strdup("");
-	if (!s->keywords)
-		return -ENOMEM;
-	s->row.keywords = cache_keywords_hash(s->keywords);
-	return 0;
+	if (r == 0 && now->words)
+		r = take_text(&all.words, &s->keywords);
+	if (r == 0 && now->words)
+		s->row.keywords = cache_keywords_hash(s->keywords);
+	if (r == 0 && now->labels)
+		r = take_text(&all.labels, &s->labels);
+	flagset_finish(&all);
+	return r;
 }
 
 static int plan_flags(struct plan *p, struct box *b, struct change *old,
@@ -62,7 +67,7 @@ static int plan_flags(struct plan *p, struct box *b, struct change *old,
 {
 	/* The words are borrowed. */
 	const struct flagset now = {v->flags & RECORD_FLAGS,
-				    (char *)v->keywords};
+				    (char *)v->keywords, (char *)v->labels};
 	uint64_t flags;
 	uint32_t words;
 	struct step *s;
@@ -74,17 +79,18 @@ static int plan_flags(struct plan *p, struct box *b, struct change *old,
 		return 0;
 	if (r != 0)
 		return r;
-	r = rebase(&s->next->delta, &now, v->keywords);
+	r = rebase(&s->next->delta, &now);
 	if (r == 0)
-		r = rebase(&s->next->sent_delta, &now, v->keywords);
+		r = rebase(&s->next->sent_delta, &now);
 	words = s->row.keywords;
-	if (r == 0 && v->keywords)
+	if (r == 0)
 		r = lay_words(s, &now, &s->next->delta);
 	if (r != 0)
 		return r;
 	flags = (now.flags | s->next->delta.add.flags) &
 		~s->next->delta.remove.flags;
-	if (flags != (s->row.state & RECORD_FLAGS) || words != s->row.keywords)
+	if (flags != (s->row.state & RECORD_FLAGS) ||
+	    words != s->row.keywords || v->labels)
 		s->row.changed_at = (uint32_t)time(NULL);
 	s->row.state = (s->row.state & ~(uint64_t)RECORD_FLAGS) | flags;
 	step_drop_if_done(s, box_uidvalidity(b));

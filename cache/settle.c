@@ -25,14 +25,19 @@
 struct carried {
 	unsigned parts;
 	uint64_t to;
-	const struct delta *delta;
+	struct delta delta;
 };
 
-static struct carried what_was_carried(const struct change *c)
+static int what_was_carried(const struct change *c, struct carried *ret)
 {
-	if (c->phase == JOURNAL_SENT)
-		return (struct carried){c->sent, c->sent_to, &c->sent_delta};
-	return (struct carried){change_what(c), c->at, &c->delta};
+	if (c->phase == JOURNAL_SENT) {
+		ret->parts = c->sent;
+		ret->to = c->sent_to;
+		return delta_copy(&c->sent_delta, &ret->delta);
+	}
+	ret->parts = change_what(c);
+	ret->to = c->at;
+	return change_carries(c, ret->parts, &ret->delta);
 }
 
 /* The row as it is; if it cannot be found only the record is looked after. */
@@ -92,7 +97,7 @@ static int apply_done(struct batch *b, struct step *s,
 	int r = 0;
 
 	if (done & (JOURNAL_STORE | JOURNAL_APPEND)) {
-		r = delta_done(&s->next->delta, sent->delta, &left);
+		r = delta_done(&s->next->delta, &sent->delta, &left);
 		if (r != 0)
 			return r;
 		delta_finish(&s->next->delta);
@@ -171,7 +176,7 @@ static int undo(struct batch *b, struct step *s, const struct carried *sent,
 	if (s->was == ROW_SAME)
 		return 0;
 	if (parts & JOURNAL_STORE)
-		r = undo_flags(s, sent->delta);
+		r = undo_flags(s, &sent->delta);
 	if (r != 0)
 		return r;
 	if ((parts & JOURNAL_APPEND) && is_limbo)
@@ -320,13 +325,15 @@ static void clear_sent(struct change *c, const struct journal_result *v)
 static int doubt_flags(struct step *s, const struct delta *sent,
 		       const struct journal_result *v)
 {
-	/* The string is borrowed: nothing here frees this set. */
-	const struct flagset now = {v->flags, (char *)v->keywords};
+	/* The strings are borrowed: nothing here frees this set. */
+	const struct flagset now = {v->flags, (char *)v->keywords,
+				    (char *)v->labels};
+	unsigned known = KNOWS_WORDS | (v->labels ? KNOWS_LABELS : 0);
 	struct delta both, left;
 	int r = delta_unsure(&s->next->delta, sent, &both);
 
 	if (r == 0 && v->has_flags) {
-		r = delta_rebase(&both, &now, &left);
+		r = delta_rebase(&both, &now, known, &left);
 		delta_finish(&both);
 		both = left;
 	}
@@ -367,7 +374,7 @@ static int apply_rest(struct batch *b, struct step *s,
 		if (v->rest == JOURNAL_AGAIN && (rest & JOURNAL_MOVE))
 			take_back_mark(s, v);
 		return v->rest == JOURNAL_UNSURE && (rest & JOURNAL_STORE)
-			       ? doubt_flags(s, sent->delta, v)
+			       ? doubt_flags(s, &sent->delta, v)
 			       : 0;
 	}
 	r = undo(b, s, sent, rest);
@@ -385,7 +392,6 @@ static bool is_draft(const struct change *c)
 int settle_one_locked(struct batch *b, const struct journal_result *v)
 {
 	struct change *old = journal_find_locked(&b->plan.c->journal, v->id);
-	struct delta sent_delta = {0};
 	struct carried sent;
 	struct step *s;
 	unsigned done;
@@ -399,11 +405,9 @@ int settle_one_locked(struct batch *b, const struct journal_result *v)
 	    (v->rest == JOURNAL_UNDO && is_draft(s->next)))
 		return go(b, s, v);
 
-	sent = what_was_carried(s->next);
-	r = delta_copy(sent.delta, &sent_delta);
+	r = what_was_carried(s->next, &sent);
 	if (r != 0)
 		return r;
-	sent.delta = &sent_delta;
 	done = v->done & sent.parts;
 	clear_sent(s->next, v);
 	if (done & JOURNAL_REMOVE)
@@ -415,6 +419,6 @@ int settle_one_locked(struct batch *b, const struct journal_result *v)
 	if (r == 0 && s->next)
 		r = finish(b, s, done != 0 && done == sent.parts,
 			   done & ARRIVES);
-	delta_finish(&sent_delta);
+	delta_finish(&sent.delta);
 	return r;
 }

@@ -38,7 +38,7 @@ int change_wait_for_uids(struct fs *fs, struct folder *f,
 	return r == 0 ? -ENOENT : r;
 }
 
-bool change_has_labels(struct fs *fs)
+bool change_folders_are_labels(struct fs *fs)
 {
 	return imap_has_labels(fs->imap) || cache_may_recall(fs->cache);
 }
@@ -282,7 +282,7 @@ static bool stays(struct moving *v)
 
 	return from != to && (from->attrs & FOLDER_ALL) &&
 	       !(to->attrs & (FOLDER_TRASH | FOLDER_JUNK)) &&
-	       change_has_labels(v->fs) && v->m.uid != 0;
+	       change_folders_are_labels(v->fs) && v->m.uid != 0;
 }
 
 /* A second row for it; the one that has the name goes before. */

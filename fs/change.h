@@ -62,4 +62,15 @@ MUST_CHECK int change_marks(struct fs *fs, uint64_t id,
 			    const struct marks_delta *d,
 			    struct change_end *end);
 
+/*
+ * Gmail's labels become those of the text (gmail.h), as far as they differ from
+ * those that are shown now. -EOPNOTSUPP: the server has no labels. -EINVAL: no
+ * such list, or a label that cannot be set. -EPERM: in Trash and Spam there are
+ * none.
+ */
+MUST_CHECK int change_labels(struct fs *fs, uint64_t id, const char *text,
+			     size_t n, struct change_end *end);
+/* Has a message with these details labels, even if it is none? */
+bool change_has_labels(struct fs *fs, const struct cache_details *d);
+
 #endif

@@ -27,7 +27,8 @@ static int may_flag(struct fs *fs, struct folder *f, const struct cache_msg *m,
 	if (flags & MAIL_DELETED)
 		need |= RIGHT_DELETE;
 	if ((flags & ~(uint32_t)(MAIL_SEEN | MAIL_DELETED)) ||
-	    v->add_keywords || v->remove_keywords)
+	    v->add_keywords || v->remove_keywords || v->add_labels ||
+	    v->remove_labels)
 		need |= RIGHT_FLAGS;
 	return rights_check(fs, f, need);
 }
@@ -39,11 +40,12 @@ static int may_flag(struct fs *fs, struct folder *f, const struct cache_msg *m,
 static bool would_remove(struct fs *fs, const struct cache_msg *m,
 			 const struct journal_flags *v)
 {
-	return (v->add & ~m->flags & MAIL_DELETED) && change_has_labels(fs);
+	return (v->add & ~m->flags & MAIL_DELETED) &&
+	       change_folders_are_labels(fs);
 }
 
-static int change_row_flags(struct fs *fs, const struct journal_flags *flags,
-			    struct change_end *end)
+int change_row_flags(struct fs *fs, const struct journal_flags *flags,
+		     struct change_end *end)
 {
 	struct cache_msg m;
 	struct folder *f;

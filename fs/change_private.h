@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What change.c (moving), change_remove.c, change_marks.c (flags) and trash.c
- * share.
+ * What change.c (moving), change_remove.c, change_marks.c (flags),
+ * change_labels.c and trash.c share.
  */
 #ifndef IMAPFS_FS_CHANGE_PRIVATE_H
 #define IMAPFS_FS_CHANGE_PRIVATE_H
@@ -17,7 +17,7 @@ MUST_CHECK int change_wait_for_uids(struct fs *fs, struct folder *f,
 				    struct change_end *end);
 
 /* Are folders labels, as Gmail's are? Known without a connection, too. */
-bool change_has_labels(struct fs *fs);
+bool change_folders_are_labels(struct fs *fs);
 
 /* Does the server know nothing of this message? */
 bool change_is_only_here(struct fs *fs, const struct cache_msg *m);
@@ -38,6 +38,11 @@ MUST_CHECK int change_remove_one(struct fs *fs, struct folder *f,
 /* Can messages of the folder be taken away, and put there? -EACCES, -EROFS. */
 MUST_CHECK int change_may_leave(struct fs *fs, struct folder *f);
 MUST_CHECK int change_may_arrive(struct fs *fs, struct folder *f);
+
+/* A change of flags, keywords and labels of one message. */
+struct journal_flags;
+MUST_CHECK int change_row_flags(struct fs *fs, const struct journal_flags *v,
+				struct change_end *end);
 
 /*
  * Where a message of this folder goes when it is removed: the folder with the

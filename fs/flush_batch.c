@@ -13,6 +13,7 @@ static void free_item(struct item *it)
 {
 	free(it->why);
 	free(it->keywords);
+	free(it->labels);
 }
 
 void batch_free(struct batch *b)
@@ -25,6 +26,8 @@ void batch_free(struct batch *b)
 	look_clear(&b->look);
 	free(b->add_keywords);
 	free(b->remove_keywords);
+	free(b->add_labels);
+	free(b->remove_labels);
 	free(b->left_keywords);
 	free(b->why);
 	free(b);
@@ -41,7 +44,9 @@ static bool is_same_delta(const struct batch *b, const struct journal_entry *e)
 {
 	return b->add == e->add && b->remove == e->remove &&
 	       strcmp(b->add_keywords, e->add_keywords) == 0 &&
-	       strcmp(b->remove_keywords, e->remove_keywords) == 0;
+	       strcmp(b->remove_keywords, e->remove_keywords) == 0 &&
+	       strcmp(b->add_labels, e->add_labels) == 0 &&
+	       strcmp(b->remove_labels, e->remove_labels) == 0;
 }
 
 bool batch_goes(const struct batch *b, const struct way *w,
@@ -75,7 +80,10 @@ struct batch *batch_new(struct flush *fl, const struct way *w,
 	b->remove = e->remove;
 	b->add_keywords = strdup(e->add_keywords);
 	b->remove_keywords = strdup(e->remove_keywords);
-	if (b->add_keywords && b->remove_keywords)
+	b->add_labels = strdup(e->add_labels);
+	b->remove_labels = strdup(e->remove_labels);
+	if (b->add_keywords && b->remove_keywords && b->add_labels &&
+	    b->remove_labels)
 		return b;
 	batch_free(b);
 	return NULL;

@@ -26,15 +26,29 @@ struct story {
 	char *what, *file;
 };
 
-static const char *verb(enum journal_part part)
+static bool has_labels(const struct batch *b)
 {
-	switch (part) {
+	return b->add_labels[0] || b->remove_labels[0];
+}
+
+static bool has_flags(const struct batch *b)
+{
+	return b->add || b->remove || b->add_keywords[0] ||
+	       b->remove_keywords[0];
+}
+
+static const char *verb(const struct batch *b)
+{
+	switch (b->part) {
 	case JOURNAL_APPEND:
 		return "to store it";
 	case JOURNAL_COPY:
 		return "to copy it";
 	case JOURNAL_STORE:
-		return "to change its flags";
+		if (!has_labels(b))
+			return "to change its flags";
+		return has_flags(b) ? "to change its flags and labels"
+				    : "to change its labels";
 	case JOURNAL_MOVE:
 		return "to move it";
 	default:
@@ -80,8 +94,8 @@ static char *file_of(struct batch *b, const struct item *it)
 static void tell_story(struct batch *b, const struct item *it, struct story *s)
 {
 	if (!b->to)
-		s->what = strdup(verb(b->part));
-	else if (asprintf(&s->what, "%s %s '%s'", verb(b->part),
+		s->what = strdup(verb(b));
+	else if (asprintf(&s->what, "%s %s '%s'", verb(b),
 			  b->part == JOURNAL_APPEND ? "in" : "to",
 			  b->to->path) < 0)
 		s->what = NULL;
@@ -123,6 +137,7 @@ static struct journal_result result_of(const struct batch *b,
 		v.has_flags = it->has_flags;
 		v.flags = it->flags;
 		v.keywords = it->keywords;
+		v.labels = it->labels;
 		break;
 	case VERDICT_GONE:
 		v.rest = JOURNAL_GONE;
@@ -246,8 +261,7 @@ static int flags_left(struct batch *b, struct box *box)
 		if (b->v[i].verdict != VERDICT_DONE ||
 		    box_find_id(box, b->v[i].id, &m) != 0)
 			continue;
-		v[n++] =
-			(struct cache_flags){m.id, (m.flags & ~off) | on, NULL};
+		v[n++] = (struct cache_flags){m.id, (m.flags & ~off) | on};
 	}
 	if (r == 0)
 		r = box_set_flags(box, v, n);
@@ -263,7 +277,7 @@ static bool left_all(const struct batch *b)
 	size_t asked = strlen(b->add_keywords) + strlen(b->remove_keywords);
 	size_t left = b->left_keywords ? strlen(b->left_keywords) : 0;
 
-	if (((b->add | b->remove) & ~b->left_flags) != 0)
+	if (((b->add | b->remove) & ~b->left_flags) != 0 || has_labels(b))
 		return false;
 	return left >= asked && (b->left_flags || left);
 }
@@ -294,7 +308,8 @@ static int flags_seen(struct batch *b, struct box *box)
 	for (size_t i = 0; v && i < b->n; i++)
 		if (b->v[i].has_flags)
 			v[n++] = (struct cache_flags){b->v[i].id, b->v[i].flags,
-						      b->v[i].keywords};
+						      b->v[i].keywords,
+						      b->v[i].labels};
 	if (n > 0)
 		r = box_set_flags(box, v, n);
 	free(v);
@@ -391,6 +406,7 @@ void flush_end(struct batch *b)
 	}
 	flush_note_arrivals(b);
 	correct_flags(b);
+	flush_note_labels(b);
 	wake_readers(b);
 	unlink_batch(b);
 	give_back(b);

@@ -134,15 +134,22 @@ static struct item *find_item(const struct batch *b, uint32_t uid)
 static int take_flags(struct batch *b, const struct mail_row *row)
 {
 	struct item *it = find_item(b, row->uid);
-	char *keywords;
+	bool has_labels = row->has & ROW_LABELS;
+	char *keywords, *labels;
 
 	if (!it || !(row->has & ROW_FLAGS))
 		return 0;
 	keywords = strdup(row->keywords ? row->keywords : "");
-	if (!keywords)
+	labels = has_labels ? strdup(row->gm_labels) : NULL;
+	if (!keywords || (has_labels && !labels)) {
+		free(keywords);
+		free(labels);
 		return -ENOMEM;
+	}
 	free(it->keywords);
+	free(it->labels);
 	it->keywords = keywords;
+	it->labels = labels;
 	it->flags = row->flags;
 	it->has_flags = true;
 	return 0;

@@ -4,7 +4,8 @@
  * (batches), flush_plan.c (from the journal to them), flush_lane.c (what was
  * learnt of a pair of folders), flush_send.c (commands), flush_answer.c (their
  * answers), flush_look.c, flush_found.c, flush_match.c and flush_alike.c (what
- * became of a command whose answer was lost) and flush_end.c (settling).
+ * became of a command whose answer was lost), flush_labels.c (what labels move)
+ * and flush_end.c (settling).
  *
  * The life of a batch; all of it on the flusher's thread, but for the jobs'
  * callbacks, which fill in what was heard and say that it has come:
@@ -76,6 +77,7 @@ struct item {
 	bool has_flags;      /* they are known: */
 	uint32_t flags;
 	char *keywords;
+	char *labels;    /* NULL: those are not */
 	bool is_gone;    /* from `from` */
 	bool is_doubted; /* it is sent again, and may have been done */
 	enum verdict verdict;
@@ -131,6 +133,7 @@ struct batch {
 	/* Of JOURNAL_STORE. */
 	uint32_t add, remove;
 	char *add_keywords, *remove_keywords;
+	char *add_labels, *remove_labels;
 
 	struct item *v; /* ascending by `uid`, except new ones */
 	size_t n, room;
@@ -345,6 +348,11 @@ bool flush_is_alike(const struct item *a, const struct item *b);
 bool flush_waits_for_twins(struct batch *b);
 /* So many are sent again that may have arrived: it is listed. */
 void flush_note_twice(struct batch *b, size_t n, const char *why);
+
+/* --- flush_labels.c --- */
+
+/* Labels of the batch were stored: which folders are others now? */
+void flush_note_labels(struct batch *b);
 
 /* --- flush_end.c --- */
 

@@ -138,7 +138,9 @@ static int start(struct batch *b, enum journal_part part,
 {
 	struct imap *im = b->flush->fs->imap;
 	const struct imap_flag_delta delta = {
-		b->add, b->remove, b->add_keywords, b->remove_keywords};
+		b->add,          b->remove,
+		b->add_keywords, b->remove_keywords,
+		b->add_labels,   b->remove_labels};
 	imap_job job;
 
 	switch (part) {

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "fs/attr.h"
+#include "fs/change.h"
 #include "fs/folder.h"
+#include "fs/gmail.h"
 #include "fs/marks.h"
 #include "fs/ops_xattr.h"
 #include "imap/names.h"
@@ -33,6 +35,7 @@ struct message {
 	struct cache_state s;
 	struct cache_details *d;
 	bool cached;
+	bool has_labels;
 };
 
 static int put_text(const char *text, char **ret)
@@ -141,9 +144,17 @@ static int value_gm_thrid(const struct message *x, char **ret)
 
 static int value_gm_labels(const struct message *x, char **ret)
 {
-	return x->d->gm_msgid
-		       ? put_text(x->d->gm_labels ? x->d->gm_labels : "", ret)
-		       : -ENODATA;
+	char *words;
+	int r;
+
+	if (!x->has_labels)
+		return -ENODATA;
+	r = gmail_labels_shown(x->d->gm_labels, x->m.flags, &words);
+	if (r != 0)
+		return r;
+	r = gmail_labels_to_text(words, ret);
+	free(words);
+	return r;
 }
 
 static int value_mime(const struct message *x, char **ret)
@@ -169,7 +180,7 @@ static const struct {
 	{XATTR_PREFIX "cached", value_cached},
 	{XATTR_PREFIX "gm.msgid", value_gm_msgid},
 	{XATTR_PREFIX "gm.thrid", value_gm_thrid},
-	{XATTR_PREFIX "gm.labels", value_gm_labels},
+	{XATTR_LABELS, value_gm_labels},
 	{XATTR_MIME, value_mime},
 };
 #define N_XATTRS (sizeof(xattrs) / sizeof(xattrs[0]))
@@ -192,6 +203,7 @@ static int message_get(struct fs *fs, uint64_t ino, struct message *ret)
 	r = box_details(box, ino, &ret->d);
 	folder_put(fs, f);
 	ret->cached = cache_has_body(fs->cache, ino);
+	ret->has_labels = r == 0 && change_has_labels(fs, ret->d);
 	return r;
 }
 

@@ -9,6 +9,7 @@
 #define XATTR_PREFIX "user.imap."
 #define XATTR_OFFLINE XATTR_PREFIX "offline"
 #define XATTR_FLAGS XATTR_PREFIX "flags"
+#define XATTR_LABELS XATTR_PREFIX "gm.labels"
 #define XATTR_TAGS "user.xdg.tags"
 
 #endif

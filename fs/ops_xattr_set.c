@@ -13,14 +13,15 @@
 
 /*
  * Extended attributes that can be set. Of a message: its flags and keywords, in
- * two ways of writing. Of a folder: user.imap.offline, which changes nothing on
- * the server, so that a read-only mount lets it be set, too.
+ * two ways of writing, and Gmail's labels. Of a folder: user.imap.offline,
+ * which changes nothing on the server, so that a read-only mount lets it be
+ * set, too.
  *
  * Others are answered EOPNOTSUPP, which programs that copy attributes pass over
  * without a word, as they do where a file system has none.
  */
 
-/* --- flags and tags --- */
+/* --- flags, tags and labels --- */
 
 static bool is_tags(const char *name)
 {
@@ -83,20 +84,32 @@ static void reply_marks(struct request *r)
 
 static const struct edit_op marks_op = {make_marks, reply_marks};
 
+static int make_labels(struct request *r, struct change_end *end)
+{
+	/* Where there are labels there is the attribute, if empty. */
+	if (r->edit.flags & XATTR_CREATE)
+		return -EEXIST;
+	return change_labels(r->fs, r->ino, r->edit.second, r->size, end);
+}
+
+static const struct edit_op labels_op = {make_labels, reply_marks};
+
 static void set_marks(struct request *r, const char *name, const char *value)
 {
+	bool is_labels = strcmp(name, XATTR_LABELS) == 0;
 	int error = ops_edit_texts(r, name, value, r->size);
 
 	if (error != 0)
 		ops_reply_err(r->req, error);
 	else
-		ops_edit(r, &marks_op);
+		ops_edit(r, is_labels ? &labels_op : &marks_op);
 }
 
 /* Replies if it cannot be set, or not here. */
 static bool can_set_marks(struct request *r, const char *name)
 {
-	bool known = is_tags(name) || strcmp(name, XATTR_FLAGS) == 0;
+	bool known = is_tags(name) || strcmp(name, XATTR_FLAGS) == 0 ||
+		     strcmp(name, XATTR_LABELS) == 0;
 
 	if (ops_refuse_ro(r->req))
 		return false;

@@ -8,6 +8,7 @@
 
 #include "cache/journal.h"
 #include "fs/attr.h"
+#include "fs/gmail.h"
 #include "fs/marks.h"
 #include "fs/tree.h"
 
@@ -18,6 +19,7 @@
  *     waiting  move    INBOX/2026...eml (UID 7) to Work
  *     waiting  flags   INBOX/2026...eml (UID 8) +(\Seen work)
  *     waiting  move    INBOX/2026...eml (UID 9), it may be in Work
+ *     waiting  labels  INBOX/2026...eml (UID 9) +labels(home) -labels(work)
  */
 
 static const char *state_of(const struct journal_entry *e)
@@ -35,6 +37,12 @@ static const char *state_of(const struct journal_entry *e)
 	return "unknown";
 }
 
+static bool has_flags(const struct journal_entry *e)
+{
+	return e->add || e->remove || e->add_keywords[0] ||
+	       e->remove_keywords[0];
+}
+
 static const char *verb_of(const struct journal_entry *e)
 {
 	unsigned what = e->phase == JOURNAL_SENT ? e->sent : e->what;
@@ -49,7 +57,9 @@ static const char *verb_of(const struct journal_entry *e)
 		return "remove";
 	if (what & JOURNAL_COPY)
 		return "copy";
-	return what & JOURNAL_MOVE ? "move" : "flags";
+	if (what & JOURNAL_MOVE)
+		return "move";
+	return has_flags(e) ? "flags" : "labels";
 }
 
 static const char *path_of(struct fs *fs, uint64_t folder)
@@ -82,6 +92,16 @@ static void print_marks(FILE *out, char sign, uint32_t flags,
 	free(text);
 }
 
+static void print_labels(FILE *out, char sign, const char *labels)
+{
+	char *text;
+
+	if (!labels[0] || gmail_labels_to_text(labels, &text) != 0)
+		return;
+	fprintf(out, " %clabels(%s)", sign, text);
+	free(text);
+}
+
 static void print_entry(FILE *out, struct fs *fs, const struct journal_entry *e)
 {
 	char name[CACHE_NAME_MAX + 1];
@@ -99,6 +119,8 @@ static void print_entry(FILE *out, struct fs *fs, const struct journal_entry *e)
 	if (e->origin.folder) {
 		print_marks(out, '+', e->add, e->add_keywords);
 		print_marks(out, '-', e->remove, e->remove_keywords);
+		print_labels(out, '+', e->add_labels);
+		print_labels(out, '-', e->remove_labels);
 	}
 	if (e->doubt)
 		fprintf(out, ", it may be in %s", path_of(fs, e->sent_to));

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cache/recall.h"
 #include "fs/arrive.h"
@@ -118,26 +119,31 @@ static void show(struct sync *y, enum replay_op op, const struct cache_msg *m)
 		y->budget--;
 }
 
-/* Other labels are no news to the kernel: what it shows is in other folders. */
-static int take_labels(struct box *box, const struct mail_row *rows, size_t n)
+/* Do these rows of labels name the same ones? */
+static bool is_same(const char *a, const char *b)
 {
-	struct cache_labels *v = calloc(n, sizeof(*v));
-	struct cache_msg m;
-	size_t found = 0;
-	int r = v ? 0 : -ENOMEM;
-
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if ((rows[i].has & ROW_LABELS) &&
-		    box_find_uid(box, rows[i].uid, &m) == 0)
-			v[found++] =
-				(struct cache_labels){m.id, rows[i].gm_labels};
-	if (r == 0 && found > 0)
-		r = box_set_labels(box, v, found);
-	free(v);
-	return r;
+	return strlen(a) == strlen(b) &&
+	       cache_keywords_hash(a) == cache_keywords_hash(b);
 }
 
-/* Messages that were known: which have other flags? */
+/*
+ * The labels of a row, if they are news; else NULL. Memory has none, but rows
+ * come only of messages that have changed, as far as the server can tell.
+ */
+static const char *new_labels(struct box *box, uint64_t id,
+			      const struct mail_row *row)
+{
+	struct cache_details *d;
+	bool same;
+
+	if (!(row->has & ROW_LABELS) || box_details(box, id, &d) != 0)
+		return NULL;
+	same = is_same(d->gm_labels, row->gm_labels);
+	free(d);
+	return same ? NULL : row->gm_labels;
+}
+
+/* Messages that were known: which have other flags, or labels? */
 static int take_known(struct sync *y, struct box *box,
 		      const struct mail_row *rows, size_t n)
 {
@@ -147,14 +153,17 @@ static int take_known(struct sync *y, struct box *box,
 	int r = v ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
+		const char *labels;
+
 		r = ranges_add(&y->named, rows[i].uid, rows[i].uid);
 		if (box_find_uid(box, rows[i].uid, &m) != 0)
 			continue; /* one that could not be listed before */
-		if (m.flags != rows[i].flags ||
+		labels = new_labels(box, m.id, &rows[i]);
+		if (labels || m.flags != rows[i].flags ||
 		    box_keywords_hash(box, m.id) !=
 			    cache_keywords_hash(rows[i].keywords))
-			v[changed++] = (struct cache_flags){m.id, rows[i].flags,
-							    rows[i].keywords};
+			v[changed++] = (struct cache_flags){
+				m.id, rows[i].flags, rows[i].keywords, labels};
 	}
 	if (r == 0 && changed > 0)
 		r = box_set_flags(box, v, changed);
@@ -162,7 +171,7 @@ static int take_known(struct sync *y, struct box *box,
 		if (box_find_id(box, v[i].id, &m) == 0)
 			show(y, REPLAY_ATTRIB, &m);
 	free(v);
-	return r == 0 ? take_labels(box, rows, n) : r;
+	return r;
 }
 
 /* Messages that were not known, ascending by UID. */

@@ -107,20 +107,24 @@ struct imap_messages {
 /* --- messages --- */
 
 /*
- * Flags to be set and to be taken off. A flag that stands in both, a keyword
- * that is no atom (RFC 9051 section 9), nothing at all: -EINVAL. Strings may
- * be NULL for none.
+ * Flags and Gmail's labels to be set and to be taken off. One that stands in
+ * both, a keyword that is no atom (RFC 9051 section 9), nothing at all:
+ * -EINVAL. Strings may be NULL for none.
  */
 struct imap_flag_delta {
 	unsigned add_flags; /* enum mail_flag */
 	unsigned remove_flags;
 	const char *add_keywords; /* joined by one blank; copied */
 	const char *remove_keywords;
+	const char *add_labels; /* words of labels.h; copied */
+	const char *remove_labels;
 };
 
 /*
  * UID STORE +FLAGS.SILENT and -FLAGS.SILENT. What PERMANENTFLAGS does not have
- * is left out and told. Repeating it is harmless.
+ * is left out and told. The same with X-GM-LABELS: -EOPNOTSUPP (as result)
+ * where imap_has_labels() is false; a message that loses the label of the
+ * mailbox is not in it any more. Repeating it is harmless.
  */
 MUST_CHECK int imap_store(struct imap *im, const struct imap_messages *which,
 			  const struct imap_flag_delta *delta,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "imap/keywords.h"
+#include "imap/labels.h"
 
 /*
  * Every piece is checked before its first byte is added, and the first
@@ -295,6 +296,25 @@ void command_flags(struct command *c, unsigned flags, const char *keywords)
 		add(c, " ", 1);
 	if (has_keywords)
 		add(c, keywords, strlen(keywords));
+	add(c, ")", 1);
+}
+
+void command_labels(struct command *c, const char *words)
+{
+	char label[MAIL_KEYWORDS_MAX + 1];
+	const char *word, *gap = "(";
+	size_t n;
+
+	if (!words || !*words || !labels_are_valid(words)) {
+		fail(c, -EINVAL);
+		return;
+	}
+	while (keywords_next(&words, &word, &n)) {
+		(void)labels_text(word, n, label);
+		add(c, gap, 1);
+		command_astring(c, label);
+		gap = " ";
+	}
 	add(c, ")", 1);
 }
 

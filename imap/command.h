@@ -80,6 +80,9 @@ size_t command_uids_fit(const uint32_t *uids, size_t n, size_t room);
  */
 void command_flags(struct command *c, unsigned flags, const char *keywords);
 
+/* A list of labels, as words of labels.h. -EINVAL: none, or they are none. */
+void command_labels(struct command *c, const char *words);
+
 /*
  * A literal of `size` bytes of a file, once in a command. The descriptor is
  * duplicated; the bytes are read while they are sent, by command_file_read().

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "imap/etpan.h"
+#include "imap/labels.h"
 
 /*
  * FETCH responses: a list of names and values, in any order (RFC 9051
@@ -23,6 +24,7 @@ struct grammar {
 	struct etpan *etpan;
 	struct item_store store;
 	char labels[LABELS_MAX + 1];
+	char label[LABELS_MAX]; /* the one that is being read */
 };
 
 int grammar_new(struct grammar **ret)
@@ -60,11 +62,17 @@ struct walk {
 	struct fetch *f;
 };
 
-/* Labels as they were sent, quotes and all: they go back that way. */
+/* One that is too long for the list is left out. */
+static void add_label(struct grammar *g, const struct scan_string *str)
+{
+	if (str->n <= sizeof(g->label))
+		(void)labels_add(g->labels, sizeof(g->labels), g->label,
+				 scan_text(str, g->label));
+}
+
 static bool take_labels(struct grammar *g, struct scan *s)
 {
 	struct scan_string str;
-	const char *from;
 
 	g->labels[0] = '\0';
 	if (!scan_char(s, '('))
@@ -73,13 +81,9 @@ static bool take_labels(struct grammar *g, struct scan *s)
 		(void)scan_blanks(s);
 		if (scan_char(s, ')'))
 			return true;
-		from = s->p;
 		if (!scan_string(s, &str))
 			return false;
-		if (str.kind == SCAN_LITERAL)
-			from = str.p;
-		item_add_word(g->labels, sizeof(g->labels), from,
-			      (size_t)(s->p - from));
+		add_label(g, &str);
 	}
 }
 

@@ -95,7 +95,7 @@ struct mail_row {
 	uint64_t modseq;
 	uint64_t gm_msgid;     /* 0: none */
 	uint64_t gm_thrid;     /* 0: none */
-	const char *gm_labels; /* as sent, joined by one blank; "" if none */
+	const char *gm_labels; /* words of labels.h; "" if none */
 	/*
 	 * Raw value of each field: unfolded, outer blanks removed, NUL and
 	 * other control characters turned into blanks, cut at MAIL_FIELD_MAX.

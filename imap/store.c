@@ -7,11 +7,12 @@
 
 #include "imap/item.h"
 #include "imap/keywords.h"
+#include "imap/labels.h"
 
 /*
- * imap_store(): flags and keywords as deltas, never as they are to be: another
- * client may have changed others meanwhile. What the mailbox does not keep
- * (PERMANENTFLAGS) is sorted out before, and told.
+ * imap_store(): flags, keywords and labels as deltas, never as they are to be:
+ * another client may have changed others meanwhile. What the mailbox does not
+ * keep (PERMANENTFLAGS) is sorted out before, and told.
  *
  * Runs on the thread of the connection that has the job.
  */
@@ -51,6 +52,10 @@ static void start(struct job *job, struct session *s)
 
 	if (!verbs_begin(&j->u, s))
 		return;
+	if ((set->labels || take->labels) && !session_has(s, CAP_GMAIL)) {
+		change_fail(&j->u.c, -EOPNOTSUPP, "has no labels");
+		return;
+	}
 	j->left[0] = '\0';
 	end->left_keywords = j->left;
 	set->flags = select_kept_flags(s, j->set_flags);
@@ -63,6 +68,10 @@ static void start(struct job *job, struct session *s)
 		verbs_add(&j->u, VERB_SET);
 	if (take->flags || take->keywords[0])
 		verbs_add(&j->u, VERB_TAKE);
+	if (set->labels)
+		verbs_add(&j->u, VERB_LABEL);
+	if (take->labels)
+		verbs_add(&j->u, VERB_UNLABEL);
 	if (j->u.n_verbs == 0)
 		change_finish(&j->u.c);
 }
@@ -101,17 +110,38 @@ static bool has_both(const char *a, const char *b)
 	return false;
 }
 
+static bool labels_clash(const char *a, const char *b)
+{
+	const char *word;
+	size_t n;
+
+	while (keywords_next(&a, &word, &n)) {
+		if (labels_have(b, word, n))
+			return true;
+	}
+	return false;
+}
+
+static bool has_any(const char *words)
+{
+	return words && *words;
+}
+
 static bool is_valid(const struct imap_flag_delta *d)
 {
 	unsigned flags = d->add_flags | d->remove_flags;
-	bool has_words = (d->add_keywords && *d->add_keywords) ||
-			 (d->remove_keywords && *d->remove_keywords);
+	bool has_words = has_any(d->add_keywords) ||
+			 has_any(d->remove_keywords) ||
+			 has_any(d->add_labels) || has_any(d->remove_labels);
 
 	return (flags || has_words) && (flags & ~CHANGE_FLAGS) == 0 &&
 	       (d->add_flags & d->remove_flags) == 0 &&
 	       keywords_are_valid(d->add_keywords) &&
 	       keywords_are_valid(d->remove_keywords) &&
-	       !has_both(d->add_keywords, d->remove_keywords);
+	       !has_both(d->add_keywords, d->remove_keywords) &&
+	       labels_are_valid(d->add_labels) &&
+	       labels_are_valid(d->remove_labels) &&
+	       !labels_clash(d->add_labels, d->remove_labels);
 }
 
 static int copy_words(const char *words, char **ret, char **ret_kept)
@@ -121,6 +151,15 @@ static int copy_words(const char *words, char **ret, char **ret_kept)
 	return *ret && *ret_kept ? 0 : -ENOMEM;
 }
 
+/* None stay NULL. */
+static int copy_labels(const char *labels, char **ret)
+{
+	if (!has_any(labels))
+		return 0;
+	*ret = strdup(labels);
+	return *ret ? 0 : -ENOMEM;
+}
+
 static int copy_delta(struct store *j, const struct imap_flag_delta *d)
 {
 	j->set_flags = d->add_flags;
@@ -128,7 +167,9 @@ static int copy_delta(struct store *j, const struct imap_flag_delta *d)
 	if (copy_words(d->add_keywords, &j->set_words, &j->u.set.keywords) <
 		    0 ||
 	    copy_words(d->remove_keywords, &j->take_words,
-		       &j->u.take.keywords) < 0)
+		       &j->u.take.keywords) < 0 ||
+	    copy_labels(d->add_labels, &j->u.set.labels) < 0 ||
+	    copy_labels(d->remove_labels, &j->u.take.labels) < 0)
 		return -ENOMEM;
 	j->left_size = strlen(j->set_words) + strlen(j->take_words) + 2;
 	j->left = calloc(1, j->left_size);

@@ -61,6 +61,8 @@ void verbs_free(struct job *job)
 	pairs_finish(&j->pairs);
 	free(j->set.keywords);
 	free(j->take.keywords);
+	free(j->set.labels);
+	free(j->take.labels);
 	free(j->to);
 	free(j->uids);
 	change_job_free(job);
@@ -89,14 +91,20 @@ bool verbs_begin(struct uid_change *j, const struct session *s)
 	return !j->c.job.finished;
 }
 
+static size_t bytes_of(const char *s)
+{
+	return s ? strlen(s) : 0;
+}
+
 /* Bytes that the UIDs of a portion may have. */
 static size_t line_room(const struct uid_change *j, const struct session *s)
 {
 	size_t used = 128;
 
-	used += j->set.keywords ? strlen(j->set.keywords) : 0;
-	used += j->take.keywords ? strlen(j->take.keywords) : 0;
-	used += j->to ? 2 * strlen(j->to) : 0;
+	used += bytes_of(j->set.keywords) + bytes_of(j->take.keywords);
+	/* Each byte of a name may get a backslash. */
+	used += 2 * (bytes_of(j->set.labels) + bytes_of(j->take.labels));
+	used += 2 * bytes_of(j->to);
 	return s->quirks.line_max > used + LINE_MIN ? s->quirks.line_max - used
 						    : LINE_MIN;
 }
@@ -107,16 +115,21 @@ static void write_verb(const struct uid_change *j, enum verb verb,
 	static const char *const names[] = {
 		[VERB_SET] = "UID STORE ",       [VERB_TAKE] = "UID STORE ",
 		[VERB_COPY] = "UID COPY ",       [VERB_MOVE] = "UID MOVE ",
-		[VERB_EXPUNGE] = "UID EXPUNGE ",
+		[VERB_EXPUNGE] = "UID EXPUNGE ", [VERB_LABEL] = "UID STORE ",
+		[VERB_UNLABEL] = "UID STORE ",
 	};
-	const struct verb_flags *f = verb == VERB_SET ? &j->set : &j->take;
+	bool sets = verb == VERB_SET || verb == VERB_LABEL;
+	const struct verb_flags *f = sets ? &j->set : &j->take;
 
 	command_text(cmd, "%s", names[verb]);
 	command_uids(cmd, j->uids + j->next, j->portion);
 	if (verb == VERB_SET || verb == VERB_TAKE) {
-		command_text(cmd, verb == VERB_SET ? " +FLAGS.SILENT "
-						   : " -FLAGS.SILENT ");
+		command_text(cmd, sets ? " +FLAGS.SILENT " : " -FLAGS.SILENT ");
 		command_flags(cmd, f->flags, f->keywords);
+	} else if (verb == VERB_LABEL || verb == VERB_UNLABEL) {
+		command_text(cmd, sets ? " +X-GM-LABELS.SILENT "
+				       : " -X-GM-LABELS.SILENT ");
+		command_labels(cmd, f->labels);
 	} else if (verb != VERB_EXPUNGE) {
 		command_text(cmd, " ");
 		command_mailbox(cmd, j->to);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Changes of messages that are on the server, as store.c (flags) and change.c
- * (the others) make them: one or two commands ("verbs") on a set of UIDs. All
- * of it belongs to the thread of the connection that has the job.
+ * (the others) make them: some commands ("verbs") on a set of UIDs. All of it
+ * belongs to the thread of the connection that has the job.
  */
 #ifndef IMAPFS_IMAP_VERBS_H
 #define IMAPFS_IMAP_VERBS_H
@@ -11,19 +11,22 @@
 #include "imap/pairs.h"
 
 enum verb {
-	VERB_SET,  /* +FLAGS.SILENT */
-	VERB_TAKE, /* -FLAGS.SILENT */
+	VERB_SET,     /* +FLAGS.SILENT */
+	VERB_TAKE,    /* -FLAGS.SILENT */
+	VERB_LABEL,   /* +X-GM-LABELS.SILENT */
+	VERB_UNLABEL, /* -X-GM-LABELS.SILENT */
 	VERB_COPY,
 	VERB_MOVE,
 	VERB_EXPUNGE,
 };
 
-#define VERBS_MAX 2
+#define VERBS_MAX 4
 
-/* What +FLAGS or -FLAGS gets. */
+/* What +FLAGS or -FLAGS gets, and +X-GM-LABELS or -X-GM-LABELS. */
 struct verb_flags {
 	unsigned flags; /* enum mail_flag */
 	char *keywords; /* or NULL; owned */
+	char *labels;   /* likewise */
 };
 
 struct uid_change {

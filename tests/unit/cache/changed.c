@@ -95,10 +95,12 @@ uint64_t changed_add(struct box *b, uint32_t uid, const char *name)
 {
 	char message_id[32];
 	struct mail_row row = {
-		.has = ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE | ROW_FIELDS,
+		.has = ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE | ROW_FIELDS |
+		       ROW_LABELS,
 		.uid = uid,
 		.flags = MAIL_SEEN,
 		.keywords = "blue",
+		.gm_labels = "blue",
 		.size = 1000 + uid,
 		.internaldate = 1700000000 + uid,
 		.field = {[FIELD_SUBJECT] = "Hello",
@@ -140,7 +142,7 @@ void change_flags(struct box *b, uint64_t id, uint32_t add, uint32_t remove)
 void change_words(struct box *b, uint64_t id, const char *add,
 		  const char *remove)
 {
-	struct journal_flags v = {id, 0, 0, add, remove};
+	struct journal_flags v = {id, 0, 0, add, remove, add, remove};
 
 	assert_int_equal(journal_change_flags(b, &v, 1), 0);
 }
@@ -175,6 +177,7 @@ bool changed_get(struct changed *t, uint64_t id, struct journal_entry *ret)
 	assert_int_equal(r, 0);
 	*ret = list->v[0];
 	ret->add_keywords = ret->remove_keywords = NULL;
+	ret->add_labels = ret->remove_labels = NULL;
 	free(list);
 	return true;
 }
@@ -261,8 +264,32 @@ void expect_words(struct box *b, uint64_t id, const char *words)
 	assert_int_equal(cache_keywords_hash(d->keywords),
 			 cache_keywords_hash(words));
 	assert_int_equal(strlen(d->keywords), strlen(words));
+	assert_string_equal(d->gm_labels, d->keywords);
 	free(d);
 	assert_int_equal(box_keywords_hash(b, id), cache_keywords_hash(words));
+}
+
+/* --- labels --- */
+
+const char *const changed_labels[LABELS] = {"",  "a",   "b",   "a b",
+					    "c", "a c", "b c", "a b c"};
+
+unsigned changed_label_bits(const char *words)
+{
+	unsigned bits = 0;
+
+	for (; *words; words++)
+		bits |= *words == ' ' ? 0 : 1u << (*words - 'a');
+	return bits;
+}
+
+void expect_labels(struct box *b, uint64_t id, unsigned labels)
+{
+	struct cache_details *d;
+
+	assert_int_equal(box_details(b, id, &d), 0);
+	assert_int_equal(changed_label_bits(d->gm_labels), labels);
+	free(d);
 }
 
 size_t count_state_files(struct changed *t, const char *folder)

@@ -39,6 +39,7 @@ uint64_t changed_add(struct box *b, uint32_t uid, const char *name);
 void change_move(struct box *from, uint64_t id, struct box *to,
 		 const char *name);
 void change_flags(struct box *b, uint64_t id, uint32_t add, uint32_t remove);
+/* Of keywords, and labels of the same names. */
 void change_words(struct box *b, uint64_t id, const char *add,
 		  const char *remove);
 /* A new message with this text; published. */
@@ -70,6 +71,12 @@ struct cache_msg row_of(struct box *b, uint64_t id);
 bool has_row(struct box *b, uint64_t id);
 /* Are these the keywords of the row, in any order? */
 void expect_words(struct box *b, uint64_t id, const char *words);
+/* Labels of one letter each: lists of three of them by their bits. */
+#define LABELS 8
+extern const char *const changed_labels[LABELS];
+unsigned changed_label_bits(const char *words);
+/* Are these the labels of the row? */
+void expect_labels(struct box *b, uint64_t id, unsigned bits);
 /* How many files there are in a folder below state_dir. */
 size_t count_state_files(struct changed *t, const char *folder);
 /* One number that SQL gives; the cache may be open. */

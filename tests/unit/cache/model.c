@@ -21,7 +21,7 @@ struct mail *new_mail(struct world *w, uint64_t folder, uint32_t flags)
 	struct mail *m = &w->mail[w->n++];
 
 	assert_true(w->n < MAIL_MAX);
-	*m = (struct mail){folder, w->next_uid++, flags};
+	*m = (struct mail){folder, w->next_uid++, flags, 0};
 	return m;
 }
 
@@ -36,18 +36,23 @@ struct mail *find_mail(struct world *w, struct journal_place at)
 	return NULL;
 }
 
-struct mail *execute(struct world *w, const struct journal_entry *e,
-		     unsigned parts)
+struct mail *execute(struct world *w, const struct outgoing *o, unsigned parts)
 {
-	struct mail *m = find_mail(w, e->origin);
+	const struct journal_entry *e = &o->e;
+	struct mail *m = find_mail(w, e->origin), *copy;
 
 	if (parts & JOURNAL_APPEND)
 		return new_mail(w, e->at, e->add);
 	assert_non_null(m); /* never a command for what is not there */
-	if (parts & JOURNAL_COPY)
-		return new_mail(w, e->at, m->flags);
-	if (parts & JOURNAL_STORE)
+	if (parts & JOURNAL_COPY) {
+		copy = new_mail(w, e->at, m->flags);
+		copy->labels = m->labels;
+		return copy;
+	}
+	if (parts & JOURNAL_STORE) {
 		m->flags = (m->flags | e->add) & ~e->remove;
+		m->labels = (m->labels | o->add_labels) & ~o->remove_labels;
+	}
 	if (parts & JOURNAL_MOVE) {
 		m->folder = e->at;
 		m->uid = w->next_uid++;
@@ -62,7 +67,7 @@ struct mail *execute(struct world *w, const struct journal_entry *e,
 struct doubt *find_doubt(struct world *w, uint64_t id)
 {
 	for (size_t i = 0; i < w->n_doubts; i++) {
-		if (w->doubt[i].e.id == id)
+		if (w->doubt[i].out.e.id == id)
 			return &w->doubt[i];
 	}
 	return NULL;
@@ -71,16 +76,16 @@ struct doubt *find_doubt(struct world *w, uint64_t id)
 void do_late(struct world *w, struct doubt *d)
 {
 	if (d->mail || d->never ||
-	    (d->part != JOURNAL_APPEND && !find_mail(w, d->e.origin)))
+	    (d->part != JOURNAL_APPEND && !find_mail(w, d->out.e.origin)))
 		return;
-	d->mail = execute(w, &d->e, d->part);
+	d->mail = execute(w, &d->out, d->part);
 }
 
-void begin_doubt(struct world *w, const struct journal_entry *e, unsigned part)
+void begin_doubt(struct world *w, const struct outgoing *o, unsigned part)
 {
 	struct doubt *d = &w->doubt[w->n_doubts++];
 
-	*d = (struct doubt){.e = *e, .part = part, .never = roll(w, 3) == 0};
+	*d = (struct doubt){.out = *o, .part = part, .never = roll(w, 3) == 0};
 	if (roll(w, 2))
 		do_late(w, d);
 }

@@ -15,11 +15,18 @@
 struct mail {
 	uint64_t folder; /* 0: it is gone */
 	uint32_t uid, flags;
+	unsigned labels; /* as bits (changed.h) */
+};
+
+/* A record that is sent: what is to be done with the labels, too. */
+struct outgoing {
+	struct journal_entry e;
+	unsigned add_labels, remove_labels;
 };
 
 /* A command whose answer was lost: it is done when `mail` says where. */
 struct doubt {
-	struct journal_entry e;
+	struct outgoing out;
 	unsigned part;
 	struct mail *mail;
 	bool never;
@@ -44,11 +51,10 @@ struct mail *new_mail(struct world *w, uint64_t folder, uint32_t flags);
 /* NULL: it is not there. */
 struct mail *find_mail(struct world *w, struct journal_place at);
 /* Do these parts: the message as it is then. */
-struct mail *execute(struct world *w, const struct journal_entry *e,
-		     unsigned parts);
+struct mail *execute(struct world *w, const struct outgoing *o, unsigned parts);
 
 /* Nobody will know what became of this command; it may have been done. */
-void begin_doubt(struct world *w, const struct journal_entry *e, unsigned part);
+void begin_doubt(struct world *w, const struct outgoing *o, unsigned part);
 /* NULL: there is none of this record. */
 struct doubt *find_doubt(struct world *w, uint64_t id);
 /* It is done now, if it is to be done at all and can be. */

@@ -9,7 +9,7 @@
 /*
  * The algebra of flags: whatever the user and the server do, in any order, the
  * row is what the server has and the delta over it. Three flags stand for all,
- * as bits and as keywords at once: every case is tried.
+ * as bits, as keywords and as labels at once: every case is tried.
  */
 
 #define SETS 8 /* subsets of three flags */
@@ -19,21 +19,28 @@ static const char *const words[SETS] = {NULL, "a",   "b",   "a b",
 
 static struct flagset set(unsigned bits)
 {
-	return (struct flagset){bits, words[bits] ? strdup(words[bits]) : NULL};
+	return (struct flagset){bits, words[bits] ? strdup(words[bits]) : NULL,
+				words[bits] ? strdup(words[bits]) : NULL};
 }
 
-/* As bits; both halves must say the same. */
-static unsigned bits_of(const struct flagset *s)
+static unsigned word_bits(const char *list)
 {
 	unsigned bits = 0;
 
-	for (const char *at = s->words ? s->words : ""; *at; at++) {
-		if (*at >= 'a' && *at <= 'c')
-			bits |= 1u << (*at - 'a');
+	assert_true(!list || list[0]);
+	for (; list && *list; list++) {
+		if (*list >= 'a' && *list <= 'c')
+			bits |= 1u << (*list - 'a');
 	}
-	assert_int_equal(bits, s->flags);
-	assert_true(!s->words || s->words[0]);
 	return bits;
+}
+
+/* As bits; all three parts must say the same. */
+static unsigned bits_of(const struct flagset *s)
+{
+	assert_int_equal(word_bits(s->words), s->flags);
+	assert_int_equal(word_bits(s->labels), s->flags);
+	return s->flags;
 }
 
 static struct delta delta_of(unsigned server, unsigned row)
@@ -141,6 +148,29 @@ static void an_answer_leaves_what_was_changed_meanwhile(void **state)
 				check_answer(server, then, row);
 }
 
+static void of_words_that_the_server_does_not_say_all_is_left(void **state)
+{
+	(void)state;
+	for (unsigned known = 0; known < 4; known++) {
+		struct delta d = delta_of(6, 1), left;
+		/* It has what is wanted. */
+		struct flagset now = set(1);
+		unsigned has_words = known & KNOWS_WORDS ? 0 : 1;
+		unsigned has_labels = known & KNOWS_LABELS ? 0 : 1;
+
+		assert_int_equal(delta_rebase(&d, &now, known, &left), 0);
+		assert_int_equal(left.add.flags, 0);
+		assert_int_equal(left.remove.flags, 0);
+		assert_int_equal(word_bits(left.add.words), has_words);
+		assert_int_equal(word_bits(left.remove.words), 6 * has_words);
+		assert_int_equal(word_bits(left.add.labels), has_labels);
+		assert_int_equal(word_bits(left.remove.labels), 6 * has_labels);
+		delta_finish(&d);
+		delta_finish(&left);
+		flagset_finish(&now);
+	}
+}
+
 static void the_words_of_the_server_leave_what_it_has_not(void **state)
 {
 	(void)state;
@@ -150,8 +180,11 @@ static void the_words_of_the_server_leave_what_it_has_not(void **state)
 				struct delta d = delta_of(server, row), left;
 				struct flagset now = set(says);
 
-				assert_int_equal(delta_rebase(&d, &now, &left),
-						 0);
+				assert_int_equal(
+					delta_rebase(&d, &now,
+						     KNOWS_WORDS | KNOWS_LABELS,
+						     &left),
+					0);
 				/* Only what the user changed differs. */
 				assert_int_equal(bits_of(&left.add),
 						 row & ~server & ~says);
@@ -165,7 +198,8 @@ static void the_words_of_the_server_leave_what_it_has_not(void **state)
 
 static void lists_of_words_keep_each_once(void **state)
 {
-	struct flagset a = {0, strdup("x  y x")}, b = {0, strdup("y yy")}, r;
+	struct flagset a = {.words = strdup("x  y x")};
+	struct flagset b = {.words = strdup("y yy")}, r;
 
 	(void)state;
 	assert_int_equal(flagset_combine(&a, SET_PLUS, &b, &r), 0);
@@ -190,6 +224,8 @@ int main(void)
 		cmocka_unit_test(an_answer_leaves_what_was_changed_meanwhile),
 		cmocka_unit_test(without_an_answer_it_becomes_what_is_wanted),
 		cmocka_unit_test(the_words_of_the_server_leave_what_it_has_not),
+		cmocka_unit_test(
+			of_words_that_the_server_does_not_say_all_is_left),
 		cmocka_unit_test(lists_of_words_keep_each_once),
 	};
 

@@ -76,7 +76,10 @@ static void too_many_keywords_are_refused(void **state)
 	memset(words, 'k', sizeof(words) - 1);
 	words[sizeof(words) - 1] = '\0';
 	assert_int_equal(journal_change_flags(t->a, v, 1), -EOVERFLOW);
-	v[0].add_keywords = "ok";
+	v[0].add_keywords = NULL;
+	v[0].add_labels = words;
+	assert_int_equal(journal_change_flags(t->a, v, 1), -EOVERFLOW);
+	v[0].add_labels = "ok";
 	assert_int_equal(journal_change_flags(t->a, v, 2), -EINVAL);
 	changed_expect_none(t, id);
 	expect_words(t->a, id, "blue");

@@ -13,8 +13,8 @@
  * refuses some, answers of others are lost and what they were for is done, or
  * will be, or not; and the program starts anew now and then. Whenever
  * everything was sent, what is here is what is there: each message once, with
- * the same UID and flags. JOURNAL_SEED repeats a run, JOURNAL_STEPS makes it
- * longer.
+ * the same UID, flags and labels. JOURNAL_SEED repeats a run, JOURNAL_STEPS
+ * makes it longer.
  */
 
 #define BATCH 6
@@ -67,6 +67,16 @@ static void user_replaces(struct world *w, struct box *from, uint64_t id,
 		box_announce(box_in(w, moved.replaced_to), moved.replaced);
 }
 
+static void user_labels(struct world *w, struct box *b, uint64_t id)
+{
+	unsigned add = roll(w, LABELS), remove = roll(w, LABELS) & ~add;
+	struct journal_flags v = {.id = id,
+				  .add_labels = changed_labels[add],
+				  .remove_labels = changed_labels[remove]};
+
+	assert_int_equal(journal_change_flags(b, &v, 1), 0);
+}
+
 static void user_acts(struct world *w)
 {
 	struct box *b = any_box(w), *to = any_box(w);
@@ -78,7 +88,7 @@ static void user_acts(struct world *w)
 		user_creates(w, b);
 		return;
 	}
-	switch (roll(w, 8)) {
+	switch (roll(w, 9)) {
 	case 0:
 		change_flags(b, m.id, roll(w, 32), roll(w, 32) & 5);
 		break;
@@ -98,6 +108,9 @@ static void user_acts(struct world *w)
 		if (roll(w, 2))
 			user_creates(w, b);
 		break;
+	case 5:
+		user_labels(w, b, m.id);
+		break;
 	default:
 		change_move(b, m.id, to, "moved.eml");
 	}
@@ -110,7 +123,8 @@ static void sync_flags(struct world *w)
 {
 	for (size_t i = 0; i < w->n; i++) {
 		struct mail *m = &w->mail[i];
-		struct cache_flags v = {.flags = m->flags};
+		struct cache_flags v = {.flags = m->flags,
+					.labels = changed_labels[m->labels]};
 		struct cache_msg row;
 
 		if (m->folder == 0 ||
@@ -154,6 +168,8 @@ static void other_acts(struct world *w)
 		other_removes(w, m);
 	else
 		m->flags = roll(w, 32);
+	if (roll(w, 2))
+		m->labels = roll(w, LABELS);
 	sync_flags(w);
 }
 
@@ -208,9 +224,10 @@ static bool may_be_lost(struct world *w, const struct journal_entry *e,
 }
 
 /* One answer: done, in part, refused, or lost (and done, or not). */
-static void answer(struct world *w, const struct journal_entry *e,
-		   unsigned parts, struct journal_result *r)
+static void answer(struct world *w, const struct outgoing *o, unsigned parts,
+		   struct journal_result *r)
 {
+	const struct journal_entry *e = &o->e;
 	unsigned luck = roll(w, w->may_refuse ? 10 : 5);
 	struct mail *m = NULL;
 
@@ -223,7 +240,7 @@ static void answer(struct world *w, const struct journal_entry *e,
 	}
 	if (luck == 3 && may_be_lost(w, e, parts)) {
 		r->doubt = true;
-		begin_doubt(w, e, parts);
+		begin_doubt(w, o, parts);
 		return;
 	}
 	if (luck >= 8)
@@ -234,7 +251,7 @@ static void answer(struct world *w, const struct journal_entry *e,
 		parts = 0; /* there is no copy yet */
 	r->done = parts;
 	if (parts != 0)
-		m = execute(w, e, parts);
+		m = execute(w, o, parts);
 	if (m && (parts & (JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE)))
 		note_place(w, m, r);
 }
@@ -258,7 +275,7 @@ static size_t flush_some(struct world *w)
 {
 	struct journal_filter f = {.phases = 1u << JOURNAL_QUEUED};
 	struct journal_mark m[BATCH] = {{0}};
-	struct journal_entry e[BATCH];
+	struct outgoing out[BATCH];
 	struct journal_result r[BATCH];
 	struct journal_list *list;
 	size_t n = 0;
@@ -269,7 +286,9 @@ static size_t flush_some(struct world *w)
 
 		if (!is_ready(v))
 			continue;
-		e[n] = *v;
+		out[n] =
+			(struct outgoing){*v, changed_label_bits(v->add_labels),
+					  changed_label_bits(v->remove_labels)};
 		m[n++] =
 			(struct journal_mark){.id = v->id,
 					      .gen = v->gen,
@@ -289,7 +308,7 @@ static size_t flush_some(struct world *w)
 		r[i] = (struct journal_result){.id = 0};
 		/* One of the batch may have had to wait for another. */
 		if (m[i].marked)
-			answer(w, &e[i], m[i].parts, &r[i]);
+			answer(w, &out[i], m[i].parts, &r[i]);
 	}
 	settle(w, r, n);
 	sync_flags(w);
@@ -318,6 +337,7 @@ static void expect_same(struct world *w)
 		if (box_find_uid(box_in(w, m->folder), m->uid, &row) != 0)
 			fail_msg("UID %u is not here", m->uid);
 		assert_int_equal(row.flags, m->flags);
+		expect_labels(box_in(w, m->folder), row.id, m->labels);
 	}
 	assert_int_equal(box_count(w->t->a) + box_count(w->t->b) +
 				 box_count(w->t->trash),
@@ -362,6 +382,7 @@ static void here_is_what_is_there_when_all_was_sent(void **state)
 		struct mail *m = new_mail(w, w->t->in_a, MAIL_SEEN);
 
 		(void)changed_add(w->t->a, m->uid, "m.eml");
+		sync_flags(w);
 	}
 	for (long i = 0; i < n && w->n < MAIL_MAX - 500; i++) {
 		unsigned what = roll(w, 20);

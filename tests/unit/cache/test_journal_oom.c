@@ -133,8 +133,8 @@ static uint64_t first, second, third, created;
 
 static int flag_it(struct changed *t)
 {
-	struct journal_flags v = {first, MAIL_FLAGGED, MAIL_SEEN, "red",
-				  "blue"};
+	struct journal_flags v = {first,  MAIL_FLAGGED, MAIL_SEEN, "red",
+				  "blue", "red",        "blue"};
 
 	return journal_change_flags(t->a, &v, 1);
 }
@@ -213,8 +213,8 @@ static int undo_all(struct changed *t)
 
 static int server_flags(struct changed *t)
 {
-	struct cache_flags v[2] = {{first, MAIL_ANSWERED, "green"},
-				   {third, MAIL_ANSWERED, "green"}};
+	struct cache_flags v[2] = {{first, MAIL_ANSWERED, "green", "green"},
+				   {third, MAIL_ANSWERED, "green", "green"}};
 
 	return box_set_flags(t->a, v, 2);
 }

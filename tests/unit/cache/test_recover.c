@@ -83,7 +83,7 @@ static void expect_old_rows(struct changed *t)
 	free(d);
 	change_flags(t->a, 17, MAIL_FLAGGED, 0);
 	changed_expect(t, 17, JOURNAL_STORE);
-	assert_int_equal(sql_number(t, "PRAGMA user_version"), 4);
+	assert_int_equal(sql_number(t, "PRAGMA user_version"), 5);
 }
 
 static void a_database_of_version_1_is_used_on(void **state)
@@ -104,6 +104,26 @@ static void a_database_of_version_2_is_used_on(void **state)
 	assert_int_equal(sql_number(t, "SELECT messages FROM folders"), 1);
 }
 
+/* Kept as they were sent, up to version 4: they are asked for once more. */
+static void labels_of_an_older_version_are_not_believed(void **state)
+{
+	struct changed *t = *state;
+	struct cache_details *d;
+	struct cache_state s;
+
+	begin_with_version_1(t);
+	scene_sql(t->s, "UPDATE details SET gm_msgid = 7,"
+			" gm_labels = '\"two words\"';"
+			"UPDATE folders SET highestmodseq = 99;");
+	scene_open(t->s);
+	assert_int_equal(box_open(t->s->c, 16, &t->a), 0);
+	assert_int_equal(box_details(t->a, 17, &d), 0);
+	assert_string_equal(d->gm_labels, "");
+	free(d);
+	box_state(t->a, &s);
+	assert_int_equal(s.highestmodseq, 0);
+}
+
 static void a_migration_that_is_cut_off_is_done_again(void **state)
 {
 	struct changed *t = *state;
@@ -121,7 +141,7 @@ static void a_migration_that_is_cut_off_is_done_again(void **state)
 	assert_int_equal(sql_number(t, "SELECT count(*) FROM messages"), 1);
 	scene_sql(t->s, "DROP TABLE failed");
 	scene_open(t->s);
-	assert_int_equal(sql_number(t, "PRAGMA user_version"), 4);
+	assert_int_equal(sql_number(t, "PRAGMA user_version"), 5);
 }
 
 /* --- records and rows that do not fit --- */
@@ -355,6 +375,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_database_of_version_1_is_used_on),
 		T(a_database_of_version_2_is_used_on),
+		T(labels_of_an_older_version_are_not_believed),
 		T(a_migration_that_is_cut_off_is_done_again),
 		T(a_record_without_a_row_is_listed),
 		T(a_row_without_a_record_stays),

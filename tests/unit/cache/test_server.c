@@ -10,7 +10,7 @@
 static void hear_flags(struct changed *t, uint64_t id, uint32_t flags,
 		       const char *keywords)
 {
-	struct cache_flags v = {id, flags, keywords};
+	struct cache_flags v = {id, flags, keywords, keywords};
 
 	assert_int_equal(box_set_flags(t->a, &v, 1), 0);
 }
@@ -45,6 +45,8 @@ static void changes_lie_over_the_flags_of_the_server(void **state)
 		assert_int_equal(list->v[0].remove, MAIL_SEEN);
 		assert_string_equal(list->v[0].add_keywords, "red");
 		assert_string_equal(list->v[0].remove_keywords, "blue");
+		assert_string_equal(list->v[0].add_labels, "red");
+		assert_string_equal(list->v[0].remove_labels, "blue");
 		free(list);
 		changed_reopen(t);
 	}

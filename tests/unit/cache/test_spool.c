@@ -171,6 +171,7 @@ static void it_may_change_until_it_is_sent(void **state)
 	struct changed *t = *state;
 	uint64_t id = change_create(t->a, "new.eml", TEXT);
 	struct mail_row row = {.has = ROW_FLAGS, .keywords = "red"};
+	struct journal_flags label = {.add_labels = "red"};
 	struct journal_entry e;
 	int fd;
 
@@ -178,6 +179,8 @@ static void it_may_change_until_it_is_sent(void **state)
 	change_flags(t->a, id, MAIL_SEEN, MAIL_FLAGGED);
 	change_move(t->a, id, t->b, "other.eml");
 	assert_int_equal(journal_reopen(t->b, id), 0);
+	label.id = id;
+	assert_int_equal(journal_change_flags(t->b, &label, 1), 0);
 	assert_int_equal(spool_open(t->s->c, id, true, &fd), 0);
 	assert_int_equal(spool_write(fd, "To: c\r\n", 7, 0), 0);
 	close(fd);

@@ -235,6 +235,29 @@ static void a_keyword_that_is_no_atom_is_refused(void **state)
 	}
 }
 
+static void labels_are_written_as_the_server_calls_them(void **state)
+{
+	(void)state;
+	begin();
+	command_labels(&c, "\\Inbox work two%20words 5%25 a\"b a]b");
+	expect("a1 (\"\\\\Inbox\" work \"two words\" \"5%\" \"a\\\"b\" "
+	       "a]b)\r\n");
+}
+
+static void what_is_no_list_of_labels_is_refused(void **state)
+{
+	static const char *const bad[] = {"",     "a ",   " a",    "a  b",
+					  "a%",   "a%2",  "a%00",  "a\r\nb",
+					  "a%0a", "%25%", "a\177", "\n"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		begin();
+		command_labels(&c, bad[i]);
+		refused();
+	}
+}
+
 static void as_many_uids_as_fit_are_counted(void **state)
 {
 	static const uint32_t uids[] = {1, 2, 3, 9, 10, 4294967294, 4294967295};
@@ -320,6 +343,8 @@ int main(void)
 		cmocka_unit_test(sets_that_are_none_are_refused),
 		cmocka_unit_test(flags_are_a_list),
 		cmocka_unit_test(a_keyword_that_is_no_atom_is_refused),
+		cmocka_unit_test(labels_are_written_as_the_server_calls_them),
+		cmocka_unit_test(what_is_no_list_of_labels_is_refused),
 		cmocka_unit_test(as_many_uids_as_fit_are_counted),
 		cmocka_unit_test(a_file_is_read_while_it_is_sent),
 		cmocka_unit_test(a_file_that_is_too_short_cannot_be_sent),

@@ -78,7 +78,8 @@ static void gmail_items_are_read(void **state)
 {
 	struct fetch f =
 		fetch("* 1 FETCH (X-GM-THRID 18446744073709551615 X-GM-MSGID 2 "
-		      "X-GM-LABELS (\"\\\\Inbox\" \\Sent plain \"two words\") "
+		      "X-GM-LABELS (\"\\\\Inbox\" \\Sent plain \"two words\" "
+		      "\"\" \"a\\\"b%\" {3}\r\nx y) "
 		      "UID 1 MODSEQ (99))\r\n");
 
 	(void)state;
@@ -88,7 +89,7 @@ static void gmail_items_are_read(void **state)
 	assert_int_equal(f.row.gm_msgid, 2);
 	assert_int_equal(f.row.modseq, 99);
 	assert_string_equal(f.row.gm_labels,
-			    "\"\\\\Inbox\" \\Sent plain \"two words\"");
+			    "\\Inbox \\Sent plain two%20words a\"b%25 x%20y");
 }
 
 static void sizes_over_32_bits_do_not_wrap(void **state)

@@ -119,6 +119,40 @@ static void a_server_that_names_none_keeps_all(void **state)
 	assert_int_equal(t.end.left_flags, 0);
 }
 
+static int labels(struct imap *im, struct told *t, imap_job *ret)
+{
+	const struct imap_flag_delta delta = {.add_flags = MAIL_FLAGGED,
+					      .add_labels = "two%20words x",
+					      .remove_labels = "\\Inbox"};
+
+	return imap_store(im, &told_messages, &delta, told_change, t, ret);
+}
+
+static void labels_go_as_deltas_of_their_own(void **state)
+{
+	struct told t = told_run(
+		labels,
+		STEPS(LOGIN_WITH("X-GM-EXT-1"), SELECT,
+		      "C: UID STORE 4:5,9 +FLAGS.SILENT (\\Flagged)",
+		      "S: $T OK done",
+		      "C: UID STORE 4:5,9 +X-GM-LABELS.SILENT (\"two words\" "
+		      "x)",
+		      "S: $T OK done",
+		      "C: UID STORE 4:5,9 -X-GM-LABELS.SILENT (\"\\\\Inbox\")",
+		      "S: $T OK done"));
+
+	(void)state;
+	told_expect(&t, 0, false, "");
+}
+
+static void a_server_without_labels_is_not_asked_for_them(void **state)
+{
+	struct told t = told_run(labels, STEPS(LOGIN, SELECT, "N:"));
+
+	(void)state;
+	told_expect(&t, -EOPNOTSUPP, false, "");
+}
+
 static void what_is_no_delta_is_refused_at_once(void **state)
 {
 	static const struct imap_flag_delta deltas[] = {
@@ -133,6 +167,9 @@ static void what_is_no_delta_is_refused_at_once(void **state)
 		{.add_keywords = "a\r\nb"},
 		{.remove_keywords = "gr\303\274n"},
 		{.remove_keywords = "a]"},
+		{.add_labels = "a b", .remove_labels = "c b"},
+		{.add_labels = "a%"},
+		{.remove_labels = "a\r\nb"},
 	};
 	struct server *s = SERVER(STEPS(LOGIN, "N:"));
 	struct imap *im = account_connected(s, 1);
@@ -157,6 +194,8 @@ int main(void)
 		cmocka_unit_test(one_keyword_that_is_not_kept_is_told),
 		cmocka_unit_test(nothing_is_sent_if_nothing_is_kept),
 		cmocka_unit_test(a_server_that_names_none_keeps_all),
+		cmocka_unit_test(labels_go_as_deltas_of_their_own),
+		cmocka_unit_test(a_server_without_labels_is_not_asked_for_them),
 		cmocka_unit_test(what_is_no_delta_is_refused_at_once),
 	};
 

@@ -5,7 +5,7 @@ import calendar
 import re
 import time
 
-from . import texts
+from . import names, texts
 from .reading import Row, uid_set
 
 DELETED = b"\\Deleted"
@@ -39,7 +39,13 @@ class Changing:
                     if r.message.modseq > int(guard.group(1))]
             rows = [(n, r) for n, r in rows if r.uid not in late]
         name, _, silent = how.upper().partition(b".")
-        change = self._label if name.endswith(b"X-GM-LABELS") else self._flag
+        change = self._flag
+        if name.endswith(b"X-GM-LABELS"):
+            change = self._label
+            faults = [] if name[:1] == b"-" else \
+                [self.label_fault(value) for value in values]
+            if any(faults):
+                return out + next(filter(None, faults))
         for n, row in rows:
             change(row, name[:1], set(values))
             if row.uid in self.box.messages and (not silent or guard):
@@ -58,6 +64,13 @@ class Changing:
             self.account.mark_deleted(message, box)
         elif DELETED in old - new:
             self.account.unmark_deleted(message, box)
+
+    def label_fault(self, label):
+        """Why no message can get this label; None: it can."""
+        if label.startswith(b"\\"):
+            known = label in names.LABELS.values()
+            return None if known else texts.invalid_folder(label)
+        return None if self.account.box(label) else self.name_fault(label)
 
     def _label(self, row, sign, values):
         if sign not in (b"+", b"-"):

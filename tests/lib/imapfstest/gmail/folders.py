@@ -107,7 +107,7 @@ class Folders:
 
     # Labels as such.
 
-    def _name_fault(self, name):
+    def name_fault(self, name):
         if re.search(rb"(?:\A|/) | (?:/|\Z)|  ", name):
             return texts.EXCESS_BLANKS
         if b"^" in name:
@@ -119,7 +119,7 @@ class Folders:
 
     def do_CREATE(self, tag, rest):
         name = self.words(rest)[0].removesuffix(b"/")
-        fault = self._name_fault(name)
+        fault = self.name_fault(name)
         if fault:
             return fault
         self.account.create(name)
@@ -142,7 +142,7 @@ class Folders:
             return texts.unknown_mailbox(old)
         if box.kind:
             return texts.SYSTEM_FOLDER
-        fault = self._name_fault(new)
+        fault = self.name_fault(new)
         if fault:
             return fault
         self.account.rename(box, new)
