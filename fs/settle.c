@@ -27,6 +27,24 @@ struct ghost {
 	struct body *body;
 };
 
+static bool has_ghost_locked(const struct folder *f, uint64_t id)
+	REQUIRES(f->lock)
+{
+	const struct ghost *g = f->ghosts;
+
+	while (g && g->id != id)
+		g = g->next;
+	return g != NULL;
+}
+
+static void free_ghost(struct ghost *g)
+{
+	if (!g)
+		return;
+	body_put(g->body);
+	free(g);
+}
+
 /* Without memory for it a reader gets ENOENT: better than staying. */
 void folder_keep_body(struct fs *fs, struct folder *f,
 		      const struct cache_msg *m)
@@ -43,9 +61,16 @@ void folder_keep_body(struct fs *fs, struct folder *f,
 		return;
 	}
 	lock_take(&f->lock);
-	g->next = f->ghosts;
-	f->ghosts = g;
+	if (!has_ghost_locked(f, m->id)) {
+		g->next = f->ghosts;
+		f->ghosts = g;
+		g = NULL;
+	}
 	lock_drop(&f->lock);
+	free_ghost(g);
+	/* The kernel may have forgotten it meanwhile, which it says once. */
+	if (!folder_is_message_held(fs, f, m->id))
+		folder_drop_ghost(f, m->id);
 }
 
 void folder_drop_ghost(struct folder *f, uint64_t id)
@@ -61,10 +86,7 @@ void folder_drop_ghost(struct folder *f, uint64_t id)
 		break;
 	}
 	lock_drop(&f->lock);
-	if (!gone)
-		return;
-	body_put(gone->body);
-	free(gone);
+	free_ghost(gone);
 }
 
 void folder_drop_ghosts(struct folder *f)
