@@ -204,7 +204,7 @@ void folder_replayed(struct fs *fs, struct folder *f,
  * Messages that are gone on the server, with the state that says so: they
  * leave the disk now, and the kernel when their replays come; `*budget` is how
  * many of these may still be made. What somebody may have open of them stays
- * readable until the kernel forgets it.
+ * readable until the kernel forgets it, up to FS_GHOSTS_MAX of them.
  */
 MUST_CHECK int folder_doom(struct fs *fs, struct folder *f, const uint64_t *ids,
 			   size_t n, const struct cache_state *s,
