@@ -383,20 +383,39 @@ bool folder_is_held(struct folder *f)
 	return held;
 }
 
+static bool is_held(struct box *box, uint64_t id)
+{
+	struct cache_msg m;
+
+	return box_find_id(box, id, &m) == 0 && m.held > 0;
+}
+
+bool folder_is_message_held(struct fs *fs, struct folder *f, uint64_t id)
+{
+	struct box *box;
+	bool held;
+
+	if (folder_get(fs, f, &box) != 0)
+		return false;
+	held = is_held(box, id);
+	folder_put(fs, f);
+	return held;
+}
+
 bool folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 			   uint64_t n)
 {
-	struct cache_msg m;
 	struct box *box;
-	bool here, gone;
+	bool here, held;
 
 	if (folder_get(fs, f, &box) != 0)
 		return true; /* nobody has it any more */
 
 	here = box_release(box, id, n);
-	gone = here && box_find_id(box, id, &m) != 0;
+	held = is_held(box, id);
 	folder_put(fs, f);
-	if (gone)
+	/* Whether its row is gone by now or only about to go. */
+	if (here && !held)
 		folder_drop_ghost(f, id);
 	return here;
 }

@@ -152,12 +152,11 @@ void folder_release(struct fs *fs, struct folder *f, uint64_t n);
 /* Does the kernel know the directory, so that it must be told of changes? */
 bool folder_is_held(struct folder *f);
 
-/*
- * References by the kernel to a message in it were given back. False: it is
- * not in it (any more).
- */
+/* The kernel gave references to a message back. False: it is not in it. */
 bool folder_forget_message(struct fs *fs, struct folder *f, uint64_t id,
 			   uint64_t n);
+/* Has it references to that message, be it gone or not? */
+bool folder_is_message_held(struct fs *fs, struct folder *f, uint64_t id);
 
 /* --- flush_hold.c: whose turn it is (F3) --- */
 
@@ -205,7 +204,7 @@ void folder_replayed(struct fs *fs, struct folder *f,
  * Messages that are gone on the server, with the state that says so: they
  * leave the disk now, and the kernel when their replays come; `*budget` is how
  * many of these may still be made. What somebody may have open of them stays
- * readable until the kernel forgets it.
+ * readable until the kernel forgets it, up to FS_GHOSTS_MAX of them.
  */
 MUST_CHECK int folder_doom(struct fs *fs, struct folder *f, const uint64_t *ids,
 			   size_t n, const struct cache_state *s,

@@ -50,6 +50,12 @@
  * once only after a long absence, when no program waits for each of them.
  */
 #define FS_REPLAY_MAX 2000
+/*
+ * So many bodies of messages that are gone stay open for who may be reading
+ * them: each has a descriptor, of which a process has a thousand. Of what the
+ * kernel holds, little is open.
+ */
+#define FS_GHOSTS_MAX 256
 /* What just failed fails again at once for so long (the kernel asks twice), or
  * until the account is online again: fs_failed_just_now(). */
 #define FS_FAIL_AGAIN_MS 1000
@@ -101,6 +107,7 @@ struct fs {
 	_Atomic int64_t online_ms; /* since when, or was it once */
 	_Atomic bool serving;      /* the mount is there; set once */
 	_Atomic bool stopping;     /* no new jobs; set once */
+	_Atomic unsigned n_ghosts; /* settle.c; only counted */
 };
 
 static inline bool fs_failed_just_now(const struct fs *fs, int64_t failed_ms)

@@ -23,29 +23,67 @@
 /* The body of a message that is gone, while the kernel holds its inode. */
 struct ghost {
 	struct ghost *next;
+	struct fs *fs;
 	uint64_t id;
 	struct body *body;
 };
 
-/* Without memory for it a reader gets ENOENT: better than staying. */
+static bool has_ghost_locked(const struct folder *f, uint64_t id)
+	REQUIRES(f->lock)
+{
+	const struct ghost *g = f->ghosts;
+
+	while (g && g->id != id)
+		g = g->next;
+	return g != NULL;
+}
+
+static struct ghost *make_ghost(struct fs *fs, const struct cache_msg *m)
+{
+	struct ghost *g = NULL;
+
+	if (fs->n_ghosts++ < FS_GHOSTS_MAX)
+		g = calloc(1, sizeof(*g));
+	if (g && body_open(fs->cache, m->id, m->size, &g->body) == 0) {
+		g->fs = fs;
+		g->id = m->id;
+		return g;
+	}
+	fs->n_ghosts--;
+	free(g);
+	return NULL;
+}
+
+static void free_ghost(struct ghost *g)
+{
+	if (!g)
+		return;
+	g->fs->n_ghosts--;
+	body_put(g->body);
+	free(g);
+}
+
+/* Where it cannot be kept a reader gets ENOENT: better than staying. */
 void folder_keep_body(struct fs *fs, struct folder *f,
 		      const struct cache_msg *m)
 {
 	struct ghost *g = NULL;
 
 	if (m->held > 0 && cache_has_body(fs->cache, m->id))
-		g = calloc(1, sizeof(*g));
+		g = make_ghost(fs, m);
 	if (!g)
 		return;
-	g->id = m->id;
-	if (body_open(fs->cache, m->id, m->size, &g->body) != 0) {
-		free(g);
-		return;
-	}
 	lock_take(&f->lock);
-	g->next = f->ghosts;
-	f->ghosts = g;
+	if (!has_ghost_locked(f, m->id)) {
+		g->next = f->ghosts;
+		f->ghosts = g;
+		g = NULL;
+	}
 	lock_drop(&f->lock);
+	free_ghost(g);
+	/* The kernel may have forgotten it meanwhile, which it says once. */
+	if (!folder_is_message_held(fs, f, m->id))
+		folder_drop_ghost(f, m->id);
 }
 
 void folder_drop_ghost(struct folder *f, uint64_t id)
@@ -61,10 +99,7 @@ void folder_drop_ghost(struct folder *f, uint64_t id)
 		break;
 	}
 	lock_drop(&f->lock);
-	if (!gone)
-		return;
-	body_put(gone->body);
-	free(gone);
+	free_ghost(gone);
 }
 
 void folder_drop_ghosts(struct folder *f)

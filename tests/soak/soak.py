@@ -28,7 +28,7 @@ TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / "tests" / "lib"))
 
 from alone import alone  # noqa: E402
-from imapfstest import Client  # noqa: E402
+from imapfstest import Client, Timeout, wait_for  # noqa: E402
 from imapfstest.churn import Churn, mail  # noqa: E402
 from imapfstest.endstate import (check_inodes, check_mounts,  # noqa: E402
                                  check_names, truth, wait_equal,
@@ -38,6 +38,7 @@ from imapfstest.walker import Readers  # noqa: E402
 TIMEOUT = 8  # seconds, the mount's
 SAMPLE_S = 5
 SETTLED_S = 60  # of a process, until its memory counts
+DESCRIPTORS = 100  # the program's, half of them pipes of libfuse's threads
 FIRST = 200  # messages in the beginning
 CALM = "calm"
 TROUBLES = (CALM,) * 6 + ("rst", "fin", "hole", "refuse", "sessions",
@@ -219,6 +220,7 @@ class Soak:
         wait_equal(self.m, expected)
         shown = check_names(self.m, readers.seen)
         self.samples.messages = len(shown.files)
+        self.check_descriptors()
         check_inodes(shown, self.inodes)
         self.phases += 1
         self.troubles.append(kind)
@@ -226,6 +228,21 @@ class Soak:
               f"{len(shown.files)} messages, equal after "
               f"{time.monotonic() - began:.1f} s", flush=True)
         return expected, shown
+
+    def check_descriptors(self):
+        """Nobody reads: what is gone is closed, and few others are open."""
+        pid = self.m.pid
+
+        def few():
+            found = kinds(pid)
+            return found.total() <= DESCRIPTORS and \
+                not found["bodies (deleted)"]
+
+        try:
+            wait_for(few, 10)
+        except Timeout:
+            raise AssertionError("too many descriptors: " +
+                                 listed(kinds(pid))) from None
 
     def run(self):
         """Until the minutes, or the changes, are over."""
