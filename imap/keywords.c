@@ -44,7 +44,8 @@ static bool is_atom(const char *s, size_t n)
 	return n > 0;
 }
 
-bool keywords_are_valid(const char *list)
+bool keywords_each_is(const char *list,
+		      bool (*is_word)(const char *word, size_t n))
 {
 	const char *word;
 	size_t n;
@@ -55,8 +56,13 @@ bool keywords_are_valid(const char *list)
 	if (n > MAIL_KEYWORDS_MAX || list[n - 1] == ' ')
 		return false;
 	while (keywords_next(&list, &word, &n)) {
-		if (!is_atom(word, n))
+		if (!is_word(word, n))
 			return false;
 	}
 	return true;
+}
+
+bool keywords_are_valid(const char *list)
+{
+	return keywords_each_is(list, is_atom);
 }

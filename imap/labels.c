@@ -98,17 +98,5 @@ static bool is_word(const char *p, size_t n)
 
 bool labels_are_valid(const char *words)
 {
-	const char *word;
-	size_t n;
-
-	if (!words || !*words)
-		return true;
-	n = strlen(words);
-	if (n > MAIL_KEYWORDS_MAX || words[n - 1] == ' ')
-		return false;
-	while (keywords_next(&words, &word, &n)) {
-		if (!is_word(word, n))
-			return false;
-	}
-	return true;
+	return keywords_each_is(words, is_word);
 }

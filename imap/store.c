@@ -98,25 +98,14 @@ static const struct job_class store_class = {
 	.free = store_free,
 };
 
-static bool has_both(const char *a, const char *b)
+static bool has_both(const char *a, const char *b,
+		     bool (*have)(const char *list, const char *word, size_t n))
 {
 	const char *word;
 	size_t n;
 
 	while (keywords_next(&a, &word, &n)) {
-		if (keywords_have(b, word, n))
-			return true;
-	}
-	return false;
-}
-
-static bool labels_clash(const char *a, const char *b)
-{
-	const char *word;
-	size_t n;
-
-	while (keywords_next(&a, &word, &n)) {
-		if (labels_have(b, word, n))
+		if (have(b, word, n))
 			return true;
 	}
 	return false;
@@ -138,10 +127,10 @@ static bool is_valid(const struct imap_flag_delta *d)
 	       (d->add_flags & d->remove_flags) == 0 &&
 	       keywords_are_valid(d->add_keywords) &&
 	       keywords_are_valid(d->remove_keywords) &&
-	       !has_both(d->add_keywords, d->remove_keywords) &&
+	       !has_both(d->add_keywords, d->remove_keywords, keywords_have) &&
 	       labels_are_valid(d->add_labels) &&
 	       labels_are_valid(d->remove_labels) &&
-	       !labels_clash(d->add_labels, d->remove_labels);
+	       !has_both(d->add_labels, d->remove_labels, labels_have);
 }
 
 static int copy_words(const char *words, char **ret, char **ret_kept)
