@@ -13,7 +13,8 @@
 /*
  * One `struct kept` a folder, made when its first body is looked for. Which
  * bodies are missing is asked of the cache once, and again when something has
- * come (`look`); the list is then worked off. What could not be fetched is
+ * come (`look`), but not while some of them are on their way, which would be
+ * counted twice; the list is then worked off. What could not be fetched is
  * skipped, for one bad message must not stop a folder, and looked for again
  * OFFLINE_RETRY_MS later.
  *
@@ -65,6 +66,7 @@ void offline_ended(struct fs *fs, struct folder *f, size_t n, int result)
 	o->in_flight--;
 	k = offline_find_locked(o, f);
 	if (k) {
+		k->in_flight--;
 		k->missing -= n < k->missing ? n : k->missing;
 		k->failed |= result != 0;
 		/* Cut off, or of other UIDs: it is looked at again. */
@@ -89,7 +91,10 @@ static void set_ended(struct ahead_set *set, int result)
 
 /* --- what is missing --- */
 
-/* Every folder that is kept has a struct, the others have none. */
+/*
+ * Every folder that is kept has a struct; the others have none, once nothing is
+ * on its way for them.
+ */
 static void renew_list(struct fs *fs, struct offline *o)
 {
 	struct folder **v;
@@ -100,7 +105,7 @@ static void renew_list(struct fs *fs, struct offline *o)
 		return;
 	lock_take(&o->lock);
 	for (at = &o->kept; (k = *at) != NULL;) {
-		if (k->f->kept && !k->f->gone) {
+		if ((k->f->kept && !k->f->gone) || k->in_flight > 0) {
 			at = &k->next;
 			continue;
 		}
@@ -123,18 +128,27 @@ static void renew_list(struct fs *fs, struct offline *o)
 	free(v);
 }
 
-static bool wants_look(struct offline *o, struct kept *k, int64_t now)
+enum next { NEXT_ASK, NEXT_LOOK, NEXT_WAIT };
+
+static enum next next_step(struct offline *o, struct kept *k, int64_t now)
 {
-	bool look;
+	enum next next = NEXT_ASK;
 
 	lock_take(&o->lock);
-	look = k->look || (k->retry_ms != 0 && now >= k->retry_ms);
-	k->look = false;
-	k->looks = look;
-	if (look)
+	if (k->retry_ms != 0 && now >= k->retry_ms) {
+		k->look = true;
+		k->retry_ms = 0;
+	}
+	if (!k->f->kept || k->f->gone || (k->look && k->in_flight > 0)) {
+		next = NEXT_WAIT;
+	} else if (k->look) {
+		next = NEXT_LOOK;
+		k->look = false;
+		k->looks = true;
 		k->failed = false;
+	}
 	lock_drop(&o->lock);
-	return look;
+	return next;
 }
 
 /* Ask the cache what is missing. -EAGAIN: the folder is being listed. */
@@ -162,11 +176,13 @@ static int look(struct fs *fs, struct offline *o, struct kept *k)
 	return r;
 }
 
-static void found_here(struct offline *o, struct kept *k)
+/* Not missing any more, or, `by_others`, not for long if all goes well. */
+static void count_off(struct offline *o, struct kept *k, bool by_others)
 {
 	lock_take(&o->lock);
 	if (k->missing > 0)
 		k->missing--;
+	k->failed |= by_others;
 	lock_drop(&o->lock);
 }
 
@@ -185,7 +201,7 @@ static void gather(struct fs *fs, struct offline *o, struct kept *k,
 	for (; k->at < k->n; k->at++) {
 		if (box_find_id(box, k->ids[k->at], &m) != 0 || m.dead ||
 		    m.uid == 0 || cache_has_body(fs->cache, m.id)) {
-			found_here(o, k);
+			count_off(o, k, false);
 			continue;
 		}
 		if (m.size > AHEAD_MESSAGE_MAX) {
@@ -201,7 +217,7 @@ static void gather(struct fs *fs, struct offline *o, struct kept *k,
 		had = *set ? (*set)->n : 0;
 		ahead_set_add(fs, k->f, set, &m, false);
 		if (!*set || (*set)->n == had)
-			found_here(o, k); /* somebody else fetches it */
+			count_off(o, k, true);
 	}
 }
 
@@ -223,6 +239,7 @@ static int ask(struct fs *fs, struct offline *o, struct kept *k)
 
 	lock_take(&o->lock);
 	o->in_flight++;
+	k->in_flight++;
 	lock_drop(&o->lock);
 	if (set) {
 		set->ended = set_ended;
@@ -266,11 +283,14 @@ static bool may_ask(struct fs *fs, struct offline *o, int64_t now,
 static void run_folder(struct fs *fs, struct offline *o, struct kept *k,
 		       int64_t now)
 {
+	enum next next = next_step(o, k, now);
 	int64_t when;
 	bool failed;
 	int r = 1;
 
-	if (wants_look(o, k, now))
+	if (next == NEXT_WAIT)
+		return;
+	if (next == NEXT_LOOK)
 		r = look(fs, o, k) == 0;
 	while (r > 0 && may_ask(fs, o, now, &when))
 		r = ask(fs, o, k);
