@@ -150,8 +150,8 @@ struct journal_move {
 			    * the limbo. One that is unsent goes altogether */
 	bool make_message; /* of a scratch file: it is one from now on */
 	bool hide;         /* in another folder it is not announced */
-	uint64_t only;     /* JOURNAL_REPLACE: which one; another one: -EEXIST.
-			    * 0: any */
+	uint64_t only;     /* JOURNAL_REPLACE: which one; if another one has the
+			    * name, or none: -EEXIST. 0: any */
 };
 
 struct journal_moved {

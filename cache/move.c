@@ -186,7 +186,7 @@ static int plan_move(struct plan *p, struct step *s,
 		owner = 0;
 	if (owner != 0 && how->onto == JOURNAL_EXACT)
 		return -EEXIST;
-	if (owner != 0 && how->only != 0 && owner != how->only &&
+	if (how->only != 0 && owner != how->only &&
 	    how->onto == JOURNAL_REPLACE)
 		return -EEXIST;
 	s->is_twin = how->onto == JOURNAL_TWIN;

@@ -174,6 +174,25 @@ static void rest(struct fs *fs, struct draft *d)
 	lock_drop(&d->lock);
 }
 
+/* It is looked at again. What was renamed just now mostly is once more. */
+static void try_again(struct drafts *ds, struct draft *d, int error)
+{
+	int64_t pause = DRAFT_QUIET_MS;
+
+	if (error != -EAGAIN) {
+		log_warn("drafts: cannot queue what was written: %s",
+			 strerrordesc_np(-error));
+		pause = DRAFT_CLOSED_MS;
+	}
+	lock_take(&ds->lock);
+	if (error != -EAGAIN)
+		d->is_hurried = false;
+	d->life = LIFE_OPEN;
+	d->not_before_ms = clock_now_ms() + pause;
+	draft_look_locked(ds, d->not_before_ms);
+	lock_drop(&ds->lock);
+}
+
 static void complete(struct fs *fs, struct draft *d)
 {
 	struct journal_effects *undone = NULL;
@@ -193,16 +212,8 @@ static void complete(struct fs *fs, struct draft *d)
 	free(undone);
 	if (is_mine && r == 0)
 		flush_wake(fs);
-	if (r != 0) {
-		log_warn("drafts: cannot queue what was written: %s",
-			 strerrordesc_np(-r));
-		lock_take(&ds->lock);
-		d->is_hurried = false;
-		d->life = LIFE_OPEN;
-		d->not_before_ms = clock_now_ms() + DRAFT_CLOSED_MS;
-		draft_look_locked(ds, d->not_before_ms);
-		lock_drop(&ds->lock);
-	}
+	if (r != 0)
+		try_again(ds, d, r);
 	park_wake(fs->park, DRAFT_KEY(d->id));
 	park_wake(fs->park, DRAFT_KEY(0));
 }

@@ -179,8 +179,9 @@ void draft_end_watches(struct fs *fs, struct watch *w);
 
 /*
  * Nobody writes to it: complete it. 0: it is out of the table, or a ghost;
- * wake the flusher. Else it is to be tried again. `*ret`, NULL or yours to
- * free: what was undone with it, to be told (effects.h) without its lock.
+ * wake the flusher. -EAGAIN: it was renamed or removed meanwhile, and is as it
+ * was. Else it is to be tried again, too. `*ret`, NULL or yours to free: what
+ * was undone with it, to be told (effects.h) without its lock.
  */
 MUST_CHECK int draft_complete(struct fs *fs, struct draft *d,
 			      struct journal_effects **ret) REQUIRES(d->lock);

@@ -237,8 +237,9 @@ static int take_name(struct sending *s, struct box *from, uint64_t id)
 	};
 	int r = journal_move(from, id, &how, NULL);
 
+	/* It has another name or place by now, or is gone: look again. */
 	if (r != 0)
-		return r;
+		return r == -EEXIST ? -EAGAIN : r;
 	box_announce(s->to_box, id);
 	notify_added(s->fs->notify, tree_ino(s->fs->tree, s->to), s->name);
 	return 0;
@@ -360,6 +361,17 @@ static int send(struct sending *s, int r)
 	return r;
 }
 
+/*
+ * It was not where it had been found. A rename does not wait for us, which
+ * would be for the disk: then it has another place by now, and the draft has to
+ * stay, for nobody else would send it.
+ */
+static bool was_moved(const struct sending *s)
+{
+	return s->file_id == s->d->id &&
+	       folder_of_record(s->fs, s->file_id) != NULL;
+}
+
 int draft_complete(struct fs *fs, struct draft *d, struct journal_effects **ret)
 {
 	struct sending s = {.fs = fs, .d = d};
@@ -368,7 +380,9 @@ int draft_complete(struct fs *fs, struct draft *d, struct journal_effects **ret)
 	if (r == 0)
 		r = send(&s, draft_check_locked(fs, d, s.fd));
 	close_sending(&s);
-	if (r == -ENOENT) {
+	if (r == -ENOENT && was_moved(&s)) {
+		r = -EAGAIN;
+	} else if (r == -ENOENT) {
 		/* Removed in this moment. */
 		draft_leave(fs->drafts, d);
 		r = 0;

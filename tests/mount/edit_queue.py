@@ -5,6 +5,8 @@ sync, and no network."""
 import errno
 import os
 import re
+import signal
+from pathlib import Path
 
 from imapfstest import *
 from imapfstest.changed import changing, errno_of, numbers, on_server, sent
@@ -212,3 +214,22 @@ def test_what_was_rejected_is_read_and_removed(env):
     assert os.listdir(folder) == [] and not (place / "letter.eml").exists()
     assert "rejected" in os.listdir(m.path / ".imapfs")
     assert errno_of(lambda: os.unlink(folder / "letter.eml")) == errno.ENOENT
+
+
+def test_who_waits_for_all_waits_until_a_new_message_is_complete(env):
+    """The helper, which is asked who writes to it, takes its time."""
+    server, m = changing(env, 0, options=["timeout=3"])
+    helper, = [pid for pid in m.pids() if
+               Path(f"/proc/{pid}/comm").read_text() == "imapfs-helper\n"]
+    (m.path / "Work" / "x.eml").write_bytes(letter(1))
+    env.cleanup(lambda: alive(helper) and os.kill(helper, signal.SIGCONT))
+    os.kill(helper, signal.SIGSTOP)
+    queue = ["sync", str(m.path / ".imapfs" / "queue")]
+    late = m.run(queue, timeout=30, check=False)
+    assert late.code != 0 and "timed out" in late.errtext
+    assert numbers(server, "Work") == []
+    waiting = popen(queue, cwd="/")
+    m.wait_status(lambda s: s["parked"] > 0)
+    os.kill(helper, signal.SIGCONT)
+    assert waiting.wait(20) == 0
+    assert numbers(server, "Work") == [1]

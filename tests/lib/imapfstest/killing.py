@@ -260,8 +260,16 @@ class Killing:
         except (AssertionError, OSError, ValueError) as error:
             story = "\n".join(self.story)
             raise AssertionError(f"point {number}, {what}: {error!r}\n"
-                                 f"{error}\n{story}") from error
+                                 f"{error}\n{story}\n{self._left()}"
+                                 ) from error
         return what
+
+    def _left(self):
+        """What the mount has yet to send: is it lost, or only late?"""
+        try:
+            return "queue: " + (self.m.control("queue") or "empty")
+        except (AssertionError, OSError) as error:
+            return f"queue: {error!r}"
 
     def _point(self, rng, how, pieces, moment):
         killer = threading.Thread(target=self._wait_and_kill,
@@ -300,7 +308,9 @@ class Killing:
 
     def _check(self):
         # Without a connection it says so at once.
+        self._note("sync")
         self.env.wait_for(lambda: is_sent(self.m), 60)
+        self._note("all is sent")
         expected = {n: s for n, s in self.letters.items() if s.box}
         compare("on the server", self._truth(), expected)
         compare("shown", self._shown(), expected)

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "flushing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/draft_private.h"
+#include "fs/folder.h"
+
+/*
+ * What is renamed or removed while it is being completed. To complete it takes
+ * as long as the disk does, and nobody waits for that: here the user is quicker
+ * each time, for the check of its text (--wrap) lets him in.
+ */
+
+static void (*meanwhile)(struct flushing *t, uint64_t id);
+static struct flushing *user;
+
+int __real_draft_check_locked(struct fs *fs, struct draft *d, int fd)
+	REQUIRES(d->lock);
+int __wrap_draft_check_locked(struct fs *fs, struct draft *d, int fd)
+	REQUIRES(d->lock);
+
+int __wrap_draft_check_locked(struct fs *fs, struct draft *d, int fd)
+{
+	void (*change)(struct flushing * t, uint64_t id) = meanwhile;
+
+	meanwhile = NULL;
+	if (change)
+		change(user, d->id);
+	return __real_draft_check_locked(fs, d, fd);
+}
+
+/* --- the user --- */
+
+static struct box *box_of(struct flushing *t, struct folder *f)
+{
+	struct box *box = NULL;
+
+	assert_int_equal(folder_get(t->fs, f, &box), 0);
+	return box;
+}
+
+static void to_b(struct flushing *t, uint64_t id)
+{
+	struct box *from = box_of(t, t->a), *to = box_of(t, t->b);
+	const struct journal_move how = {.to = to, .name = "new.eml"};
+
+	assert_int_equal(journal_move(from, id, &how, NULL), 0);
+	folder_put(t->fs, t->a);
+	folder_put(t->fs, t->b);
+	draft_moved(t->fs, id, t->b);
+}
+
+static void to_other_name(struct flushing *t, uint64_t id)
+{
+	struct box *box = box_of(t, t->a);
+	const struct journal_move how = {.to = box, .name = "other.eml"};
+
+	assert_int_equal(journal_move(box, id, &how, NULL), 0);
+	folder_put(t->fs, t->a);
+	draft_moved(t->fs, id, t->a);
+}
+
+static void to_nowhere(struct flushing *t, uint64_t id)
+{
+	struct box *box = box_of(t, t->a);
+
+	assert_int_equal(journal_remove(box, id), 0);
+	folder_put(t->fs, t->a);
+}
+
+static uint64_t write_new(struct flushing *t, const char *text)
+{
+	uint64_t id = 0;
+
+	assert_int_equal(draft_create(t->fs, t->a, "new.eml", 0600, &id), 0);
+	assert_int_equal(draft_write(t->fs, id, text, strlen(text), 0), 0);
+	return id;
+}
+
+/* --- what comes of it --- */
+
+/* The draft is completed, and `change` is made in the middle of it. */
+static int complete(struct flushing *t, uint64_t id,
+		    void (*change)(struct flushing *t, uint64_t id))
+{
+	struct journal_effects *effects = NULL;
+	struct draft *d = draft_get(t->fs->drafts, id);
+	int r;
+
+	assert_non_null(d);
+	user = t;
+	meanwhile = change;
+	lock_take(&d->lock);
+	r = draft_complete(t->fs, d, &effects);
+	lock_drop(&d->lock);
+	assert_null(effects);
+	draft_put(t->fs->drafts, d);
+	return r;
+}
+
+static bool is_draft(struct flushing *t, uint64_t id)
+{
+	return draft_is_written(t->fs, id);
+}
+
+/* This many records, all of this phase, and no other. */
+static void expect_records(struct flushing *t, size_t n,
+			   enum journal_phase phase)
+{
+	struct journal_filter all = {0};
+	struct journal_list *l;
+
+	assert_int_equal(journal_read(t->fs->cache, &all, &l), 0);
+	assert_int_equal(l->n, n);
+	for (size_t i = 0; i < l->n; i++)
+		assert_int_equal(l->v[i].phase, phase);
+	free(l);
+}
+
+static bool has_name(struct flushing *t, struct folder *f, const char *name)
+{
+	struct box *box = box_of(t, f);
+	struct cache_msg m;
+	int r = box_find_name(box, name, &m);
+
+	folder_put(t->fs, f);
+	return r == 0 && !m.dead;
+}
+
+#define CRLF_TEXT "Subject: x\r\n\r\nx\r\n"
+#define LF_TEXT "Subject: x\n\nx\n"
+
+static void what_is_moved_while_it_is_completed_is_sent(void **state)
+{
+	struct flushing *t = *state;
+	uint64_t id = write_new(t, CRLF_TEXT);
+
+	assert_int_equal(complete(t, id, to_b), -EAGAIN);
+	assert_true(is_draft(t, id));
+	assert_int_equal(complete(t, id, NULL), 0);
+	assert_false(is_draft(t, id));
+	expect_records(t, 1, JOURNAL_QUEUED);
+	assert_true(has_name(t, t->b, "new.eml"));
+}
+
+static void move_lf(struct flushing *t,
+		    void (*change)(struct flushing *t, uint64_t id),
+		    struct folder *to, const char *name)
+{
+	uint64_t id = write_new(t, LF_TEXT);
+
+	assert_int_equal(complete(t, id, change), -EAGAIN);
+	assert_true(is_draft(t, id));
+	expect_records(t, 1, JOURNAL_WRITING);
+	assert_int_equal(complete(t, id, NULL), 0);
+	expect_records(t, 1, JOURNAL_QUEUED);
+	assert_true(has_name(t, to, name));
+	assert_false(has_name(t, t->a, "new.eml"));
+}
+
+static void what_is_moved_while_it_is_converted_is_sent_once(void **state)
+{
+	struct flushing *t = *state;
+
+	move_lf(t, to_b, t->b, "new.eml");
+}
+
+static void what_is_renamed_while_it_is_converted_is_sent_once(void **state)
+{
+	struct flushing *t = *state;
+
+	move_lf(t, to_other_name, t->a, "other.eml");
+}
+
+static void what_is_removed_while_it_is_completed_is_gone(void **state)
+{
+	struct flushing *t = *state;
+	uint64_t id = write_new(t, CRLF_TEXT);
+
+	assert_int_equal(complete(t, id, to_nowhere), 0);
+	assert_false(is_draft(t, id));
+	expect_records(t, 0, JOURNAL_QUEUED);
+}
+
+static void what_is_removed_while_it_is_converted_is_gone(void **state)
+{
+	struct flushing *t = *state;
+	uint64_t id = write_new(t, LF_TEXT);
+
+	assert_int_equal(complete(t, id, to_nowhere), -EAGAIN);
+	expect_records(t, 0, JOURNAL_QUEUED);
+	assert_false(has_name(t, t->a, "new.eml"));
+	/* By whoever has removed it. */
+	draft_removed(t->fs, id, true);
+	assert_false(is_draft(t, id));
+}
+
+static int setup(void **state)
+{
+	int r = flushing_setup(state);
+	struct flushing *t = *state;
+
+	return r == 0 ? drafts_new(t->fs, &t->fs->drafts) : r;
+}
+
+static int teardown(void **state)
+{
+	struct flushing *t = *state;
+
+	drafts_free(t->fs->drafts);
+	t->fs->drafts = NULL;
+	return flushing_teardown(state);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(what_is_moved_while_it_is_completed_is_sent),
+		T(what_is_moved_while_it_is_converted_is_sent_once),
+		T(what_is_renamed_while_it_is_converted_is_sent_once),
+		T(what_is_removed_while_it_is_completed_is_gone),
+		T(what_is_removed_while_it_is_converted_is_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
