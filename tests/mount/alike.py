@@ -48,7 +48,7 @@ def check(env, first, second, move=True):
 
     def answer(session, tag, command):
         how = first if session.name == b"INBOX" else second
-        both.wait(20)  # both are under way
+        both.wait(20 * slowdown())  # both are under way
         return how(session, tag, command)
 
     m = env.mount(server)
