@@ -8,7 +8,7 @@ import stat
 from contextlib import contextmanager
 
 from imapfstest import *
-from imapfstest.changed import errno_of, sent
+from imapfstest.changed import errno_of, sent, wait_sent
 from imapfstest.client import utf7_encode
 from imapfstest.gmail import APP_PASSWORD, faults, names, texts
 from imapfstest.letters import letter, numbered
@@ -365,7 +365,7 @@ def test_a_lost_answer_is_asked_for_again(env):
         server.on(STORE, fault, times=1)
         path = numbered(m)[1]
         put(path, "work \\Starred")
-        sent(m)
+        wait_sent(m)
         assert message.labels == {INBOX, b"work"}
         assert message.flags == {b"\\Flagged"}
         assert get(path) == "\\Starred work" and not m.control("failed")
