@@ -6,6 +6,7 @@ import os
 import threading
 
 from imapfstest import *
+from imapfstest.changed import wait_sent
 from imapfstest.letters import letter, numbered
 from imapfstest.script import CAPABILITIES
 
@@ -34,11 +35,6 @@ def late(session, tag, command):
     return answer
 
 
-def queued(m):
-    queue = m.status()["queue"]
-    return queue["queued"] + queue["sent"]
-
-
 def check(env, first, second, move=True):
     server = env.script(
         {b"INBOX": Box([Msg(1, letter(1))]), b"Other": Box([Msg(1, letter(1))]),
@@ -48,7 +44,7 @@ def check(env, first, second, move=True):
 
     def answer(session, tag, command):
         how = first if session.name == b"INBOX" else second
-        both.wait(20)  # both are under way
+        both.wait(20 * slowdown())  # both are under way
         return how(session, tag, command)
 
     m = env.mount(server)
@@ -58,7 +54,7 @@ def check(env, first, second, move=True):
     for n, box in enumerate(("INBOX", "Other")):
         path, = numbered(m, box).values()
         os.rename(path, m.path / "Work" / f"twin{n}.eml")
-    env.wait_for(lambda: queued(m) == 0, 60, "all is sent")
+    wait_sent(m, 60)
     what = (first.__name__, second.__name__, move)
     with server.lock:
         there = {name: [msg.data for msg in box.messages]

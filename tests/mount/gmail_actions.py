@@ -4,6 +4,7 @@ account has set for \\Deleted and for the last label; and that the mount shows
 what came of it."""
 
 from imapfstest import *
+from imapfstest.changed import wait_sent
 from imapfstest.gmail import APP_PASSWORD, names
 from imapfstest.gmail.shown import wait_same, where
 from imapfstest.letters import letter
@@ -112,11 +113,7 @@ def check_rows(env, **settings):
                 for message, row in zip(messages, ROWS)
                 if where(message, server) != row[4]]
 
-    def is_sent():
-        return not any(m.status()["queue"][key]
-                       for key in ("queued", "sent", "writing"))
-
-    env.wait_for(is_sent, 30)
+    wait_sent(m)
     wait_same(m, server, wrong)
     assert len(server.account.messages) == sum(r[4] != "gone" for r in ROWS)
     m.unmount()

@@ -267,15 +267,15 @@ def test_other_clients_that_take_all_places_are_told_of(env):
     paths = numbered(m)
     assert m.messages("work") == []
     assert paths[1].read_bytes() == letter(1)
-    server.refuse_login(texts.TOO_MANY)
+    server.on(b"AUTHENTICATE", texts.TOO_MANY)  # clients say LOGIN
     server.drop()
     m.wait_offline()
     status = m.wait_status(lambda s: "Too many" in s["last_error"])
     sentence(status["last_error"], ["no more connections"], "password")
     assert paths[1].read_bytes() == letter(1), "it is in the cache"
     paths[2].rename(m.path / "work" / paths[2].name)
-    server.refuse_login(None)
     clients = other_clients(env, server, 14)
+    server.clear()
     os.utime(m.path)  # as touch(1) does
     m.wait_online(30)
     for n in range(3, 21):

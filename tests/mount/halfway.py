@@ -6,6 +6,7 @@ lost, and if it is known that it was there the user is told."""
 import os
 
 from imapfstest import *
+from imapfstest.changed import wait_sent
 from imapfstest.letters import letter, numbered
 from imapfstest.script import CAPABILITIES
 
@@ -38,11 +39,6 @@ def take_copy(server):
         return len(found)
 
 
-def queued(m):
-    queue = m.status()["queue"]
-    return queue["queued"] + queue["sent"]
-
-
 def where(server):
     """{mailbox: [(message, flags)]}, without what was there before."""
     with server.lock:
@@ -67,7 +63,7 @@ def test_a_copy_that_was_taken_before_it_was_known_is_made_again(env):
     server, m = served(env)
     server.on(rb"UID COPY", done_taken_and_lost, times=1)
     move(m)
-    env.wait_for(lambda: queued(m) == 0, 40, "all is sent")
+    wait_sent(m)
     assert where(server) == {"INBOX": [], "Work": [(True, [])],
                              "Other": [(True, [])]}
 
@@ -77,7 +73,7 @@ def test_a_copy_that_was_known_and_taken_is_not_made_again(env):
         server, m = served(env)
         server.on(command, done_taken_and_lost, times=1)
         move(m)
-        env.wait_for(lambda: queued(m) == 0, 40, "all is sent")
+        wait_sent(m)
         assert where(server) == {"INBOX": [], "Work": [],
                                  "Other": [(True, [])]}
         m.unmount()
@@ -100,7 +96,7 @@ def test_what_we_have_marked_for_removal_is_not_copied_so(env):
     server.clear()
     assert where(server)["INBOX"] == [(True, [b"\\Deleted"])]
     m.start()
-    env.wait_for(lambda: queued(m) == 0, 40, "all is sent")
+    wait_sent(m)
     assert where(server) == {"INBOX": [], "Work": [(True, [])],
                              "Other": [(True, [])]}
     assert "gone again, maybe elsewhere" in failed(m)

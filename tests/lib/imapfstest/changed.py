@@ -12,6 +12,7 @@ from collections import namedtuple
 
 from .client import Client
 from .letters import letter
+from .util import wait_for
 
 Letter = namedtuple("Letter", "uid flags date")
 DATE = 1_600_000_000
@@ -34,6 +35,16 @@ def sent(m, timeout=30):
     """Wait until the mount has sent all, as a user would."""
     m.run(["sync", str(m.path / ".imapfs/queue")], cwd="/",
           timeout=timeout)
+
+
+def wait_sent(m, timeout=40):
+    """The same where connections are lost: sync(1) fails while there is none.
+    """
+    def is_sent():
+        queue = m.status()["queue"]
+        return not any(queue[key] for key in ("queued", "sent", "writing"))
+
+    wait_for(is_sent, timeout, "all is sent")
 
 
 def on_server(server, box):
