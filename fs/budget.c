@@ -34,6 +34,42 @@ static bool real_meter(const struct fs *fs, struct imap_traffic *ret)
 	return true;
 }
 
+/* --- the server's own word --- */
+
+void budget_print_time(int64_t at, char ret[BUDGET_TIME])
+{
+	time_t t = at;
+	struct tm tm;
+
+	if (!localtime_r(&t, &tm) ||
+	    strftime(ret, BUDGET_TIME, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		ret[0] = '\0';
+}
+
+static bool runs_locked(const struct budget *b, const struct budget_pause *p)
+	REQUIRES(b->lock)
+{
+	int64_t now = b->clock();
+
+	return now >= p->at && now < p->until;
+}
+
+/* What is said during a pause is of what was on its way, and means no more. */
+static void pause_locked(struct budget *b, struct budget_pause *p,
+			 const char *why) REQUIRES(b->lock)
+{
+	char until[BUDGET_TIME];
+
+	if (runs_locked(b, p))
+		return;
+	p->s = p->s ? p->s * 2 : BUDGET_PAUSE_S;
+	p->s = clock_earlier(p->s, BUDGET_PAUSE_MAX_S);
+	p->at = b->clock();
+	p->until = p->at + p->s;
+	budget_print_time(p->until, until);
+	log_warn("budget: the server says that %s until %s", why, until);
+}
+
 /* --- counting --- */
 
 /* Two threads may have read the meter in another order. */
@@ -54,6 +90,10 @@ static void count_locked(struct budget *b, const struct imap_traffic *now)
 	if (b->counts) {
 		down = more(now->in, &b->seen.in);
 		up = more(now->out, &b->seen.out);
+		if (more(now->throttled, &b->seen.throttled) > 0)
+			pause_locked(b, &b->slowed,
+				     "the account is near its limits: nothing "
+				     "is fetched before it is read");
 	}
 	budget_day_add(&b->day, b->clock(), down, up);
 	if (b->day.begun_at != begun_at)
@@ -81,13 +121,6 @@ static int64_t day_end(const struct budget *b)
 	return b->day.begun_at + BUDGET_DAY_S;
 }
 
-static bool is_paused_locked(const struct budget *b) REQUIRES(b->lock)
-{
-	int64_t now = b->clock();
-
-	return now >= b->paused_at && now < b->paused_until;
-}
-
 /* How much may come until so many percent of the limit are used? */
 static uint64_t left_locked(const struct budget *b, unsigned percent)
 	REQUIRES(b->lock)
@@ -110,16 +143,6 @@ static bool fits_locked(const struct budget *b, uint64_t bytes, uint64_t beside)
 		return true;
 	return b->day.up < limit && bytes <= limit && beside <= limit &&
 	       bytes + beside <= limit - b->day.up;
-}
-
-void budget_print_time(int64_t at, char ret[BUDGET_TIME])
-{
-	time_t t = at;
-	struct tm tm;
-
-	if (!localtime_r(&t, &tm) ||
-	    strftime(ret, BUDGET_TIME, "%Y-%m-%d %H:%M:%S", &tm) == 0)
-		ret[0] = '\0';
 }
 
 static void say_locked(struct budget *b, enum step step) REQUIRES(b->lock)
@@ -150,7 +173,8 @@ static uint64_t left_to_fetch(struct fs *fs, enum step step, unsigned percent)
 	left = left_locked(b, percent);
 	if (left == 0)
 		say_locked(b, step);
-	if (is_paused_locked(b))
+	if (runs_locked(b, &b->refused) ||
+	    (step == STEP_AHEAD && runs_locked(b, &b->slowed)))
 		left = 0;
 	lock_drop(&b->lock);
 	return left;
@@ -179,27 +203,20 @@ bool budget_may_send(struct fs *fs, uint64_t bytes, uint64_t beside)
 	return fits;
 }
 
-/* --- the server's own word --- */
-
 void budget_fetched(struct fs *fs, int result)
 {
-	struct budget *b = fs->budget;
-	char until[BUDGET_TIME];
+	struct budget *b = count(fs);
 
 	lock_take(&b->lock);
-	if (result == 0)
-		b->pause_s = 0;
-	/* What was on its way is refused with it, and means no more. */
-	if (result == -EDQUOT && !is_paused_locked(b)) {
-		b->pause_s = b->pause_s ? b->pause_s * 2 : BUDGET_PAUSE_S;
-		b->pause_s = clock_earlier(b->pause_s, BUDGET_PAUSE_MAX_S);
-		b->paused_at = b->clock();
-		b->paused_until = b->paused_at + b->pause_s;
-		budget_print_time(b->paused_until, until);
-		log_warn("budget: the server says that a limit is reached: "
-			 "what is not in the cache cannot be read until %s",
-			 until);
+	if (result == 0) {
+		b->refused.s = 0;
+		if (!runs_locked(b, &b->slowed))
+			b->slowed.s = 0;
 	}
+	if (result == -EDQUOT)
+		pause_locked(b, &b->refused,
+			     "a limit is reached: what is not in the cache "
+			     "cannot be read");
 	lock_drop(&b->lock);
 }
 
@@ -209,19 +226,23 @@ static void report_locked(const struct budget *b, struct budget_report *ret)
 	REQUIRES(b->lock)
 {
 	bool ahead_used = left_locked(b, BUDGET_AHEAD_PERCENT) == 0;
-	bool paused = is_paused_locked(b);
+	bool refused = runs_locked(b, &b->refused);
+	bool slowed = runs_locked(b, &b->slowed);
 
 	*ret = (struct budget_report){
 		.day = b->day,
 		.down_limit = b->counts ? b->down_limit : 0,
 		.up_limit = b->counts ? b->up_limit : 0,
-		.ahead_stops = paused || ahead_used,
+		.near_limits = slowed,
+		.ahead_stops = refused || slowed || ahead_used,
 		.reads_stop =
-			paused || left_locked(b, BUDGET_READ_PERCENT) == 0,
+			refused || left_locked(b, BUDGET_READ_PERCENT) == 0,
 		.sends_stop = !fits_locked(b, 1, 0),
 	};
-	if (paused)
-		ret->until = b->paused_until;
+	if (refused)
+		ret->until = b->refused.until;
+	if (slowed && ret->until < b->slowed.until)
+		ret->until = b->slowed.until;
 	if (ahead_used || ret->sends_stop)
 		ret->until = day_end(b);
 }

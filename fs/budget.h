@@ -19,7 +19,8 @@
  *
  * The server may say by itself that it has enough, of any account: when it
  * refuses a body with -EDQUOT, none is asked for during a pause, which is
- * longer each time it happens again.
+ * longer each time it happens again. When Gmail adds to an answer that the
+ * account is near its limits, the same is so of what nobody waits for.
  *
  * Each of these is said once in the log, with the time at which it ends. Every
  * function may be called from any thread with no lock held.
@@ -81,6 +82,7 @@ struct budget_report {
 	struct budget_day day;
 	uint64_t down_limit; /* 0: none */
 	uint64_t up_limit;
+	bool near_limits; /* as the server says */
 	bool ahead_stops; /* budget_ahead_left() is 0 */
 	bool reads_stop;  /* budget_may_read() is false ... */
 	bool sends_stop;  /* ... and budget_may_send() for any message; for

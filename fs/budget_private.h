@@ -8,10 +8,17 @@
 
 #include "fs/budget.h"
 
+/* For how long the server does not want what; times are those of time(2). */
+struct budget_pause {
+	int64_t at;
+	int64_t until; /* 0: there was none */
+	int64_t s;     /* the last one; 0: a body has come since */
+};
+
 struct budget {
 	/* Fixed before anybody asks. */
 	int64_t (*clock)(void); /* time(2) */
-	/* All bytes of this mount; false: they do not count. */
+	/* All that this mount has moved; false: it does not count. */
 	bool (*meter)(const struct fs *fs, struct imap_traffic *ret);
 	uint64_t down_limit; /* 0: none */
 	uint64_t up_limit;
@@ -21,10 +28,9 @@ struct budget {
 	struct imap_traffic seen;
 	struct budget_day day;
 	struct budget_day saved;
-	unsigned said;        /* bits of what was logged in this day */
-	int64_t paused_at;    /* by the server's refusal; time(2) */
-	int64_t paused_until; /* 0: it has not refused anything */
-	int64_t pause_s;      /* the last one; 0: a body has come since */
+	unsigned said;               /* bits of what was logged in this day */
+	struct budget_pause refused; /* bodies */
+	struct budget_pause slowed;  /* bodies that nobody waits for */
 };
 
 #endif

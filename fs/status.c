@@ -77,7 +77,9 @@ static void print_budget(FILE *out, const struct budget_report *b)
 	if (b->until == 0)
 		return;
 	budget_print_time(b->until, at);
-	fprintf(out, "              until %s:%s%s%s\n", at,
+	fprintf(out, "              until %s:%s%s%s%s\n", at,
+		b->near_limits ? " the server says that its limits are near;"
+			       : "",
 		b->ahead_stops ? " nothing is fetched before it is read;" : "",
 		b->reads_stop ? " what is not in the cache cannot be read;"
 			      : "",

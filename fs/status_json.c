@@ -112,8 +112,9 @@ static void json_budget(FILE *out, const struct report *r)
 		(unsigned long long)b->down_limit,
 		(unsigned long long)b->up_limit, (long long)b->day.begun_at);
 	fprintf(out,
-		"\"ahead_stops\":%s,\"reads_stop\":%s,\"sends_stop\":%s,"
-		"\"until\":%lld},",
+		"\"near_limits\":%s,\"ahead_stops\":%s,\"reads_stop\":%s,"
+		"\"sends_stop\":%s,\"until\":%lld},",
+		b->near_limits ? "true" : "false",
 		b->ahead_stops ? "true" : "false",
 		b->reads_stop ? "true" : "false",
 		b->sends_stop ? "true" : "false", (long long)b->until);

@@ -176,6 +176,8 @@ static void tagged(struct session *s, const struct status *st)
 		if (s->slots[i].answered || strcmp(tag, st->tag) != 0)
 			continue;
 		keep_answer(&s->answer, st);
+		if (st->throttled && session_has(s, CAP_GMAIL))
+			(void)atomic_fetch_add(&s->throttled, 1);
 		s->secured_next = s->asks_tls && st->kind == STATUS_OK;
 		s->asks_tls = false;
 		if (s->slots[i].tag == s->compress) {

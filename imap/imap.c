@@ -290,6 +290,7 @@ void imap_get_traffic(const struct imap *im, struct imap_traffic *ret)
 	for (unsigned i = 0; i < im->cfg.connections; i++) {
 		ret->in += net_plain_in(im->conn[i].session.net);
 		ret->out += net_plain_out(im->conn[i].session.net);
+		ret->throttled += atomic_load(&im->conn[i].session.throttled);
 	}
 }
 

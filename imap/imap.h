@@ -397,12 +397,14 @@ struct imap_state {
 void imap_get_state(struct imap *im, struct imap_state *ret);
 
 /*
- * Bytes of the protocol since imap_new(), over all connections: as they are
- * before compression, which is what a server may count. Takes no lock.
+ * Since imap_new(), over all connections; takes no lock. Bytes of the protocol
+ * are as they are before compression, which is what a server may count.
  */
 struct imap_traffic {
 	uint64_t in;
 	uint64_t out;
+	/* Answers, good ones, by which Gmail said that its limits are near. */
+	uint64_t throttled;
 };
 void imap_get_traffic(const struct imap *im, struct imap_traffic *ret);
 

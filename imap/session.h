@@ -186,6 +186,8 @@ struct session {
 	bool body_skip;
 	bool ended; /* BYE was said */
 	enum status_code ended_code;
+	/* So often Gmail said that we are near its limits. Any thread. */
+	_Atomic uint64_t throttled;
 	struct answer answer;
 	struct answer greeting; /* or BYE */
 	char web_page[256];     /* of the last WEBALERT; "": there was none */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "imap/status.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
@@ -170,6 +171,20 @@ static bool parse_code(const char *p, const char *end, struct status *ret)
 	return true;
 }
 
+/*
+ * Gmail says `A1 OK Success [THROTTLED]` when an account comes near its limits:
+ * not as a code, but as the last word of the text.
+ */
+static bool says_throttled(const struct status *st)
+{
+	static const char word[] = "[THROTTLED]";
+	size_t n = strlen(word);
+	const char *end = st->text + st->n_text;
+
+	return st->tagged && st->kind == STATUS_OK && st->n_text > n &&
+	       end[-(ptrdiff_t)n - 1] == ' ' && is_word(end - n, end, word);
+}
+
 static void parse_rest(const char *p, const char *end, struct status *ret)
 {
 	const char *close;
@@ -236,6 +251,7 @@ bool status_parse(const char *line, size_t n, struct status *ret)
 
 	st.kind = (enum status_kind)kind;
 	parse_rest(e, end, &st);
+	st.throttled = says_throttled(&st);
 	*ret = st;
 	return true;
 }

@@ -69,6 +69,7 @@ struct status {
 	char tag[16]; /* "" for untagged */
 	enum status_kind kind;
 	enum status_code code;
+	bool throttled;    /* a tagged OK whose text ends so: see status.c */
 	uint64_t number;   /* of codes that carry one */
 	const char *words; /* argument of the code; "" if none */
 	size_t n_words;

@@ -10,7 +10,7 @@ import time
 
 from imapfstest import *
 from imapfstest.changed import errno_of
-from imapfstest.gmail import APP_PASSWORD, texts
+from imapfstest.gmail import APP_PASSWORD, faults, texts
 from imapfstest.letters import letter, numbered
 
 INBOX = b"\\Inbox"
@@ -328,3 +328,29 @@ def test_what_is_refused_in_the_background_is_a_pause_too(env):
         assert read(path) == errno.EDQUOT
         assert server.count(BODIES) == asked <= 2
         m.unmount()
+
+
+def test_near_its_limits_what_is_read_comes_and_nothing_else(env):
+    server = filled(env, 40, 20_000)
+    other = server.account.deliver(letter(90, 20_000), [b"work"])
+    m = mounted(env, server)
+    paths = numbered(m)
+    m.messages("work")
+    server.on(rb"UID FETCH", faults.throttled)
+    assert paths[20].read_bytes() == letter(20, 20_000)
+    env.wait_for(lambda: budget(m)["near_limits"])
+    before = quiet(m)["ahead"]["fetched"]
+    for n in 5, 12, 19, 26, 33:
+        assert paths[n].read_bytes() == letter(n, 20_000)
+    os.setxattr(m.path / "work", "user.imap.offline", b"1")
+    env.wait_for(lambda: next(
+        f for f in m.status()["folders"] if f["path"] == "work"
+    )["offline"]["state"] == "waiting", 30)
+    assert quiet(m)["ahead"]["fetched"] == before
+    assert server.traffic.bodies[other.msgid] == 0
+    b = budget(m)
+    assert b["ahead_stops"] and not b["reads_stop"] and not b["sends_stop"]
+    assert time.time() < b["until"] <= time.time() + 61
+    assert "its limits are near" in m.control("status")
+    assert m.log().count("the account is near its limits") == 1
+    assert m.control("failed") == ""

@@ -287,6 +287,35 @@ static void pauses_grow_until_a_body_comes(void **state)
 	expect(fs, true, true, true);
 }
 
+static void near_its_limits_only_what_is_read_is_fetched(void **state)
+{
+	struct world *w = *state;
+	struct fs *fs = &w->fs;
+	unsigned before = said("the account is near its limits");
+	int64_t pause = BUDGET_PAUSE_S;
+
+	for (int i = 0; i < 3; i++) {
+		for (int again = 0; again < 3; again++) {
+			moved.throttled++;
+			expect(fs, false, true, true);
+			/* It was read, and the server had nothing against. */
+			budget_fetched(fs, 0);
+		}
+		assert_true(report(fs).near_limits && report(fs).ahead_stops);
+		assert_int_equal(report(fs).until, now + pause);
+		now += pause - 1;
+		expect(fs, false, true, true);
+		now++;
+		expect(fs, true, true, true);
+		assert_false(report(fs).near_limits);
+		pause *= 2;
+	}
+	assert_int_equal(said("the account is near its limits"), before + 3);
+	budget_fetched(fs, 0);
+	moved.throttled++;
+	assert_int_equal(report(fs).until, now + BUDGET_PAUSE_S);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -302,6 +331,7 @@ int main(void)
 		TEST(the_option_sets_other_limits),
 		TEST(a_refusal_of_the_server_is_a_pause),
 		TEST(pauses_grow_until_a_body_comes),
+		TEST(near_its_limits_only_what_is_read_is_fetched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

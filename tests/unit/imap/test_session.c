@@ -362,6 +362,40 @@ static void a_cut_in_a_packed_answer_is_a_lost_connection(void **state)
 		     -ENOTCONN, "");
 }
 
+/* How often was it said in a session whose login is answered so? */
+static uint64_t throttled(script steps)
+{
+	const script scripts[] = {steps, NULL};
+	const struct account_options o = {.tls = IMAP_TLS_NONE};
+	struct server *s = server_start(scripts);
+	struct imap *im = account_new(s, &o);
+	struct imap_traffic traffic;
+	struct imap_error why;
+
+	assert_int_equal(imap_connect(im, &why), 0);
+	imap_get_traffic(im, &traffic);
+	account_free(im);
+	server_stop(s);
+	return traffic.throttled;
+}
+
+static void only_google_says_behind_an_ok_that_its_limits_are_near(void **state)
+{
+	(void)state;
+	assert_int_equal(throttled(STEPS(GREETING, "C: AUTHENTICATE",
+					 "S: $T OK [CAPABILITY IMAP4rev1 "
+					 "X-GM-EXT-1] in [THROTTLED]")),
+			 1);
+	assert_int_equal(throttled(STEPS(GREETING, "C: AUTHENTICATE",
+					 "S: $T OK [CAPABILITY IMAP4rev1 "
+					 "X-GM-EXT-1] in")),
+			 0);
+	assert_int_equal(throttled(STEPS(GREETING, "C: AUTHENTICATE",
+					 "S: $T OK [CAPABILITY IMAP4rev1] in "
+					 "[THROTTLED]")),
+			 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +428,8 @@ int main(void)
 			bytes_behind_the_answer_to_compress_are_compressed),
 		cmocka_unit_test(a_bomb_ends_at_the_limits_of_the_framer),
 		cmocka_unit_test(a_cut_in_a_packed_answer_is_a_lost_connection),
+		cmocka_unit_test(
+			only_google_says_behind_an_ok_that_its_limits_are_near),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,6 +145,29 @@ static void malformed_codes_are_text(void **state)
 	}
 }
 
+static bool throttled(const char *line)
+{
+	struct status st;
+
+	assert_true(status_parse(line, strlen(line), &st));
+	return st.throttled;
+}
+
+static void only_the_last_word_of_an_answer_throttles(void **state)
+{
+	(void)state;
+	assert_true(throttled("A1 OK Success [THROTTLED]\r\n"));
+	assert_true(throttled("A1 OK [READ-ONLY] in. (Success) [throttled]"));
+	assert_false(throttled("A1 OK Success\r\n"));
+	assert_false(throttled("A1 OK [THROTTLED] Success\r\n"));
+	assert_false(throttled("A1 OK [THROTTLED]\r\n"));
+	assert_false(throttled("A1 OK Success [THROTTLED] now\r\n"));
+	assert_false(throttled("A1 OK Success un[THROTTLED]\r\n"));
+	assert_false(throttled("A1 OK THROTTLED]\r\n"));
+	assert_false(throttled("A1 NO Failure [THROTTLED]\r\n"));
+	assert_false(throttled("* OK Success [THROTTLED]\r\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +177,7 @@ int main(void)
 		cmocka_unit_test(codes_carry_their_arguments),
 		cmocka_unit_test(brackets_inside_of_lists_do_not_end_a_code),
 		cmocka_unit_test(malformed_codes_are_text),
+		cmocka_unit_test(only_the_last_word_of_an_answer_throttles),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
