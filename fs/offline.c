@@ -80,12 +80,29 @@ void offline_ended(struct fs *fs, struct folder *f, size_t n, int result)
 		keep_offline_due(fs);
 }
 
+/*
+ * A connection that has not been told of a new message yet, or has heard that
+ * one is gone: it answers OK, and gives nothing.
+ */
+static void note_silence(struct offline *o, struct folder *f)
+{
+	struct kept *k;
+
+	lock_take(&o->lock);
+	k = offline_find_locked(o, f);
+	if (k)
+		k->silent = true;
+	lock_drop(&o->lock);
+}
+
 static void set_ended(struct ahead_set *set, int result)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < set->n; i++)
 		n += set->item[i].here;
+	if (result == 0 && n < set->n)
+		note_silence(set->fs->offline, set->f);
 	offline_ended(set->fs, set->f, n, result);
 }
 
@@ -145,7 +162,7 @@ static enum next next_step(struct offline *o, struct kept *k, int64_t now)
 		next = NEXT_LOOK;
 		k->look = false;
 		k->looks = true;
-		k->failed = false;
+		k->failed = k->silent = false;
 	}
 	lock_drop(&o->lock);
 	return next;
@@ -284,8 +301,8 @@ static void run_folder(struct fs *fs, struct offline *o, struct kept *k,
 		       int64_t now)
 {
 	enum next next = next_step(o, k, now);
+	bool failed, silent;
 	int64_t when;
-	bool failed;
 	int r = 1;
 
 	if (next == NEXT_WAIT)
@@ -296,9 +313,10 @@ static void run_folder(struct fs *fs, struct offline *o, struct kept *k,
 		r = ask(fs, o, k);
 	lock_take(&o->lock);
 	failed = k->failed;
+	silent = k->silent;
 	lock_drop(&o->lock);
-	if (k->at == k->n && failed && k->retry_ms == 0)
-		k->retry_ms = now + OFFLINE_RETRY_MS;
+	if (k->at == k->n && (failed || silent) && k->retry_ms == 0)
+		k->retry_ms = now + (silent ? SOON_MS : OFFLINE_RETRY_MS);
 }
 
 /* Were bodies removed, by whoever wiped their folder? All is looked for. */

@@ -21,6 +21,7 @@ struct kept {
 	bool look;   /* find out what is missing */
 	bool looks;  /* somebody does, so `missing` is old */
 	bool failed; /* some could not be fetched, or are not by us */
+	bool silent; /* some were asked for, and nothing came */
 	uint64_t missing;
 	unsigned in_flight; /* of the sets and large bodies, those of it */
 };

@@ -195,6 +195,27 @@ def test_kept_bodies_are_not_evicted_and_given_back(env):
     env.wait_for(lambda: not all_cached(m), 20)
 
 
+def test_what_is_said_to_be_missing_is_never_less_than_what_is(env):
+    server = filled(env, [20_000] * 60)
+    link = env.proxy(server)
+    m = env.mount(server.url(port=link.port))
+    m.messages("Work")
+    link.rate(3)
+    keep(m)
+    new, said = 0, report(m)
+    with Client(server) as c:
+        while said["state"] != "complete":
+            # What is missing is looked for while bodies come.
+            if new < 3 and said["missing"] < 55 - 15 * new:
+                c.append("Work", letter(100 + new, size=1000))
+                os.utime(m.path / "Work")
+                new += 1
+            said = report(m)
+            missing = sum(os.getxattr(p, "user.imap.cached") == b"0"
+                          for p in numbered(m, "Work").values())
+            assert said["missing"] + new >= missing, (said, missing)
+
+
 def test_stops_when_cache_size_is_used_up_and_says_so(env):
     server = filled(env, [20_000] * 80)
     m = env.mount(server, options=["cache_size=1M"])
