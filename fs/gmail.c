@@ -268,7 +268,7 @@ static int add_label(const char *text, const char *shown, char *list)
 	if (r == 0 && !word)
 		return add_new(text, list);
 	if (r == 1)
-		r = add_word(list, word, n) ? 0 : -EINVAL;
+		r = word && add_word(list, word, n) ? 0 : -EINVAL;
 	return r;
 }
 
@@ -388,7 +388,10 @@ uint32_t gmail_mailbox_of(const char *word, size_t n, char *ret_wire)
 	for (size_t i = 0; i < N_SYSTEMS; i++) {
 		if (strcasecmp(ret_wire, systems[i].word) != 0)
 			continue;
-		strcpy(ret_wire, systems[i].attr ? "" : "INBOX");
+		if (systems[i].attr)
+			ret_wire[0] = '\0';
+		else
+			memcpy(ret_wire, "INBOX", sizeof("INBOX"));
 		return systems[i].attr;
 	}
 	ret_wire[0] = '\0';

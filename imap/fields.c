@@ -170,21 +170,27 @@ static void halve(struct listing *l, struct fields *w, const struct status *st)
 
 	if (session_errno(st) != -EIO || ++l->refusals > REFUSALS_MAX) {
 		job_refuse(&l->job, st);
-	} else if (w->asked > 1) {
-		w->portion = w->asked / 2;
-	} else if (!w->retried) {
-		w->retried = true;
-	} else if (session_change_errno(st) == -EAGAIN) {
-		/* That it cannot now says nothing of this message. */
-		job_refuse(&l->job, st);
-	} else {
-		w->retried = false;
-		if (n == 1)
-			log_warn("imap: message %u of '%s' is left out: the "
-				 "server refuses to describe it",
-				 uids[0], l->job.mailbox);
-		drop_portion(l, w, false);
+		return;
 	}
+	if (w->asked > 1) {
+		w->portion = w->asked / 2;
+		return;
+	}
+	if (!w->retried) {
+		w->retried = true;
+		return;
+	}
+	/* That it cannot now says nothing of this message. */
+	if (session_change_errno(st) == -EAGAIN) {
+		job_refuse(&l->job, st);
+		return;
+	}
+	w->retried = false;
+	if (n == 1)
+		log_warn("imap: message %u of '%s' is left out: the server "
+			 "refuses to describe it",
+			 uids[0], l->job.mailbox);
+	drop_portion(l, w, false);
 }
 
 void fields_answer(struct listing *l, struct fields *w, const struct status *st)

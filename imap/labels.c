@@ -46,9 +46,12 @@ bool labels_add(char *words, size_t size, const char *label, size_t n)
 			memcpy(words + at, label[i] == ' ' ? "%20" : "%25",
 			       ESCAPED);
 			at += ESCAPED;
-		} else {
-			words[at++] = is_control(label[i]) ? '?' : label[i];
+			continue;
 		}
+		words[at] = label[i];
+		if (is_control(label[i]))
+			words[at] = '?';
+		at++;
 	}
 	words[at] = '\0';
 	return true;
@@ -65,10 +68,13 @@ size_t labels_text(const char *word, size_t n, char *ret)
 	size_t to = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		bool escape = has_escape(word + i, n - i);
-
-		ret[to++] = !escape ? word[i] : word[i + 2] == '0' ? ' ' : '%';
-		i += escape ? ESCAPED - 1 : 0;
+		ret[to] = word[i]; /* for "%25", too */
+		if (has_escape(word + i, n - i)) {
+			if (word[i + 2] == '0')
+				ret[to] = ' ';
+			i += ESCAPED - 1;
+		}
+		to++;
 	}
 	ret[to] = '\0';
 	return to;

@@ -76,7 +76,7 @@ void expect_words(struct box *b, uint64_t id, const char *words);
 extern const char *const changed_labels[LABELS];
 unsigned changed_label_bits(const char *words);
 /* Are these the labels of the row? */
-void expect_labels(struct box *b, uint64_t id, unsigned bits);
+void expect_labels(struct box *b, uint64_t id, unsigned labels);
 /* How many files there are in a folder below state_dir. */
 size_t count_state_files(struct changed *t, const char *folder);
 /* One number that SQL gives; the cache may be open. */
