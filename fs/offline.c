@@ -16,7 +16,7 @@
  * come (`look`), but not while some of them are on their way, which would be
  * counted twice; the list is then worked off. What could not be fetched is
  * skipped, for one bad message must not stop a folder, and looked for again
- * OFFLINE_RETRY_MS later.
+ * OFFLINE_RETRY_MS later; what the server was silent about, soon.
  *
  * The sets are those of the read-ahead (ahead_set.c): who reads a message of
  * one waits for that set, and nothing is fetched twice.

@@ -22,3 +22,10 @@ class Summary:
         print(line, flush=True)
         if self.out:
             print(line, file=self.out, flush=True)
+
+    def end(self, n, failed):
+        """Of `n` points these, in words, were not fine: AssertionError."""
+        failed = [str(point) for point in failed]
+        self.say(f"{n - len(failed)} fine, {len(failed)} failed"
+                 f"{': ' if failed else ''}{'; '.join(failed)}")
+        assert not failed

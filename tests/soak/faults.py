@@ -81,10 +81,7 @@ def main():
                       f"{o.part}, {len(todo)} points, commit {commit()}")
     with alone("imapfs-faults-", o.binary, o.testproxy) as env:
         failed = [p for p in todo if not one(env, summary, *p)]
-        summary.say(f"{len(todo) - len(failed)} fine, {len(failed)} failed"
-                    f"{': ' if failed else ''}"
-                    f"{'; '.join(', '.join(map(str, p)) for p in failed)}")
-        assert not failed
+        summary.end(len(todo), [", ".join(map(str, p)) for p in failed])
     return not env.well
 
 

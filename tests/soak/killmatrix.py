@@ -99,10 +99,7 @@ def main():
         state = {"env": env}
         failed = [n for n in range(o.first, o.first + o.points)
                   for _ in range(o.again) if not one(o, n, state, summary)]
-        summary.say(f"{o.points * o.again - len(failed)} fine, {len(failed)} "
-                    f"failed{': ' if failed else ''}"
-                    f"{', '.join(map(str, failed))}")
-        assert not failed
+        summary.end(o.points * o.again, failed)
     return not env.well
 
 
