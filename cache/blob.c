@@ -104,13 +104,6 @@ void blob_end_batch(struct cache *c)
 		evict_if_over(c);
 }
 
-void cache_get_stats(struct cache *c, struct cache_stats *ret)
-{
-	lock_take(&c->bodies.lock);
-	*ret = c->bodies.stats;
-	lock_drop(&c->bodies.lock);
-}
-
 /* --- removing --- */
 
 static int remove_row(struct cache *c, const blob_hash key)
@@ -246,9 +239,11 @@ static int run_publish(struct cache *c, struct op *op)
 
 static void publish_done(struct cache *c, struct op *op, int err)
 {
-	(void)c;
+	struct blob_op *b = (struct blob_op *)op;
+
 	(void)err; /* the file stays; the sweep finds it */
-	body_put(((struct blob_op *)op)->body);
+	evict_count_queued(c, -(int64_t)b->size);
+	body_put(b->body);
 }
 
 int blob_queue_publish(struct cache *c, struct body *b, uint64_t id,
@@ -267,6 +262,7 @@ int blob_queue_publish(struct cache *c, struct body *b, uint64_t id,
 	if (blob->n_chunks > 0)
 		memcpy(op->hash, blob->hash,
 		       blob->n_chunks * sizeof(op->hash[0]));
+	evict_count_queued(c, (int64_t)blob->size);
 	writer_push(c, &op->op);
 	return 0;
 }

@@ -108,6 +108,8 @@ void blob_end_batch(struct cache *c);
 void evict_if_over(struct cache *c);
 /* The same, though the last time nothing more could go. */
 void evict_again(struct cache *c);
+/* Bodies are about to be written down (or, negative, have been). */
+void evict_count_queued(struct cache *c, int64_t bytes);
 
 /* --- body.c --- */
 

@@ -177,3 +177,22 @@ void evict_again(struct cache *c)
 	lock_drop(&c->bodies.lock);
 	evict_if_over(c);
 }
+
+void evict_count_queued(struct cache *c, int64_t bytes)
+{
+	lock_take(&c->bodies.lock);
+	c->bodies.queued_bytes += (uint64_t)bytes;
+	lock_drop(&c->bodies.lock);
+}
+
+void cache_get_stats(struct cache *c, struct cache_stats *ret)
+{
+	const struct bodies *all = &c->bodies;
+
+	lock_take(&c->bodies.lock);
+	*ret = all->stats;
+	ret->deciding = all->evicting ||
+			(all->queued_bytes > 0 && ret->max_bytes > 0 &&
+			 ret->body_bytes + all->queued_bytes > ret->max_bytes);
+	lock_drop(&c->bodies.lock);
+}

@@ -228,7 +228,8 @@ struct bodies {
 	struct lock lock; /* RANK_BLOB, guards what follows */
 	struct lock_cond cond;
 	struct body *bucket[BODY_BUCKETS];
-	struct cache_stats stats;
+	struct cache_stats stats; /* without `deciding` */
+	uint64_t queued_bytes;    /* of bodies that no row tells of yet */
 	int64_t last_read;     /* the last blob_read_stamp() */
 	bool evicting;         /* an eviction is queued */
 	uint64_t evict_above;  /* bytes; the last one could not do better */

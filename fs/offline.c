@@ -26,6 +26,7 @@
 #define FAILURES_MAX 3 /* in a row, before nothing is asked for a while */
 #define SOON_MS 10000
 #define LOST_MS 2000 /* bodies are being missed: how many are, then? */
+#define FULL_MS 100  /* is the cache full? it is being found out */
 
 /* By daily_limit, or in the server's own words. */
 static const char limit_reached[] = "a limit of the account is reached";
@@ -289,9 +290,13 @@ static bool may_ask(struct fs *fs, struct offline *o, int64_t now,
 	}
 	if (o->retry_ms == 0)
 		o->why = "";
-	may = o->retry_ms == 0 && o->in_flight < IN_FLIGHT && fs->online &&
-	      !fs->stopping;
-	*ret_when = o->retry_ms != 0 ? o->retry_ms : CLOCK_NEVER;
+	may = o->retry_ms == 0 && !st.deciding && o->in_flight < IN_FLIGHT &&
+	      fs->online && !fs->stopping;
+	*ret_when = CLOCK_NEVER;
+	if (o->retry_ms != 0)
+		*ret_when = o->retry_ms;
+	else if (st.deciding)
+		*ret_when = now + FULL_MS;
 	lock_drop(&o->lock);
 	return may;
 }

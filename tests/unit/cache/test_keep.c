@@ -83,6 +83,29 @@ static void kept_bodies_outlive_others_that_are_read_later(void **state)
 	box_close(b);
 }
 
+/* Who asks after each body stops in time, however late the index is. */
+static void that_it_may_be_full_is_known_before_it_is_written(void **state)
+{
+	struct scene *s = *state;
+	struct cache_stats st;
+
+	scene_box(s);
+	assert_int_equal(cache_keep_folder(s->c, s->folder, true), 0);
+	for (uint32_t i = 0; i < 11; i++) {
+		uint64_t id = scene_add(s, i + 1, "k.eml");
+
+		cache_get_stats(s->c, &st);
+		assert_false(st.deciding || st.full);
+		assert_int_equal(scene_put_body(s, id, BODY, i), 0);
+	}
+	cache_get_stats(s->c, &st);
+	assert_true(st.deciding || st.full);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(cache_sync(s->c), 0);
+	cache_get_stats(s->c, &st);
+	assert_true(st.full && !st.deciding);
+}
+
 static void kept_is_remembered_until_it_is_taken_back(void **state)
 {
 	struct scene *s = *state;
@@ -207,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(kept_bodies_outlive_others_that_are_read_later),
+		T(that_it_may_be_full_is_known_before_it_is_written),
 		T(kept_is_remembered_until_it_is_taken_back),
 		T(a_body_shared_with_a_kept_folder_is_kept),
 		T(parts_of_kept_bodies_are_kept),
