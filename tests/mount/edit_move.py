@@ -169,23 +169,6 @@ def test_open_file_is_read_on_after_mv_and_rm(env):
             assert file.read() == letter(n)
 
 
-def test_thousand_messages_go_in_a_few_commands(env):
-    server = env.dovecot()
-    with Client(server) as c:
-        c.append_many("INBOX", map(letter, range(1000)))
-        c.create("Work")
-    link = env.proxy(server, rtt=50)
-    m = env.mount(server.url(port=link.port))
-    assert len(m.messages()) == 1000
-    m.messages("Work")
-    m.run("mv INBOX/* Work/", timeout=60)
-    sent(m, 60)
-    assert len(m.messages("Work")) == 1000 and m.messages() == []
-    moves = server.count(rb"^\S+ UID MOVE ")
-    assert 1 <= moves <= 6, moves
-    assert numbers(server, "Work") == list(range(1000))
-
-
 def test_message_that_somebody_else_removed_is_not_there(env):
     server, m = changing(env)
     path = numbered(m)[5]
