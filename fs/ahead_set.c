@@ -100,7 +100,7 @@ static void keep(struct ahead_set *set)
 	uint64_t id = set->current->id;
 	int r;
 
-	/* Before a reader can find it whole: see load_part.c. */
+	/* Before a reader can find it whole. */
 	load_correct_size(set->fs, id, set->at);
 	r = body_end(set->body, set->at);
 	if (r != 0) {

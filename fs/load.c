@@ -20,7 +20,7 @@
  * What the server said of the size may be wrong either way. So the last part
  * asks beyond it, and a read that touches the end waits until an answer has
  * shown where that is: all that is longer comes first, and the kernel is told
- * before the read is answered.
+ * before the read is answered (load_size.c).
  */
 
 /* Where what has been asked for ends, as seen from `from`. */
@@ -243,6 +243,8 @@ int load_read(struct fs *fs, struct folder *f, const struct cache_msg *m,
 	struct fetch *t;
 	int r;
 
+	if (load_is_correcting(fs, m->id))
+		return -EAGAIN;
 	r = load_fetch_get(fs, m, &t);
 	if (r != 0)
 		return r;

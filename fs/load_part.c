@@ -6,11 +6,9 @@
 #include <string.h>
 
 #include "fs/ahead.h"
-#include "fs/attr.h"
 #include "fs/budget.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
-#include "fs/notify.h"
 #include "fs/park.h"
 #include "imap/log.h"
 
@@ -84,29 +82,6 @@ static int part_data(void *ctx, uint32_t uid, const void *bytes, size_t n)
 	if (wake)
 		load_moved(j->fs, t->id);
 	return 0;
-}
-
-void load_correct_size(struct fs *fs, uint64_t id, uint64_t size)
-{
-	struct cache_msg m;
-	struct folder *f;
-	struct box *box;
-
-	if (attr_find_message(fs, id, &m, &f) != 0 || m.size == size ||
-	    folder_get(fs, f, &box) != 0)
-		return;
-	log_debug("load: '%s' has %llu bytes, not %llu", m.name,
-		  (unsigned long long)size, (unsigned long long)m.size);
-	/*
-	 * Longer: the kernel is told before the read is answered, or its
-	 * reader stops at the old end. Shorter: the short answer tells it, and
-	 * telling it before would make it fill up with zeros. 0: it asks at
-	 * every read anyway, and takes the answer for stale if it was told of
-	 * a change meanwhile.
-	 */
-	if (box_set_size(box, id, size) == 0 && size > m.size && m.size > 0)
-		notify_size(fs->notify, id);
-	folder_put(fs, f);
 }
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What load.c, load_part.c and load_table.c share: the table of messages whose
- * bodies are on their way, just failed, or are being read.
+ * What load.c, load_part.c, load_size.c and load_table.c share: the table of
+ * messages whose bodies are on their way, just failed, or are being read.
  */
 #ifndef IMAPFS_FS_LOAD_PRIVATE_H
 #define IMAPFS_FS_LOAD_PRIVATE_H
@@ -45,6 +45,8 @@ struct fetch {
 	unsigned users; /* callers and jobs that hold a pointer */
 };
 
+struct correction; /* load_size.c */
+
 struct load {
 	struct fs *fs;
 
@@ -52,6 +54,8 @@ struct load {
 	struct fetch *head;
 	unsigned n;
 	struct reading *readings;
+	struct correction *corrections;
+	struct lock_cond corrected; /* one was taken off */
 
 	/* Counters: read without the lock, exactness does not matter. */
 	_Atomic uint64_t gen;
@@ -69,8 +73,19 @@ void load_fetch_put(struct fs *fs, struct fetch *t);
 /* Something about this message's body moved: who waits for it looks again. */
 void load_moved(struct fs *fs, uint64_t id);
 
-/* The body turned out to have another length than the listing said. */
+/*
+ * The body turned out to have another length than the listing said. To be
+ * called before a reader can find the body whole, or its end known: when this
+ * returns the kernel has been told, whichever thread did it. Afterwards
+ * load_moved(): meanwhile who reads it is sent away to wait.
+ */
 void load_correct_size(struct fs *fs, uint64_t id, uint64_t size);
+
+/*
+ * Asked when the row of a message was read: may its size be one that the kernel
+ * has not been told of yet?
+ */
+bool load_is_correcting(struct fs *fs, uint64_t id);
 
 /* Has a reader asked for this body, and is it on its way? */
 bool load_is_coming(struct fs *fs, uint64_t id);

@@ -141,6 +141,7 @@ int load_new(struct fs *fs, struct load **ret)
 
 	l->fs = fs;
 	lock_init(&l->lock, RANK_LOAD);
+	lock_cond_init(&l->corrected);
 	*ret = l;
 	return 0;
 }
@@ -155,6 +156,7 @@ void load_free(struct load *l)
 		next = t->next;
 		fetch_free(t);
 	}
+	lock_cond_finish(&l->corrected);
 	lock_finish(&l->lock);
 	free(l);
 }

@@ -77,12 +77,13 @@ static void large_end(void *ctx, uint32_t uid, int result)
 
 static int end_of_body(struct large *l)
 {
-	int r = body_end(l->body, l->at);
+	int r;
 
-	if (r == 0) {
-		load_correct_size(l->fs, l->id, l->at);
+	/* Before a reader can find it whole. */
+	load_correct_size(l->fs, l->id, l->at);
+	r = body_end(l->body, l->at);
+	if (r == 0)
 		ahead_remember(l->fs, l->id);
-	}
 	return r;
 }
 
