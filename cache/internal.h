@@ -230,10 +230,10 @@ struct bodies {
 	struct body *bucket[BODY_BUCKETS];
 	struct cache_stats stats; /* without `deciding` */
 	uint64_t queued_bytes;    /* of bodies that no row tells of yet */
-	int64_t last_read;     /* the last blob_read_stamp() */
-	bool evicting;         /* an eviction is queued */
-	uint64_t evict_above;  /* bytes; the last one could not do better */
-	struct touch *touches; /* reads that no row knows of yet */
+	int64_t last_read;        /* the last blob_read_stamp() */
+	bool evicting;            /* an eviction is queued */
+	uint64_t evict_above;     /* bytes; the last one could not do better */
+	struct touch *touches;    /* reads that no row knows of yet */
 	size_t n_touches, touches_room;
 
 	/* What the present transaction changes; of the writer thread. */
