@@ -203,6 +203,41 @@ def test_replays_that_wait_cost_little_memory(env):
     assert grown < limit << 20, grown
 
 
+def come_and_go(env, m, server, lot):
+    """50 folders are there, are listed, and are not there any more."""
+    new = {b"Gone-%d-%d" % (lot, n): mail(1, 20, uidvalidity=1_000 + n)
+           for n in range(50)}
+    names = {name.decode() for name in new}
+    with server.lock:
+        server.boxes.update(new)
+    os.utime(m.path)  # which folders are there?
+    env.wait_for(lambda: names <= set(os.listdir(m.path)), 20)
+    for name in names:
+        assert len(m.messages(name)) == 20
+    with server.lock:
+        for name in new:
+            del server.boxes[name]
+    os.utime(m.path)
+    env.wait_for(lambda: not names & set(os.listdir(m.path)), 20)
+
+
+@measure
+def test_folders_that_come_and_go_cost_little_memory(env):
+    """Some 700 bytes each: 600 of the folder itself, and 4 for each number
+    that it and its messages had. One that stays open has 17 KiB."""
+    server = env.script({b"INBOX": mail(1, 1)})
+    m = env.mount(server, background=True)
+    for lot in range(4):
+        come_and_go(env, m, server, lot)
+    before = m.rss_anon()
+    for lot in range(4, 24):
+        come_and_go(env, m, server, lot)
+    grown = m.rss_anon() - before
+    # The allocator of a sanitizer keeps what was freed.
+    limit = 4 if slowdown() == 1 else 128
+    assert grown < limit << 20, grown
+
+
 def test_new_uidvalidity_while_replays_wait(env):
     """What was not yet shown of the old mailbox is never shown."""
     server = env.script({b"INBOX": mail(1, 20)})
