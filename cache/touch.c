@@ -10,7 +10,8 @@
  * bodies a second, and a row each would cost more than the reading: the reads
  * are kept in memory, and written when there are many, before anything is
  * evicted, and at the end. A kill loses some of the order of eviction, nothing
- * else.
+ * else. What is read again and again is in it once, or soon will be: programs
+ * that walk a mount all day do not fill it.
  *
  * They are written in the order of the table, many at a time: so each of its
  * pages is changed, and goes to the WAL, once for all the rows that are in it.
@@ -80,6 +81,21 @@ void touches_queue(struct cache *c)
 		writer_push(c, op);
 }
 
+/* Only the last read of each body counts. */
+static void merge_locked(struct bodies *all) REQUIRES(all->lock)
+{
+	struct touch *v = all->touches;
+	size_t n = 0;
+
+	qsort(v, all->n_touches, sizeof(*v), by_key);
+	for (size_t i = 0; i < all->n_touches; i++) {
+		if (n > 0 && memcmp(v[n - 1].key, v[i].key, KEY_BYTES) == 0)
+			n--;
+		v[n++] = v[i];
+	}
+	all->n_touches = n;
+}
+
 /* Without memory, or with a writer that cannot write, a read is forgotten. */
 static bool make_room_locked(struct bodies *all) REQUIRES(all->lock)
 {
@@ -90,6 +106,11 @@ static bool make_room_locked(struct bodies *all) REQUIRES(all->lock)
 		return true;
 	if (room > TOUCHES_MAX)
 		return false;
+	if (all->n_touches > 0)
+		merge_locked(all);
+	/* Or it would be sorted again too soon. */
+	if (all->n_touches < all->touches_room / 2)
+		return true;
 	v = realloc(all->touches, room * sizeof(*v));
 	if (!v)
 		return false;

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -35,23 +34,53 @@ static void unescape(char *at)
 	*out = '\0';
 }
 
-/* From mountinfo (proc(5)): the last line for the path wins. */
+struct mount {
+	char device[CONNECTION_DEVICE];
+	char at[PATH_MAX];
+};
+
+/* The next line of mountinfo (proc(5)); false: there is none. */
+static bool next_mount(FILE *f, struct mount *ret)
+{
+	char line[2 * PATH_MAX];
+
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*d %*d %31s %*s %4095s", ret->device,
+			   ret->at) != 2)
+			continue;
+		unescape(ret->at);
+		return true;
+	}
+	return false;
+}
+
+/* The last line for the path wins. */
 void connection_device(const char *path, char ret[CONNECTION_DEVICE])
 {
-	char line[2 * PATH_MAX], dev[CONNECTION_DEVICE], at[PATH_MAX];
 	FILE *f = fopen("/proc/self/mountinfo", "re");
+	struct mount m;
 
 	ret[0] = '\0';
 	if (!f)
 		return;
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%*d %*d %31s %*s %4095s", dev, at) != 2)
-			continue;
-		unescape(at);
-		if (strcmp(at, path) == 0)
-			(void)snprintf(ret, sizeof(dev), "%s", dev);
-	}
+	while (next_mount(f, &m))
+		if (strcmp(m.at, path) == 0)
+			memcpy(ret, m.device, sizeof(m.device));
 	fclose(f);
+}
+
+bool connection_is_mounted(const char *device)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	bool found = false;
+	struct mount m;
+
+	if (!f)
+		return false;
+	while (!found && next_mount(f, &m))
+		found = strcmp(m.device, device) == 0;
+	fclose(f);
+	return found;
 }
 
 /*

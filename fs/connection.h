@@ -7,6 +7,8 @@
 #ifndef IMAPFS_FS_CONNECTION_H
 #define IMAPFS_FS_CONNECTION_H
 
+#include <stdbool.h>
+
 #define CONNECTION_DEVICE 32
 
 /*
@@ -14,6 +16,9 @@
  * "" if nothing is.
  */
 void connection_device(const char *path, char ret[CONNECTION_DEVICE]);
+
+/* Is this device mounted anywhere? False as well if that cannot be told. */
+bool connection_is_mounted(const char *device);
 
 /*
  * Unmount `path`, if what is mounted there is still `device`, and end the

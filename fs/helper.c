@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fs/connection.h"
+#include "fs/entrance.h"
 #include "fs/writers.h"
 
 /*
@@ -25,6 +26,10 @@
  * in: their calls end with ENOTCONN once the connection is aborted. Everything
  * here runs in a process of its own: plain mutexes, no log, nothing of the
  * engine.
+ *
+ * The workers go into the mount by the entrance, if there is one, else by its
+ * path. The main thread hears of every change of what is mounted, and gives the
+ * entrance up when the mount is gone.
  */
 
 struct work {
@@ -46,6 +51,11 @@ struct mount_point {
 
 static int sock = -1;
 static int orphaned_fd = -1; /* readable once the program is dying */
+
+/* The main thread's; the path is fixed before the entrance is there. */
+static struct mount_point mounted;
+static int mounts_fd = -1;              /* tells of changes by POLLPRI */
+static _Atomic int entrance = AT_FDCWD; /* that: there is none */
 
 size_t helper_order_size(const struct helper_order *o)
 {
@@ -86,42 +96,65 @@ static void tell_closed(uint32_t lane, const char *name)
 	say(&a);
 }
 
-static int perform(const struct helper_order *o)
+/* What an order names, for the calls that take a directory's descriptor. */
+static const char *find(int dir, const char *path)
 {
-	int fd;
+	if (dir == AT_FDCWD)
+		return path;
+	path += strlen(mounted.path);
+	path += *path == '/';
+	return *path ? path : ".";
+}
 
+static int open_once(int dir, const char *path)
+{
+	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+/* 0, or -1 with errno. */
+static int replay(const struct helper_order *o, int dir, const char *path)
+{
 	switch (o->op) {
 	case HELPER_MKNOD:
-		return mknod(o->path, S_IFREG | 0600, 0) == 0 ? 0 : errno;
+		return mknodat(dir, path, S_IFREG | 0600, 0);
 	case HELPER_UNLINK:
-		return unlink(o->path) == 0 ? 0 : errno;
+		return unlinkat(dir, path, 0);
 	case HELPER_UTIMES:
-		return utimensat(AT_FDCWD, o->path, NULL,
-				 AT_SYMLINK_NOFOLLOW) == 0
-			       ? 0
-			       : errno;
+		return utimensat(dir, path, NULL, AT_SYMLINK_NOFOLLOW);
 	case HELPER_MKDIR:
-		return mkdir(o->path, 0700) == 0 ? 0 : errno;
+		return mkdirat(dir, path, 0700);
 	case HELPER_RMDIR:
-		return rmdir(o->path) == 0 ? 0 : errno;
+		return unlinkat(dir, path, AT_REMOVEDIR);
 	case HELPER_RENAME:
-		return rename(o->path, o->path + strlen(o->path) + 1) == 0
-			       ? 0
-			       : errno;
+		return renameat(dir, path, dir,
+				find(dir, o->path + strlen(o->path) + 1));
 	case HELPER_OPEN:
-		fd = open(o->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0)
-			return errno;
-		close(fd);
-		return 0;
+		return open_once(dir, path);
+	default:
+		errno = EINVAL;
+		return -1;
+	}
+}
+
+static int perform(const struct helper_order *o)
+{
+	int dir = entrance;
+	const char *path = find(dir, o->path);
+
+	switch (o->op) {
 	case HELPER_WATCH:
-		return writers_watch(o->path, o->lane);
+		return writers_watch(dir, path, o->lane);
 	case HELPER_UNWATCH:
 		return writers_unwatch(o->lane);
 	case HELPER_LEASE:
-		return writers_left(o->path);
+		return writers_left(dir, path);
 	default:
-		return EINVAL;
+		return replay(o, dir, path) == 0 ? 0 : errno;
 	}
 }
 
@@ -175,21 +208,71 @@ static void hand_out(struct worker *workers, const struct helper_order *o,
 	pthread_mutex_unlock(&w->mutex);
 }
 
-/* Wait for the next order. False: the program is dead or dying. */
-static bool next_order(struct helper_order *o, size_t *ret_n)
+/* --- the mount --- */
+
+/*
+ * Order matters: from the moment that mountinfo is open no change is missed,
+ * and while there is an entrance no other mount gets the number of ours.
+ */
+static void enter(const struct helper_order *o)
 {
-	struct pollfd p[2] = {{.fd = sock, .events = POLLIN},
-			      {.fd = orphaned_fd, .events = POLLIN}};
+	int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+
+	memcpy(mounted.path, o->path, sizeof(mounted.path));
+	connection_device(mounted.path, mounted.device);
+	if (fd < 0 || !mounted.device[0])
+		return;
+	mounts_fd = fd;
+	fd = entrance_open(mounted.path);
+	if (fd >= 0)
+		entrance = fd;
+}
+
+/*
+ * It was unmounted: the file system may end, and what is at the path now is not
+ * ours to touch. A worker may be inside, or on its way: what the number stands
+ * for changes at once, and stays for ever something that has no files in it.
+ */
+static void leave_if_unmounted(void)
+{
+	if (connection_is_mounted(mounted.device))
+		return;
+	if (entrance == AT_FDCWD)
+		entrance = STDIN_FILENO;
+	else
+		(void)dup3(STDIN_FILENO, entrance, O_CLOEXEC);
+	close(mounts_fd);
+	mounts_fd = -1;
+}
+
+/* Wait until something comes. False: the program is dead or dying. */
+static bool wait_for_order(void)
+{
 	ssize_t n;
 
-	do
-		n = poll(p, 2, -1);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return false;
-	if (p[0].revents == 0)
-		return false;
+	for (;;) {
+		struct pollfd p[3] = {{.fd = sock, .events = POLLIN},
+				      {.fd = orphaned_fd, .events = POLLIN},
+				      {.fd = mounts_fd, .events = POLLPRI}};
 
+		n = poll(p, 3, -1);
+		if (n < 0 && errno != EINTR)
+			return false;
+		if (n < 0)
+			continue;
+		if (p[2].revents)
+			leave_if_unmounted();
+		if (p[0].revents || p[1].revents)
+			return p[0].revents != 0;
+	}
+}
+
+static bool next_order(struct helper_order *o, size_t *ret_n)
+{
+	ssize_t n;
+
+	if (!wait_for_order())
+		return false;
 	/* Two NULs are behind whatever comes. */
 	memset(o, 0, sizeof(*o));
 	n = recv(sock, o, sizeof(*o) - 2, MSG_DONTWAIT);
@@ -215,7 +298,6 @@ static void helper_run(void)
 {
 	static struct worker workers[HELPER_THREADS];
 	static struct helper_order o;
-	static struct mount_point m;
 	size_t n;
 
 	start_workers(workers);
@@ -224,14 +306,13 @@ static void helper_run(void)
 		if (o.op == HELPER_GOODBYE)
 			_exit(0);
 		if (o.op == HELPER_MOUNTED) {
-			memcpy(m.path, o.path, sizeof(m.path));
-			connection_device(m.path, m.device);
-			tell(o.ticket, m.device[0] ? 0 : ENOENT);
+			enter(&o);
+			tell(o.ticket, mounted.device[0] ? 0 : ENOENT);
 			continue;
 		}
 		hand_out(workers, &o, n);
 	}
-	connection_end(m.path, m.device);
+	connection_end(mounted.path, mounted.device);
 	_exit(0);
 }
 

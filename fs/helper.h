@@ -11,6 +11,10 @@
  * is gone (end of file on the socket) without having said goodbye, it unmounts
  * what is left, so that nobody meets 'Transport endpoint is not connected'.
  *
+ * It works in a clone of the mount, where that can be had (entrance.h), so that
+ * it does not make the mount busy. Once the mount is gone it touches nothing:
+ * each order ends with ENOTDIR.
+ *
  * It also watches who writes in the mount (writers.h). Watches and leases have
  * a thread each beside the workers: a request that is answered only when its
  * folder is watched holds the lock that a replay there waits for.

@@ -17,8 +17,9 @@
  *
  * Folders are never freed before the mount ends, so whoever got a pointer may
  * keep it without a count, and the names that one has had are not freed
- * either; what a mount sees created and deleted is bounded by what its user
- * does.
+ * either: some 600 bytes. All else of one that is gone goes with it, or when
+ * the kernel has forgotten it (folder.c). What a mount sees created and deleted
+ * is bounded by what its user does.
  */
 
 static int grow(struct folder ***v, size_t n)

@@ -2,6 +2,7 @@
 #include "fs/tree_private.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fs/folder.h"
@@ -44,6 +45,10 @@ void tree_remove_locked(struct tree *t, struct folder *f)
 		t->n_moving--;
 	}
 	tree_unlink_locked(t, f);
+	if (f->n_children == 0) {
+		free(f->children);
+		f->children = NULL;
+	}
 }
 
 bool tree_is_coming(struct tree *t, struct folder *f, const char *name)

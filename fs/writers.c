@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -120,10 +121,18 @@ static int add_watch(const char *path, uint32_t key)
 	return 0;
 }
 
-int writers_watch(const char *path, uint32_t key)
+int writers_watch(int dir, const char *path, uint32_t key)
 {
+	char full[PATH_MAX];
 	int r;
 
+	if (dir != AT_FDCWD) {
+		r = snprintf(full, sizeof(full), "/proc/self/fd/%d/%s", dir,
+			     path);
+		if (r < 0 || (size_t)r >= sizeof(full))
+			return ENAMETOOLONG;
+		path = full;
+	}
 	pthread_mutex_lock(&watches.mutex);
 	r = add_watch(path, key);
 	pthread_mutex_unlock(&watches.mutex);
@@ -147,9 +156,10 @@ int writers_unwatch(uint32_t key)
 	return inotify_rm_watch(watches.fd, wd) == 0 ? 0 : errno;
 }
 
-int writers_left(const char *path)
+int writers_left(int dir, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(dir, path,
+			O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	int error = 0;
 
 	if (fd < 0)

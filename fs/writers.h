@@ -24,10 +24,10 @@ typedef void (*writers_closed_fn)(uint32_t key, const char *name);
 void writers_start(writers_closed_fn closed);
 
 /*
- * Watch the directory at `path` under this key. 0, or a positive errno; ENOSPC:
- * there are too many watches.
+ * Watch the directory at `path` (from `dir` on, as for openat(2)) under this
+ * key. 0, or a positive errno; ENOSPC: there are too many watches.
  */
-MUST_CHECK int writers_watch(const char *path, uint32_t key);
+MUST_CHECK int writers_watch(int dir, const char *path, uint32_t key);
 /* 0, or ENOENT. */
 MUST_CHECK int writers_unwatch(uint32_t key);
 
@@ -35,6 +35,6 @@ MUST_CHECK int writers_unwatch(uint32_t key);
  * Is anybody left who could write to the file at `path`, by a descriptor or
  * a mapping? 0: nobody. EAGAIN: yes. Another positive errno: it cannot be told.
  */
-MUST_CHECK int writers_left(const char *path);
+MUST_CHECK int writers_left(int dir, const char *path);
 
 #endif

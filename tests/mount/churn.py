@@ -8,6 +8,7 @@ not in index header`; sessions that were open then LIST for ever what was.)
 """
 
 from imapfstest import *
+from imapfstest.churn import FOLDERS
 from imapfstest.churned import churned
 
 HALF = 500
@@ -22,4 +23,5 @@ def test_changes_of_any_kind_are_all_here_in_the_end(env):
 
 @deadline(240)
 def test_changes_of_messages_are_pushed(env):
-    churned(env, int(HALF / slowdown()), seed=2, pause=PAUSE, folders=False)
+    churned(env, int(HALF / slowdown()), seed=2, pause=PAUSE,
+            without=FOLDERS)

@@ -11,7 +11,7 @@ from collections import Counter
 
 from imapfstest import *
 from imapfstest.changed import sent
-from imapfstest.churn import Churn, mail
+from imapfstest.churn import FOLDERS, Churn, mail
 from imapfstest.endstate import truth, wait_equal
 
 BOXES = ("A", "B", "C & D")
@@ -104,11 +104,10 @@ def both(env, server, seed, changes, line=None, moves=False):
             c.create(box)
         c.append_many("INBOX", map(mail, range(1, STOCK + 1)), 1_600_000_000)
     m = env.mount(server.url(port=line.port) if line else server)
-    churn = Churn(server, seed=seed, folders=False, pace=0.004,
-                  first=STOCK + 1)
     # Nothing that removes or doubles a message.
-    for kind in ("expunge", "copy", *([] if moves else ["move"])):
-        del churn.weights[kind]
+    without = (*FOLDERS, "expunge", "copy", *(() if moves else ("move",)))
+    churn = Churn(server, seed=seed, without=without, pace=0.004,
+                  first=STOCK + 1)
     hands = Hands(m, seed)
     stop = threading.Event()
     other = threading.Thread(target=churn.run, args=(10**9, stop.is_set))

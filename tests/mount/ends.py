@@ -2,6 +2,7 @@
 """The end of the program while changes are on their way to the kernel, and
 many changes at once."""
 
+import ctypes
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from imapfstest import *
 from imapfstest.letters import letter
+from imapfstest.mount import detach
 
 
 def mail(first, last, uidvalidity=1_000):
@@ -71,6 +73,14 @@ def resync(env, m, server, question=rb"UID FETCH"):
         f["state"] == "known" for f in s["folders"] if f["path"] == "INBOX"))
 
 
+def is_unmounted(m):
+    """One try, without a look at the mount, which may not answer."""
+    if os.geteuid() == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        return libc.umount2(os.fsencode(m.path), 0) == 0
+    return m.umount(check=False).code == 0
+
+
 def check_gone(m, pid, seconds):
     wait_for(lambda: not alive(pid), seconds, "the process is gone")
     wait_for(lambda: not m.mounted(), seconds, "the mount is gone")
@@ -104,6 +114,67 @@ def test_terminate_with_replays_on_their_way(env):
     before = m.status()["requests"]["lookup"]
     m.wait_status(lambda s: s["requests"]["lookup"] > before + 500)
     os.kill(pid, signal.SIGTERM)
+    check_gone(m, pid, 10)
+
+
+def unmounted_with_a_replay_in_the_middle(env):
+    server = env.script({b"INBOX": mail(1, 20)})
+    m = env.mount(server, background=True)
+    waiting = Path("/sys/fs/fuse/connections",
+                   str(os.minor(os.stat(m.path).st_dev)), "waiting")
+    if not waiting.exists():
+        skip("fusectl is not mounted")
+    watch = env.watch(m.path / "INBOX")
+    assert numbers(m) == list(range(1, 21))
+    replace(server, mail(1, 30))
+    resync(env, m, server)
+    for n in range(21, 31):
+        watch.wait("CREATE", f"_Letter-{n}_")
+    watch.remove()
+
+    helper, pid = stop_helper(env, m), m.pid
+    replace(server, mail(1, 40))
+    resync(env, m, server)
+    os.kill(pid, signal.SIGSTOP)
+    env.cleanup(lambda: alive(pid) and os.kill(pid, signal.SIGCONT))
+    os.kill(helper, signal.SIGCONT)
+    env.wait_for(lambda: int(waiting.read_text()) > 0, 10,
+                 "a replay waits for its answer")
+    assert is_unmounted(m), "the mount is busy"
+    assert not m.mounted()
+    os.kill(pid, signal.SIGCONT)
+    check_gone(m, pid, 10)
+    env.wait_for(lambda: not m.pids(), 10, "no process is left")
+    assert not os.listdir(m.path), "a replay met what was below the mount"
+
+
+def test_unmounts_with_a_replay_in_the_middle(env):
+    unmounted_with_a_replay_in_the_middle(env)
+
+
+@ordinary_user
+def test_a_user_unmounts_with_a_replay_in_the_middle(env):
+    if run(["unshare", "-U", "true"], check=False).code != 0:
+        skip("users may make no namespace here")
+    unmounted_with_a_replay_in_the_middle(env)
+
+
+def test_nothing_is_made_below_a_mount_that_was_detached(env):
+    """It is there for who is inside, and hears of the server."""
+    server = env.script({b"INBOX": mail(1, 2)})
+    m = env.mount(server, background=True)
+    pid, inside = m.pid, os.open(m.path, os.O_RDONLY)
+    try:
+        os.listdir(m.path)
+        detach(m.path)
+        with server.lock:
+            server.boxes[b"New"] = mail(3, 3)
+        os.utime(inside)
+        env.wait_for(lambda: "New" in os.listdir(inside), 20)
+        assert os.listdir(m.path) == []
+        assert alive(pid)
+    finally:
+        os.close(inside)
     check_gone(m, pid, 10)
 
 
@@ -200,6 +271,41 @@ def test_replays_that_wait_cost_little_memory(env):
     os.kill(helper, signal.SIGCONT)
     # The allocator of a sanitizer keeps what was freed.
     limit = 24 if slowdown() == 1 else 192
+    assert grown < limit << 20, grown
+
+
+def come_and_go(env, m, server, lot):
+    """50 folders are there, are listed, and are not there any more."""
+    new = {b"Gone-%d-%d" % (lot, n): mail(1, 20, uidvalidity=1_000 + n)
+           for n in range(50)}
+    names = {name.decode() for name in new}
+    with server.lock:
+        server.boxes.update(new)
+    os.utime(m.path)  # which folders are there?
+    env.wait_for(lambda: names <= set(os.listdir(m.path)), 20)
+    for name in names:
+        assert len(m.messages(name)) == 20
+    with server.lock:
+        for name in new:
+            del server.boxes[name]
+    os.utime(m.path)
+    env.wait_for(lambda: not names & set(os.listdir(m.path)), 20)
+
+
+@measure
+def test_folders_that_come_and_go_cost_little_memory(env):
+    """Some 700 bytes each: 600 of the folder itself, and 4 for each number
+    that it and its messages had. One that stays open has 17 KiB."""
+    server = env.script({b"INBOX": mail(1, 1)})
+    m = env.mount(server, background=True)
+    for lot in range(4):
+        come_and_go(env, m, server, lot)
+    before = m.rss_anon()
+    for lot in range(4, 24):
+        come_and_go(env, m, server, lot)
+    grown = m.rss_anon() - before
+    # The allocator of a sanitizer keeps what was freed.
+    limit = 4 if slowdown() == 1 else 128
     assert grown < limit << 20, grown
 
 

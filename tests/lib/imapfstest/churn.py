@@ -28,6 +28,7 @@ FLAGS = ("\\Seen", "\\Seen", "\\Flagged", "\\Answered", "\\Deleted",
 SIZES = (None, 700, 1500, 9000, 40_000)
 WEIGHTS = {"append": 25, "flag": 20, "unflag": 12, "move": 10, "copy": 6,
            "expunge": 15, "create": 5, "rename": 3, "delete": 3}
+FOLDERS = ("create", "rename", "delete")  # changes of folders
 REFUSALS = 200  # one after the other are too many
 SOME = (1, 1, 1, 1, 2, 5, 30)  # messages of one change
 FULL = 300  # a box that gets no more of many at once
@@ -45,18 +46,19 @@ class Refused(Exception):
 
 
 class Churn:
-    def __init__(self, server, seed=1, folders=True, pace=0.0, first=1,
+    def __init__(self, server, seed=1, without=(), pace=0.0, first=1,
                  user="alice", most=None):
-        """`pace`: seconds between two changes, on average. `first`: the
-        number of the first message that is appended. `most`: with more
-        messages than that none are added until there are fewer."""
+        """`without`: kinds of changes that are not made. `pace`: seconds
+        between two changes, on average. `first`: the number of the first
+        message that is appended. `most`: with more messages than that none
+        are added until there are fewer."""
         self.r = random.Random(seed)
         self.server, self.user = server, user
         self.client = Client(server, user)
         self.pace, self.serial = pace, first
         self.counts, self.done = Counter(), 0
-        self.weights = {k: w for k, w in WEIGHTS.items() if folders or
-                        k not in ("create", "rename", "delete")}
+        self.weights = {k: w for k, w in WEIGHTS.items()
+                        if k not in without}
         self._gone_messages, self._gone_folders = set(), set()
         self.most, self._is_full = most, False
 

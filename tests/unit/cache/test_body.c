@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/internal.h"
 #include "scene.h"
 
 /* Bodies: arriving, publishing, sharing, damage, eviction, wiped folders. */
@@ -262,6 +263,21 @@ static void the_folder_may_be_wiped_while_mounted(void **state)
 	assert_int_equal(scene_check_body(s, id[1], 3000, 9), 0);
 }
 
+/* A cache that holds no more than that, and `n` bodies of 10,000 bytes. */
+static void put_bodies(struct scene *s, uint64_t max_bytes, uint64_t *id,
+		       unsigned n)
+{
+	scene_close(s);
+	s->max_bytes = max_bytes;
+	scene_open(s);
+	scene_box(s);
+	for (unsigned i = 0; i < n; i++) {
+		id[i] = scene_add(s, i + 1, "b.eml");
+		assert_int_equal(scene_put_body(s, id[i], 10000, i), 0);
+		assert_int_equal(cache_sync(s->c), 0);
+	}
+}
+
 static void the_least_recently_read_goes_first(void **state)
 {
 	struct scene *s = *state;
@@ -269,15 +285,7 @@ static void the_least_recently_read_goes_first(void **state)
 	struct body *open;
 	uint64_t id[21];
 
-	scene_close(s);
-	s->max_bytes = 200000;
-	scene_open(s);
-	scene_box(s);
-	for (unsigned i = 0; i < 20; i++) {
-		id[i] = scene_add(s, i + 1, "b.eml");
-		assert_int_equal(scene_put_body(s, id[i], 10000, i), 0);
-		assert_int_equal(cache_sync(s->c), 0);
-	}
+	put_bodies(s, 200000, id, 20);
 	cache_get_stats(s->c, &st);
 	assert_int_equal(st.evicted, 0);
 	assert_int_equal(body_open(s->c, id[1], 10000, &open), 0);
@@ -301,6 +309,54 @@ static void the_least_recently_read_goes_first(void **state)
 	cache_get_stats(s->c, &st);
 	assert_true(st.body_bytes <= 50000 && st.body_bytes > 30000);
 	assert_int_equal(scene_check_body(s, id[20], 10000, 20), 0);
+}
+
+static void read_it(struct scene *s, const uint64_t *id, unsigned i)
+{
+	assert_int_equal(scene_check_body(s, id[i], 10000, i), 0);
+}
+
+/*
+ * More reads than are remembered at first, then once backwards, then more of
+ * the one that was the last.
+ */
+static void read_often(struct scene *s, const uint64_t *id, unsigned n)
+{
+	for (unsigned pass = 0; pass < 200; pass++) {
+		for (unsigned i = 0; i < n; i++)
+			read_it(s, id, i);
+	}
+	for (unsigned i = n; i-- > 0;)
+		read_it(s, id, i);
+	for (unsigned pass = 0; pass < 500; pass++)
+		read_it(s, id, 0);
+}
+
+static void reads_of_the_same_bodies_take_no_more_memory(void **state)
+{
+	struct scene *s = *state;
+	uint64_t id[10];
+
+	put_bodies(s, 200000, id, 10);
+	read_often(s, id, 10);
+	assert_in_range(s->c->bodies.n_touches, 10, 400);
+	assert_in_range(s->c->bodies.touches_room, 10, 400);
+}
+
+static void the_last_of_many_reads_counts(void **state)
+{
+	struct scene *s = *state;
+	uint64_t id[11];
+
+	put_bodies(s, 100000, id, 10);
+	read_often(s, id, 10);
+	id[10] = scene_add(s, 11, "b.eml");
+	assert_int_equal(scene_put_body(s, id[10], 10000, 10), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	/* Down to nine tenths: it, and the eight that were read last. */
+	for (unsigned i = 0; i < 11; i++)
+		assert_int_equal(cache_has_body(s->c, id[i]), i != 8 && i != 9);
 }
 
 static void parts_count_and_are_evicted_too(void **state)
@@ -347,6 +403,8 @@ int main(void)
 		T(a_body_of_a_removed_message_leaves_nothing),
 		T(the_folder_may_be_wiped_while_mounted),
 		T(the_least_recently_read_goes_first),
+		T(reads_of_the_same_bodies_take_no_more_memory),
+		T(the_last_of_many_reads_counts),
 		T(parts_count_and_are_evicted_too),
 	};
 
