@@ -216,6 +216,19 @@ def test_what_was_rejected_is_read_and_removed(env):
     assert errno_of(lambda: os.unlink(folder / "letter.eml")) == errno.ENOENT
 
 
+def test_what_was_rejected_is_never_seen_empty(env):
+    _, m = changing(env)
+    folder = m.path / ".imapfs" / "rejected"
+    text = b"no message at all\n"
+    for name in (f"bad-{i}.eml" for i in range(8)):
+        with open(m.path / "Work" / name, "xb", buffering=0) as f:
+            assert errno_of(lambda: f.write(text)) == errno.EINVAL
+        env.wait_for(lambda: name in m.control("failed"), 15, "it is listed")
+        assert name in os.listdir(folder)
+        assert os.stat(folder / name).st_size == len(text), name
+        assert (folder / name).read_bytes() == text
+
+
 def test_what_was_rejected_is_moved_out_by_mv(env):
     _, m = changing(env)
     place, = m.cache.rglob("rejected")
