@@ -67,7 +67,7 @@ void attr_of_control(struct fs *fs, const struct control_entry *e,
 	mode_t write = e->is_removable ? 0200 : 0;
 
 	memset(ret, 0, sizeof(*ret));
-	ret->st_ino = e->ino;
+	ret->st_ino = e->shown;
 	ret->st_mode = write | (e->is_dir ? S_IFDIR | 0500 : S_IFREG | 0400);
 	ret->st_nlink = 1;
 	ret->st_uid = fs->uid;

@@ -129,6 +129,7 @@ static void fill_dir(struct fs *fs, uint64_t ino, struct control_entry *ret)
 
 	*ret = (struct control_entry){
 		.ino = ino,
+		.shown = ino,
 		.is_dir = true,
 		.mtime = mtime ? mtime : fs->mounted_at,
 		.is_removable = ino == CONTROL_REJECTED_INO,
@@ -137,11 +138,15 @@ static void fill_dir(struct fs *fs, uint64_t ino, struct control_entry *ret)
 
 static void fill_file(const struct snapshot *s, struct control_entry *ret)
 {
+	bool is_kept = s->file == N_CONTROL_FILES;
+
 	*ret = (struct control_entry){
 		.ino = s->ino,
+		.shown = is_kept ? CONTROL_KEPT_INO(s->rejected.ino)
+				 : CONTROL_FILE_INO(s->file),
 		.size = s->n,
 		.mtime = s->at,
-		.is_removable = s->file == N_CONTROL_FILES,
+		.is_removable = is_kept,
 	};
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * `.imapfs`: what the program tells about itself. Each lookup of a file in it
- * makes a snapshot with an inode number of its own, which lives until the
- * kernel forgets it: under no_open the kernel would serve old pages otherwise.
- * The same holds for the files of `.imapfs/rejected`.
+ * makes a snapshot with a node of its own, which lives until the kernel
+ * forgets it: under no_open the kernel would serve old pages otherwise. The
+ * same holds for the files of `.imapfs/rejected`. What stat(2) shows as inode
+ * number is that of the file, the same for all of its snapshots: cp and mv
+ * refuse a file that is another one when they open it.
  */
 #ifndef IMAPFS_FS_CONTROL_H
 #define IMAPFS_FS_CONTROL_H
@@ -28,6 +30,11 @@ enum control_file {
 /* A directory in it; what the listing shows of the files lies between. */
 #define CONTROL_REJECTED_NAME "rejected"
 #define CONTROL_REJECTED_INO (CONTROL_DIR_INO + 1 + N_CONTROL_FILES)
+
+/* What stat(2) shows of a file: the number of the listing; or, in `rejected`,
+ * the one that it has on the disk, out of the way of all others. */
+#define CONTROL_FILE_INO(file) (CONTROL_DIR_INO + 1 + (uint64_t)(file))
+#define CONTROL_KEPT_INO(ino) ((uint64_t)(ino) | 1ULL << 63)
 
 /* Requests, counted by kind: what `status` shows of them. */
 enum control_request {
@@ -61,7 +68,8 @@ uint64_t control_counted(struct control *c, enum control_request what);
 const char *control_name(enum control_file file);
 
 struct control_entry {
-	uint64_t ino;
+	uint64_t ino;   /* the kernel's handle */
+	uint64_t shown; /* what stat(2) shows */
 	size_t size;
 	int64_t mtime;
 	bool is_dir;

@@ -203,6 +203,22 @@ void draft_forgotten(struct fs *fs, uint64_t id)
 
 /* --- looking --- */
 
+uint64_t draft_became(struct fs *fs, uint64_t id)
+{
+	struct drafts *ds = fs->drafts;
+	uint64_t became = id;
+	struct draft *d;
+
+	if (ds->n == 0)
+		return id;
+	lock_take(&ds->lock);
+	d = draft_find_locked(ds, id);
+	if (d && d->became != 0)
+		became = d->became;
+	lock_drop(&ds->lock);
+	return became;
+}
+
 void draft_fill_stat(struct fs *fs, uint64_t id, struct stat *st)
 {
 	struct drafts *ds = fs->drafts;

@@ -164,6 +164,11 @@ void draft_hurry(struct fs *fs, uint64_t id);
  * all of them. -EINVAL, -EFBIG: it was refused.
  */
 MUST_CHECK int draft_state(struct fs *fs, uint64_t id);
+/*
+ * The message as which it is sent: another one, if it was written once more
+ * when it was complete (bare LF, or a draft). Else `id`.
+ */
+uint64_t draft_became(struct fs *fs, uint64_t id);
 #define DRAFT_KEY(id) ((id) | 1ULL << 48)
 
 #endif

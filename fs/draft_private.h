@@ -62,6 +62,7 @@ struct draft {
 	int fd;           /* of DRAFT_GHOST: its bytes; else -1 */
 	bool may_write;   /* of DRAFT_GHOST */
 	int outcome;      /* of DRAFT_GHOST: why it was refused; 0 */
+	uint64_t became;  /* of DRAFT_GHOST: what took its place; 0: nothing */
 	uint64_t size;
 	int64_t mtime;
 	bool is_moved; /* size or mtime are not in its row */

@@ -134,7 +134,7 @@ static void close_sending(struct sending *s)
 }
 
 /* Does anybody have the old inode? Then it becomes a ghost with these bytes. */
-static void give_up(struct sending *s, int outcome)
+static void give_up(struct sending *s, int outcome, uint64_t became)
 {
 	struct drafts *ds = s->fs->drafts;
 
@@ -144,6 +144,7 @@ static void give_up(struct sending *s, int outcome)
 	}
 	lock_take(&ds->lock);
 	s->d->outcome = outcome;
+	s->d->became = became;
 	lock_drop(&ds->lock);
 	draft_become_ghost(ds, s->d, s->fd, false);
 	s->fd = -1;
@@ -284,7 +285,7 @@ static int replace(struct sending *s)
 		if (converted && s->file_id != s->d->id &&
 		    journal_remove(s->box, s->file_id) != 0)
 			log_warn("drafts: a hidden file stays");
-		give_up(s, 0);
+		give_up(s, 0, id);
 		r = 0;
 	} else if (converted && journal_remove(s->to_box, id) != 0) {
 		log_warn("drafts: a hidden file stays");
@@ -316,7 +317,7 @@ static int reject(struct sending *s, int why)
 	log_warn("drafts: '%s': %s; it is kept as .imapfs/rejected/%s", path,
 		 f.why, kept);
 	if (s->file_id == s->d->id) {
-		give_up(s, why);
+		give_up(s, why, 0);
 	} else {
 		/* The message is as it was: what the kernel has of it is not.
 		 * Nobody has seen the hidden file. */

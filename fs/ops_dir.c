@@ -285,7 +285,7 @@ static int fill_control_listing(struct filler *b)
 	if (b->r->off < OFF_DOTDOT)
 		fill_dots(b, CONTROL_DIR_INO, FS_ROOT_INO);
 	for (off_t i = 0; i < N_CONTROL_FILES && !b->full; i++) {
-		e.attr.st_ino = CONTROL_DIR_INO + 1 + (uint64_t)i;
+		e.attr.st_ino = CONTROL_FILE_INO(i);
 		if (b->r->off <= OFF_DOTDOT + i)
 			(void)fill(b, control_name((enum control_file)i), &e,
 				   OFF_DOTDOT + i + 1);

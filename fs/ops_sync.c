@@ -59,7 +59,7 @@ static int file_state(struct request *r)
 		return error;
 	if (error != 0 && error != -EAGAIN)
 		return error;
-	error = flush_state(r->fs, r->ino);
+	error = flush_state(r->fs, draft_became(r->fs, r->ino));
 	return error == -ENOTCONN ? 0 : error;
 }
 

@@ -341,6 +341,9 @@ static int take_other(struct option_parse *p, const char *name)
 			"passfile=FILE, tokencmd=COMMAND, ~/.authinfo, "
 			"~/.netrc, or wait for the prompt.",
 			name);
+	if (strcmp(name, "remount") == 0)
+		return option_refuse(p, "Options cannot be changed while it is "
+					"mounted: unmount, and mount again.");
 	return option_refuse(
 		p, "Option '%s' is not known: see mount.imapfs -h.", name);
 }

@@ -112,6 +112,12 @@ static int find_mountpoint(struct option_parse *p)
 		errno = ENOTDIR;
 		goto fail;
 	}
+	if (strcmp(path, "/") == 0) {
+		/* No path leads to what is mounted there: it could be neither
+		 * used nor unmounted, and the root might be in its place. */
+		errno = EBUSY;
+		goto fail;
+	}
 	free(p->o.mountpoint);
 	p->o.mountpoint = path;
 	return 0;
@@ -153,12 +159,12 @@ static int take_arguments(struct option_parse *p, int argc, char *const argv[])
 	if (p->o.show_version || p->o.show_help)
 		return 0;
 	if (!p->o.source || !*p->o.source)
-		return option_refuse(p, "Wanted are SOURCE (an e-mail address "
-					"or an IMAP URL) and MOUNTPOINT: see "
+		return option_refuse(p, "SOURCE (an e-mail address or an IMAP "
+					"URL) and MOUNTPOINT are missing: see "
 					"mount.imapfs -h.");
 	if (!p->o.mountpoint)
-		return option_refuse(p, "Wanted is a MOUNTPOINT behind "
-					"SOURCE: see mount.imapfs -h.");
+		return option_refuse(p, "MOUNTPOINT is missing behind SOURCE: "
+					"see mount.imapfs -h.");
 	return find_mountpoint(p);
 }
 

@@ -10,11 +10,17 @@
 #include <unistd.h>
 
 #include "cache/journal.h"
+#include "imap/log.h"
 
 /*
  * The folder is the cache's (journal_reject() puts files there); here it is
  * shown. Any thread. A symbolic link, or anything but a plain file, that
  * somebody has put there is not followed and not shown.
+ *
+ * A name is taken by an empty file, for which the real one comes when it is on
+ * the disk that its message is gone: within a second by itself, at once when
+ * somebody looks for it here. Who saw the empty file would take it for what was
+ * kept, or remove it for nothing.
  */
 
 static int open_dir(struct fs *fs)
@@ -27,8 +33,8 @@ static int open_dir(struct fs *fs)
 	return fd;
 }
 
-/* A descriptor, and what it is of. */
-static int open_file(struct fs *fs, const char *name, struct rejected *ret)
+/* A descriptor, and what it is of. -EAGAIN: only its name is there. */
+static int try_open(struct fs *fs, const char *name, struct rejected *ret)
 {
 	int dir = open_dir(fs), fd;
 	struct stat st;
@@ -43,9 +49,34 @@ static int open_file(struct fs *fs, const char *name, struct rejected *ret)
 		close(fd);
 		return -ENOENT;
 	}
+	if (st.st_size == 0) {
+		close(fd);
+		return -EAGAIN;
+	}
 	*ret = (struct rejected){st.st_dev, st.st_ino, (size_t)st.st_size,
 				 st.st_mtime};
 	return fd;
+}
+
+/* If that fails they are not there, like any that are to come. */
+static void let_them_come(struct fs *fs)
+{
+	int r = cache_sync(fs->cache);
+
+	if (r != 0)
+		log_debug("rejected: what is to come cannot come now: %s",
+			  strerrordesc_np(-r));
+}
+
+static int open_file(struct fs *fs, const char *name, struct rejected *ret)
+{
+	int fd = try_open(fs, name, ret);
+
+	if (fd == -EAGAIN) {
+		let_them_come(fs);
+		fd = try_open(fs, name, ret);
+	}
+	return fd == -EAGAIN ? -ENOENT : fd;
 }
 
 int rejected_find(struct fs *fs, const char *name, struct rejected *ret)
@@ -80,8 +111,12 @@ long rejected_read(struct fs *fs, const char *name,
 
 int rejected_remove(struct fs *fs, const char *name)
 {
-	int dir = open_dir(fs), r = 0;
+	struct rejected which;
+	int r = rejected_find(fs, name, &which), dir;
 
+	if (r != 0)
+		return r;
+	dir = open_dir(fs);
 	if (dir < 0)
 		return dir;
 	if (unlinkat(dir, name, 0) != 0)
@@ -118,51 +153,82 @@ static int pack(char *const *names, size_t n, struct rejected_names **ret)
 	return 0;
 }
 
-static int read_names(DIR *d, char ***ret, size_t *ret_n)
+/* What is listed: a plain file, whose bytes are there. */
+static bool is_shown(DIR *d, const char *name, bool *some_to_come)
 {
-	char **names = NULL, **more;
+	struct stat st;
+
+	if (fstatat(dirfd(d), name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISREG(st.st_mode))
+		return false;
+	if (st.st_size == 0)
+		*some_to_come = true;
+	return st.st_size > 0;
+}
+
+struct names {
+	char **v;
+	size_t n;
+	bool some_to_come;
+};
+
+static void free_names(struct names *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i]);
+	free(l->v);
+	*l = (struct names){0};
+}
+
+static int read_names(DIR *d, struct names *l)
+{
 	struct dirent *e;
-	size_t n = 0;
+	char **more;
 
 	while ((e = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
-		if (e->d_type != DT_REG && e->d_type != DT_UNKNOWN)
+		if (!is_shown(d, e->d_name, &l->some_to_come))
 			continue;
-		more = reallocarray(names, n + 1, sizeof(*names));
+		more = reallocarray(l->v, l->n + 1, sizeof(*l->v));
 		if (more)
-			names = more;
-		if (!more || !(names[n] = strdup(e->d_name))) {
-			*ret = names;
-			*ret_n = n;
+			l->v = more;
+		if (!more || !(l->v[l->n] = strdup(e->d_name)))
 			return -ENOMEM;
-		}
-		n++;
+		l->n++;
 	}
-	*ret = names;
-	*ret_n = n;
 	return 0;
 }
 
-int rejected_list(struct fs *fs, struct rejected_names **ret)
+/* `l` is yours to free, also on failure. */
+static int read_dir(struct fs *fs, struct names *l)
 {
 	int fd = open_dir(fs), r;
-	char **names = NULL;
-	size_t n = 0;
 	DIR *d;
 
 	if (fd < 0)
-		return fd == -ENOENT ? pack(NULL, 0, ret) : fd;
+		return fd == -ENOENT ? 0 : fd;
 	d = fdopendir(fd);
 	if (!d) {
 		close(fd);
 		return -ENOMEM;
 	}
-	r = read_names(d, &names, &n);
+	r = read_names(d, l);
 	closedir(d);
+	return r;
+}
+
+int rejected_list(struct fs *fs, struct rejected_names **ret)
+{
+	struct names l = {0};
+	int r = read_dir(fs, &l);
+
+	if (r == 0 && l.some_to_come) {
+		let_them_come(fs);
+		free_names(&l);
+		r = read_dir(fs, &l);
+	}
 	if (r == 0)
-		r = pack(names, n, ret);
-	for (size_t i = 0; i < n; i++)
-		free(names[i]);
-	free(names);
+		r = pack(l.v, l.n, ret);
+	free_names(&l);
 	return r;
 }
 

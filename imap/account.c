@@ -42,7 +42,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct imap_error *why,
 static int refuse_password(struct imap_error *why)
 {
 	return refuse(why,
-		      "A password does not belong into the source, where "
+		      "A password does not belong in the source, where "
 		      "others can read it: leave it out, and use passcmd=, "
 		      "passfile=, ~/.authinfo, ~/.netrc or the prompt.");
 }

@@ -158,9 +158,13 @@ int imap_connect(struct imap *im, struct imap_error *why)
 					     : CLOCK_NEVER);
 	if (im->n_ready == 0 && im->attempts == before) {
 		r = net_fail(why, -ETIMEDOUT, FAULT_NETWORK,
-			     "no answer from '%s' port %u within %u s",
+			     "no answer from '%s' port %u within %u s%s",
 			     im->cfg.host, im->cfg.port,
-			     (im->cfg.connect_timeout_ms + 999) / 1000);
+			     (im->cfg.connect_timeout_ms + 999) / 1000,
+			     im->cfg.tls == IMAP_TLS_IMPLICIT
+				     ? ""
+				     : " (if it wants TLS from the first byte, "
+				       "write imaps://)");
 	} else if (im->n_ready == 0) {
 		*why = im->last_error;
 		r = why->code < 0 ? why->code : -ENOTCONN;

@@ -216,6 +216,33 @@ def test_what_was_rejected_is_read_and_removed(env):
     assert errno_of(lambda: os.unlink(folder / "letter.eml")) == errno.ENOENT
 
 
+def test_what_was_rejected_is_never_seen_empty(env):
+    _, m = changing(env)
+    folder = m.path / ".imapfs" / "rejected"
+    text = b"no message at all\n"
+    for name in (f"bad-{i}.eml" for i in range(8)):
+        with open(m.path / "Work" / name, "xb", buffering=0) as f:
+            assert errno_of(lambda: f.write(text)) == errno.EINVAL
+        env.wait_for(lambda: name in m.control("failed"), 15, "it is listed")
+        assert name in os.listdir(folder)
+        assert os.stat(folder / name).st_size == len(text), name
+        assert (folder / name).read_bytes() == text
+
+
+def test_what_was_rejected_is_moved_out_by_mv(env):
+    _, m = changing(env)
+    place, = m.cache.rglob("rejected")
+    for name in ("one.eml", "two.eml"):
+        (place / name).write_text(name)
+    out = env.tmp / "out"
+    out.mkdir()
+    m.run(["mv", ".imapfs/rejected/one.eml", ".imapfs/rejected/two.eml",
+           str(out)])
+    assert [(out / n).read_text() for n in ("one.eml", "two.eml")] == \
+        ["one.eml", "two.eml"]
+    assert os.listdir(m.path / ".imapfs" / "rejected") == []
+
+
 def test_who_waits_for_all_waits_until_a_new_message_is_complete(env):
     """The helper, which is asked who writes to it, takes its time."""
     server, m = changing(env, 0, options=["timeout=3"])

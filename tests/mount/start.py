@@ -234,6 +234,13 @@ def test_a_server_that_says_nothing(env):
     assert time.monotonic() - start < 20 * slowdown()
 
 
+def test_tls_is_not_asked_for_where_it_is_wanted(env):
+    server = server_with_mail(env)
+    check_refused(env.mount_fails(
+        f"imap://alice@localhost:{server.tls_port}/", options=["timeout=2"]),
+        "answer", "imaps://")
+
+
 def test_what_is_not_an_imap_server(env):
     for greeting in (b"220 smtp.example.com ESMTP\r\n", b"\x00\xff" * 99,
                      b"* BYE overloaded\r\n", b"HTTP/1.1 400 Bad\r\n\r\n"):

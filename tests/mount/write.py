@@ -283,6 +283,24 @@ def test_its_time_may_be_set_after_the_close(env):
     assert os.stat(path).st_mtime == 1_500_000_000
 
 
+def test_fsync_of_a_closed_file_says_that_the_server_refuses_it(env):
+    """Also of one with bare LF, as which another message is sent."""
+    server = env.dovecot(quota="20K")
+    with Client(server) as c:
+        c.create("Work")
+    m = env.mount(server)
+    os.listdir(m.path / "Work")
+    big = letter(1, 40000)
+    for name, data in (("crlf.eml", big),
+                       ("lf.eml", big.replace(b"\r\n", b"\n"))):
+        with open(m.path / "Work" / name, "xb") as f:
+            f.write(data)
+            fd = os.open(m.path / "Work" / name, os.O_RDONLY)
+        fails(errno.EDQUOT, os.fsync, fd)
+        os.close(fd)
+    assert m.messages("Work") == []
+
+
 def test_what_fsync_said_is_safe_survives_a_kill(env):
     _, m = mounted(env, background=True)
     inbox = m.path / "INBOX"

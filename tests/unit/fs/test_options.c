@@ -19,11 +19,11 @@
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Parse "mount.imapfs alice@example.org / ARGS...", NULL-terminated. */
+/* Parse "mount.imapfs alice@example.org /usr ARGS...", NULL-terminated. */
 static int parse(struct options *o, char why[OPTIONS_ERROR], ...)
 {
 	char *argv[16] = {(char *)"mount.imapfs", (char *)"alice@example.org",
-			  (char *)"/"};
+			  (char *)"/usr"};
 	int argc = 3;
 	va_list ap;
 
@@ -50,7 +50,7 @@ static void defaults_are_as_documented(void **state)
 	(void)state;
 	assert_int_equal(parse(&o, why, NULL), 0);
 	assert_string_equal(o.source, "alice@example.org");
-	assert_string_equal(o.mountpoint, "/");
+	assert_string_equal(o.mountpoint, "/usr");
 	assert_int_equal(o.connections, 4);
 	assert_int_equal(o.timeout_s, 30);
 	assert_true(o.cache_bytes == 5ULL << 30);
@@ -154,6 +154,7 @@ static void refused_options_are_named(void **state)
 		{"daily_limit=1M,daily_limit=2M", "'daily_limit'", "twice"},
 		{"nonempty", "'nonempty'", "not known"},
 		{"RO", "'RO'", "not known"},
+		{"remount,ro", "unmount", "mount again"},
 		{"ro,conections=3", "'conections'", "not known"},
 		{"suid", "'suid'", "nosuid"},
 		{"dev", "'dev'", "nodev"},
@@ -307,6 +308,7 @@ static void wrong_arguments_are_explained(void **state)
 		{{"x", "a@b.c"}, "MOUNTPOINT"},
 		{{"x", "a@b.c", "/nonexistent/x"}, "/nonexistent/x"},
 		{{"x", "a@b.c", "/dev/null"}, "Not a directory"},
+		{{"x", "a@b.c", "/"}, "busy"},
 		{{"x", "a@b.c", "/", "secret"}, "too many"},
 		{{"x", "a@b.c", "/", "-o"}, "'-o'"},
 		{{"x", "a@b.c", "/", "-q"}, "'-q'"},
