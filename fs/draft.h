@@ -151,6 +151,9 @@ void draft_touched(struct fs *fs, uint64_t id);
 void draft_removing(struct fs *fs, uint64_t id);
 void draft_removed(struct fs *fs, uint64_t id, bool done);
 
+/* That it was renamed or removed was taken back: it is in `f`, as before. */
+void draft_returned(struct fs *fs, uint64_t id, struct folder *f);
+
 /* The kernel has forgotten the inode. */
 void draft_forgotten(struct fs *fs, uint64_t id);
 
