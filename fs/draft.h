@@ -164,7 +164,8 @@ void draft_hurry(struct fs *fs, uint64_t id);
 /*
  * What came of that. 0: it is complete, or not sent, or somebody writes.
  * -EAGAIN: it is being found out: wait for DRAFT_KEY(id), or without an id for
- * all of them. -EINVAL, -EFBIG: it was refused.
+ * all of them. -EINVAL, -EFBIG: it was refused. Else why it could not be
+ * completed by the last try; it is tried again.
  */
 MUST_CHECK int draft_state(struct fs *fs, uint64_t id);
 #define DRAFT_KEY(id) ((id) | 1ULL << 48)

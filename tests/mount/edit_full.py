@@ -21,9 +21,9 @@ class SmallDisk:
         env.run(["mount", "-t", "tmpfs", "-o", "size=12M", "none", self.path])
         env.cleanup(lambda: env.run(["umount", "-l", self.path], check=False))
         self.server, self.m = changing(env, count=60, cache=self.path, **how)
-        env.expect_error("writing the index failed")
 
     def fill(self):
+        self.env.expect_error("writing the index failed")
         with open(self.path / "ballast", "wb", buffering=0) as file:
             try:
                 while True:
@@ -122,6 +122,22 @@ def test_a_refused_replacement_leaves_both(env):
     assert numbers(disk.server, "Trash") == gone
     assert numbers(disk.server, "INBOX") == \
         [n for n in range(60) if n not in gone]
+
+
+@needs_root
+def test_a_sync_says_what_could_not_be_completed(env):
+    disk = SmallDisk(env)
+    work, text = disk.m.path / "Work", letter(7, size=4_000_000)
+    (disk.path / "ballast").write_bytes(bytes(4_000_000))
+    # With CR at every line end it is another file, which has no room.
+    (work / "large.eml").write_bytes(text.replace(b"\r\n", b"\n"))
+    for name in (disk.m.path / ".imapfs" / "queue", work / "large.eml") * 2:
+        fd = os.open(name, os.O_RDONLY)
+        assert errno_of(os.fsync, fd) == errno.ENOSPC, name
+        os.close(fd)
+    disk.has_room_again()
+    with Client(disk.server) as c:
+        assert list(c.fetch("Work").values()) == [text]
 
 
 @needs_root
