@@ -96,12 +96,12 @@ static void ask_for(const struct batch *b, enum batch_state state,
 	if (state != BATCH_MEASURING) {
 		req->uidvalidity = b->to_uidvalidity;
 		if (b->to_uidnext > 1)
-			req->uids = (struct mail_range){b->to_uidnext,
-							UINT32_MAX};
+			req->uids =
+				(struct mail_range){b->to_uidnext, UINT32_MAX};
 		return;
 	}
-	req->uidvalidity = b->heard_uidvalidity ? b->heard_uidvalidity
-						: b->to_uidvalidity;
+	req->uidvalidity =
+		b->heard_uidvalidity ? b->heard_uidvalidity : b->to_uidvalidity;
 	req->uids.first = UINT32_MAX;
 	for (size_t i = 0; i < b->n; i++) {
 		uint32_t uid = b->v[i].to;

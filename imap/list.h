@@ -29,8 +29,8 @@ struct list_job {
 	uint32_t uidvalidity;
 	struct mail_range uids; /* that are wanted; from 0: all */
 	bool by_uid;            /* ... and asked for alone */
-	uint32_t lowest;    /* UID that was handed out; 0: none */
-	uint32_t top;       /* the greatest number not asked for; 0: none */
+	uint32_t lowest;        /* UID that was handed out; 0: none */
+	uint32_t top;           /* the greatest number not asked for; 0: none */
 	bool searching;
 	struct window window[WINDOWS_MAX]; /* in the order of sending */
 	unsigned n_windows;
