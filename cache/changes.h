@@ -169,6 +169,7 @@ struct step {
 
 struct plan {
 	struct cache *c;
+	bool is_trial; /* set by the caller: it may be taken back */
 	struct step **v;
 	size_t n, room;
 	bool wants_effects; /* set by the caller before the commit */
@@ -233,8 +234,28 @@ void step_drop_if_done(struct step *s, uint32_t uidvalidity);
  */
 MUST_CHECK int plan_commit_locked(struct plan *p) REQUIRES(p->c->journal.lock);
 
+/*
+ * The rows only, and only in memory: of records, and of what is queued for the
+ * disk, the caller takes care; there is room for as many records. Errors as
+ * above.
+ */
+MUST_CHECK int plan_move_rows_locked(struct plan *p)
+	REQUIRES(p->c->journal.lock);
+
 void plan_free_steps(struct journal *j, struct step **v, size_t n)
 	REQUIRES(j->lock);
+
+/* --- trial.c: changes that may be taken back --- */
+
+/*
+ * The plan is about to be committed: if this thread is in a trial, how to take
+ * it back is noted. -ENOMEM. Then it is pushed as the operation of this number,
+ * or fails.
+ */
+MUST_CHECK int trial_note_locked(struct plan *p) REQUIRES(p->c->journal.lock);
+void trial_pushed_locked(struct cache *c, uint64_t number)
+	REQUIRES(c->journal.lock);
+void trial_forget_locked(struct cache *c) REQUIRES(c->journal.lock);
 
 /* --- journal_sql.c: the tables --- */
 

@@ -125,6 +125,21 @@ static void put_homes(struct plan *p)
 	}
 }
 
+/* All of it. */
+static int reserve(struct plan *p) REQUIRES(p->c->journal.lock)
+{
+	int r = reserve_memory(p);
+
+	if (r == 0)
+		r = reserve_ids(p);
+	if (r != 0) {
+		put_homes(p);
+		free(p->effects);
+		p->effects = NULL;
+	}
+	return r;
+}
+
 /* --- rows --- */
 
 static struct journal_effect *note_effect(struct plan *p, const struct step *s)
@@ -315,6 +330,26 @@ static void compact(struct box *b)
 	lock_drop(&b->lock);
 }
 
+static void apply_rows(struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		apply_row(p, p->v[i]);
+	for (size_t i = 0; i < p->n; i++) {
+		compact(p->v[i]->from);
+		compact(p->v[i]->home);
+	}
+	put_homes(p);
+}
+
+int plan_move_rows_locked(struct plan *p)
+{
+	int r = reserve(p);
+
+	if (r == 0)
+		apply_rows(p);
+	return r;
+}
+
 /* --- records, and the whole --- */
 
 static void apply_change(struct journal *j, struct step *s) REQUIRES(j->lock)
@@ -356,29 +391,21 @@ int plan_commit_locked(struct plan *p)
 	op = plan_op_new(p->n);
 	if (!op)
 		return -ENOMEM;
-	r = reserve_memory(p);
+	r = trial_note_locked(p);
 	if (r == 0)
-		r = reserve_ids(p);
+		r = reserve(p);
 	if (r != 0) {
-		put_homes(p);
+		trial_forget_locked(p->c);
 		op_free(&op->op);
-		free(p->effects);
-		p->effects = NULL;
 		return r;
 	}
 
-	for (size_t i = 0; i < p->n; i++) {
-		apply_row(p, p->v[i]);
+	apply_rows(p);
+	for (size_t i = 0; i < p->n; i++)
 		apply_change(&p->c->journal, p->v[i]);
-	}
-	for (size_t i = 0; i < p->n; i++) {
-		compact(p->v[i]->from);
-		compact(p->v[i]->home);
-	}
-	put_homes(p);
 	op->v = p->v;
 	p->v = NULL;
 	p->n = p->room = 0;
-	writer_push(p->c, &op->op);
+	trial_pushed_locked(p->c, writer_push(p->c, &op->op));
 	return 0;
 }

@@ -160,6 +160,7 @@ static int copy_unsent(struct box *from, const struct journal_copy *how,
 	int r;
 
 	plan_init(&p, c);
+	p.is_trial = true;
 	lock_take(&p.c->journal.lock);
 	r = find_source(&p, from, source, &src);
 	if (r == 0 && (!src.change || src.change->gen != gen))
@@ -201,6 +202,7 @@ static int copy_once(struct box *from, uint64_t id,
 	int r;
 
 	plan_init(&p, c);
+	p.is_trial = true;
 	lock_take(&p.c->journal.lock);
 	r = find_source(&p, from, id, &src);
 	if (r == 0 && is_unsent(&src)) {

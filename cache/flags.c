@@ -147,6 +147,7 @@ static int change_once(struct box *b, const struct journal_flags *v, size_t n,
 	int r = 0;
 
 	plan_init(&p, c);
+	p.is_trial = true;
 	lock_take(&p.c->journal.lock);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = plan_one(&p, b, &v[i], words[i]);

@@ -245,6 +245,7 @@ struct bodies {
 
 struct change;
 struct leftover;
+struct journal_trial;
 
 struct change_slot {
 	uint64_t seq;
@@ -259,7 +260,10 @@ struct journal {
 	size_t n_slots, room;
 	size_t n; /* records */
 	uint64_t next_seq, next_gen;
-	bool has_new_files; /* whose names were not fsynced */
+	bool has_new_files;           /* whose names were not fsynced */
+	struct journal_trial *trials; /* trial.c: the newest first */
+	uint64_t next_trial;
+	struct lock_cond trial_ended;
 
 	char *spool_dir; /* fixed at cache_open(), as what follows */
 	char *rejected_dir;

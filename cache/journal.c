@@ -401,7 +401,7 @@ int journal_init(struct cache *c)
 	j->by_origin = calloc(BUCKETS_MIN, sizeof(struct change *));
 	j->spool_dir = path_join(c->state_dir, "spool");
 	j->rejected_dir = path_join(c->state_dir, "rejected");
-	j->next_seq = j->next_gen = 1;
+	j->next_seq = j->next_gen = j->next_trial = 1;
 	return j->by_id && j->by_origin && j->spool_dir && j->rejected_dir
 		       ? 0
 		       : -ENOMEM;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cache/changes.h"
+#include "cache/trial.h"
 
 /*
  * J3: before a command goes out, what it carries is on the disk. A record that
@@ -55,6 +56,7 @@ static int mark(struct cache *c, struct journal_mark *v, size_t n)
 	int r = 0;
 
 	plan_init(&p, c);
+	p.is_trial = true;
 	lock_take(&p.c->journal.lock);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		old = journal_find_locked(&p.c->journal, v[i].id);
@@ -70,8 +72,8 @@ static int mark(struct cache *c, struct journal_mark *v, size_t n)
 	return r;
 }
 
-/* The disk did not take it: nothing was sent. */
-static void take_back(struct cache *c, struct journal_mark *v, size_t n)
+/* It is on the disk, but perhaps not for long: nothing was sent. */
+static void send_again(struct cache *c, struct journal_mark *v, size_t n)
 {
 	struct journal_result back = {.rest = JOURNAL_AGAIN, .doubt = true};
 
@@ -85,15 +87,25 @@ static void take_back(struct cache *c, struct journal_mark *v, size_t n)
 
 int journal_mark_sent(struct cache *c, struct journal_mark *v, size_t n)
 {
+	struct journal_effects *back = NULL;
+	struct journal_trial *trial;
+	bool is_made;
 	int r = journal_ready(c);
 
-	if (r == 0)
-		r = mark(c, v, n);
-	if (r == 0) {
+	if (r != 0)
+		return r;
+	/* So that it is in nobody's way who takes back what is to be sent. */
+	trial = journal_begin(c);
+	if (!trial)
+		return -ENOMEM;
+	r = mark(c, v, n);
+	is_made = r == 0;
+	if (is_made)
 		r = cache_sync(c);
-		if (r != 0)
-			take_back(c, v, n);
-	}
+	r = journal_end(trial, r, true, &back);
+	if (r != 0 && is_made && !back)
+		send_again(c, v, n);
+	free(back);
 	for (size_t i = 0; r != 0 && i < n; i++)
 		v[i].marked = false;
 	return r;

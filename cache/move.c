@@ -238,6 +238,7 @@ int journal_move(struct box *from, uint64_t id, const struct journal_move *how,
 	if (r != 0)
 		return r;
 	plan_init(&p, c);
+	p.is_trial = true;
 	lock_take(&p.c->journal.lock);
 	r = move_load_locked(&p, from, id, &s);
 	if (r == 0)
@@ -264,6 +265,7 @@ int journal_remove(struct box *b, uint64_t id)
 	if (r != 0)
 		return r;
 	plan_init(&p, c);
+	p.is_trial = true;
 	lock_take(&p.c->journal.lock);
 	r = move_load_locked(&p, b, id, &s);
 	if (r == 0)

@@ -49,9 +49,10 @@ void op_free(struct op *op)
 		munmap(op, op->bytes);
 }
 
-void writer_push(struct cache *c, struct op *op)
+uint64_t writer_push(struct cache *c, struct op *op)
 {
 	struct writer *w = &c->writer;
+	uint64_t number;
 
 	lock_take(&w->lock);
 	op->next = NULL;
@@ -61,9 +62,41 @@ void writer_push(struct cache *c, struct op *op)
 		w->head = op;
 	w->tail = op;
 	w->bytes += op->bytes + op->more;
-	w->pushed++;
+	number = ++w->pushed;
 	lock_cond_wake(&w->work);
 	lock_drop(&w->lock);
+	return number;
+}
+
+void writer_hold(struct cache *c)
+{
+	struct writer *w = &c->writer;
+
+	lock_take(&w->lock);
+	w->holds++;
+	while (w->busy)
+		(void)lock_cond_wait(&w->done, &w->lock, CLOCK_NEVER);
+	lock_drop(&w->lock);
+}
+
+void writer_release(struct cache *c)
+{
+	struct writer *w = &c->writer;
+
+	lock_take(&w->lock);
+	w->holds--;
+	lock_cond_wake(&w->work);
+	lock_drop(&w->lock);
+}
+
+bool writer_has_run(struct cache *c, uint64_t number)
+{
+	bool has;
+
+	lock_take(&c->writer.lock);
+	has = c->writer.applied >= number;
+	lock_drop(&c->writer.lock);
+	return has;
 }
 
 int writer_wait_room(struct cache *c)

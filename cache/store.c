@@ -278,6 +278,7 @@ static struct cache *new_cache(const struct cache_config *cfg)
 	lock_cond_init(&c->map.loaded);
 	lock_init(&c->bodies.lock, RANK_BLOB);
 	lock_init(&c->journal.lock, RANK_JOURNAL);
+	lock_cond_init(&c->journal.trial_ended);
 	lock_cond_init(&c->bodies.cond);
 	c->state_dir = strdup(cfg->state_dir);
 	c->cache_dir = strdup(cfg->cache_dir);
@@ -346,6 +347,7 @@ void cache_close(struct cache *c)
 		close(c->lock_fd);
 	journal_finish(c);
 	map_finish(&c->map);
+	lock_cond_finish(&c->journal.trial_ended);
 	lock_finish(&c->journal.lock);
 	lock_cond_finish(&c->bodies.cond);
 	lock_finish(&c->bodies.lock);

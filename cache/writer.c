@@ -91,6 +91,8 @@ static int64_t deadline_locked(const struct writer *w, int64_t gather_until)
 {
 	int64_t at = CLOCK_NEVER;
 
+	if (w->holds > 0)
+		return at;
 	if (w->synced < w->applied)
 		at = w->synced_at + SYNC_MS;
 	if (w->failing != 0)
@@ -103,6 +105,8 @@ static int64_t deadline_locked(const struct writer *w, int64_t gather_until)
 static bool work_is_due_locked(const struct writer *w, int64_t gather_until)
 	REQUIRES(w->lock)
 {
+	if (w->holds > 0)
+		return false;
 	if (w->stop)
 		return true;
 	if (w->failing != 0)

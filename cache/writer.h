@@ -53,6 +53,7 @@ struct writer {
 	uint64_t attempts;
 	bool busy, stop, broken;
 	bool retry;                  /* at once, though the last one failed */
+	unsigned holds;              /* nothing is begun meanwhile */
 	int failing;                 /* the last attempt failed with this */
 	int first_error;             /* for cache_writer_error() */
 	int64_t retry_at, synced_at; /* clock_now_ms() */
@@ -69,8 +70,11 @@ void *op_new(size_t bytes, int (*run)(struct cache *c, struct op *op),
 /* Of one that was not pushed. NULL is fine. */
 void op_free(struct op *op);
 
-/* Never waits and never fails: may be called with locks held. */
-void writer_push(struct cache *c, struct op *op);
+/*
+ * Never waits and never fails: may be called with locks held. The number of the
+ * operation, for writer_has_run().
+ */
+uint64_t writer_push(struct cache *c, struct op *op);
 
 /*
  * Wait until the queue has room. The writer's error, if the queue is full and
@@ -84,6 +88,17 @@ MUST_CHECK int writer_wait_room(struct cache *c);
  * lock may be held.
  */
 int writer_drain(struct cache *c, uint64_t folder);
+
+/*
+ * Wait until no transaction runs, and have none begun until writer_release():
+ * what has not run then stays as it is in the queue, and may be changed there.
+ * No lock may be held.
+ */
+void writer_hold(struct cache *c);
+void writer_release(struct cache *c);
+
+/* Was the operation of this number written, or given up? */
+bool writer_has_run(struct cache *c, uint64_t number);
 
 bool writer_is_broken(struct cache *c);
 

@@ -2,10 +2,11 @@
 /*
  * change: what the user does to messages: moving, renaming, removing, marking.
  *
- * Each is one call of the journal: it is durable and shown when it returns, and
- * flush.c sends it. What the kernel cannot know by itself is told it here: the
- * kernel moves and removes the names that were asked for; what arrives in the
- * Trash, or has its name taken, is told as a change made elsewhere is.
+ * Each is made by calls of the journal, inside change_durably(): it is shown
+ * when it returns, and flush.c sends it. What the kernel cannot know by itself
+ * is told it here: the kernel moves and removes the names that were asked for;
+ * what arrives in the Trash, or has its name taken, is told as a change made
+ * elsewhere is.
  *
  * Which errors come: -EACCES, -EEXIST, -EINVAL (a name), -EISDIR, -ENOENT,
  * -EPERM, -EROFS, -ENOSPC, -EIO, -EBADMSG, -ENOMEM; and -EAGAIN: it is not
@@ -26,6 +27,15 @@ struct change_end {
 	uint64_t ids[2];      /* of those that flush.c sends now; 0: none */
 	struct folder *waits; /* with -EAGAIN */
 };
+
+/*
+ * Make a change by `make` and wait until it outlives the program. If that
+ * cannot be it is taken back as far as it can be (cache/trial.h), and shown as
+ * it was: the result is the error. `make` runs on this thread.
+ */
+typedef int (*change_fn)(void *ctx, struct change_end *end);
+MUST_CHECK int change_durably(struct fs *fs, change_fn make, void *ctx,
+			      struct change_end *end);
 
 struct change_move {
 	struct folder *from;

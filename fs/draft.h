@@ -151,6 +151,9 @@ void draft_touched(struct fs *fs, uint64_t id);
 void draft_removing(struct fs *fs, uint64_t id);
 void draft_removed(struct fs *fs, uint64_t id, bool done);
 
+/* That it was renamed or removed was taken back: it is in `f`, as before. */
+void draft_returned(struct fs *fs, uint64_t id, struct folder *f);
+
 /* The kernel has forgotten the inode. */
 void draft_forgotten(struct fs *fs, uint64_t id);
 
@@ -161,7 +164,8 @@ void draft_hurry(struct fs *fs, uint64_t id);
 /*
  * What came of that. 0: it is complete, or not sent, or somebody writes.
  * -EAGAIN: it is being found out: wait for DRAFT_KEY(id), or without an id for
- * all of them. -EINVAL, -EFBIG: it was refused.
+ * all of them. -EINVAL, -EFBIG: it was refused. Else why it could not be
+ * completed by the last try; it is tried again.
  */
 MUST_CHECK int draft_state(struct fs *fs, uint64_t id);
 /*

@@ -203,6 +203,45 @@ void draft_removed(struct fs *fs, uint64_t id, bool done)
 	draft_put(ds, d);
 }
 
+/* --- taken back --- */
+
+/* Whoever has it open has the file in the spool again. */
+static void leave_if_ghost(struct drafts *ds, struct draft *d)
+{
+	bool is_ghost;
+
+	lock_take(&ds->lock);
+	is_ghost = d->kind == DRAFT_GHOST;
+	lock_drop(&ds->lock);
+	if (is_ghost)
+		draft_leave(ds, d);
+}
+
+/* A message that had been a scratch file is one again. */
+static void become_scratch(struct drafts *ds, struct draft *d)
+{
+	lock_take(&ds->lock);
+	if (d->kind == DRAFT_MESSAGE) {
+		d->kind = DRAFT_SCRATCH;
+		draft_use_watch_locked(ds, d, NULL);
+	}
+	draft_touch_locked(ds, d);
+	lock_drop(&ds->lock);
+}
+
+void draft_returned(struct fs *fs, uint64_t id, struct folder *f)
+{
+	struct drafts *ds = fs->drafts;
+	struct draft *d = draft_get(ds, id);
+
+	if (d && phase_of(fs, id) == JOURNAL_SCRATCH)
+		become_scratch(ds, d);
+	if (d)
+		leave_if_ghost(ds, d);
+	draft_put(ds, d);
+	draft_moved(fs, id, f);
+}
+
 /* --- copying --- */
 
 /* Is it a new message of which nothing was written? */

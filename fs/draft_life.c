@@ -69,9 +69,17 @@ void draft_touch_locked(struct drafts *ds, struct draft *d)
 	d->touched_ms = clock_now_ms();
 	d->touches++;
 	d->not_before_ms = 0;
+	d->failed = 0;
 	if (d->life == LIFE_CLEAR || d->life == LIFE_BUSY)
 		d->life = LIFE_OPEN;
 	draft_look_locked(ds, due_ms(d));
+}
+
+void draft_note_failure(struct drafts *ds, struct draft *d, int error)
+{
+	lock_take(&ds->lock);
+	d->failed = error;
+	lock_drop(&ds->lock);
 }
 
 /* --- what the helper says --- */
@@ -183,6 +191,7 @@ static void try_again(struct drafts *ds, struct draft *d, int error)
 		log_warn("drafts: cannot queue what was written: %s",
 			 strerrordesc_np(-error));
 		pause = DRAFT_CLOSED_MS;
+		draft_note_failure(ds, d, error);
 	}
 	lock_take(&ds->lock);
 	if (error != -EAGAIN)
@@ -349,11 +358,28 @@ void draft_hurry(struct fs *fs, uint64_t id)
 			    d->kind == DRAFT_GHOST || d->life == LIFE_BLIND)
 				continue;
 			d->is_hurried = true;
+			d->failed = 0;
 			d->not_before_ms = 0;
 			draft_look_locked(ds, due_ms(d));
 		}
 	}
 	lock_drop(&ds->lock);
+}
+
+/* Of all of them: what is not known yet comes before what has failed. */
+static int state_of_all_locked(struct drafts *ds) REQUIRES(ds->lock)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < DRAFT_SLOTS; i++) {
+		for (struct draft *d = ds->slots[i]; d; d = d->next) {
+			if (d->is_hurried)
+				return -EAGAIN;
+			if (r == 0)
+				r = d->failed;
+		}
+	}
+	return r;
 }
 
 int draft_state(struct fs *fs, uint64_t id)
@@ -364,11 +390,12 @@ int draft_state(struct fs *fs, uint64_t id)
 
 	lock_take(&ds->lock);
 	d = id != 0 ? draft_find_locked(ds, id) : NULL;
-	if (d)
-		r = d->is_hurried ? -EAGAIN : d->outcome;
-	for (size_t i = 0; id == 0 && r == 0 && i < DRAFT_SLOTS; i++)
-		for (d = ds->slots[i]; d && r == 0; d = d->next)
-			r = d->is_hurried ? -EAGAIN : 0;
+	if (id == 0)
+		r = state_of_all_locked(ds);
+	else if (d && d->is_hurried)
+		r = -EAGAIN;
+	else if (d)
+		r = d->outcome != 0 ? d->outcome : d->failed;
 	lock_drop(&ds->lock);
 	return r;
 }

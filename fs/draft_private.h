@@ -80,6 +80,7 @@ struct draft {
 	} life;
 	unsigned touches, asked_touches;
 	bool is_hurried;
+	int failed; /* why it could not be completed, by the last try; 0 */
 	bool is_given_up; /* at the end: it was tried */
 };
 
@@ -159,6 +160,8 @@ void draft_save_row(struct fs *fs, struct draft *d);
 
 /* Something has happened to it: now. */
 void draft_touch_locked(struct drafts *ds, struct draft *d) REQUIRES(ds->lock);
+/* It could not be completed, and is tried again. */
+void draft_note_failure(struct drafts *ds, struct draft *d, int error);
 /* A thread is to look at this time, or earlier. */
 void draft_look_locked(struct drafts *ds, int64_t at_ms) REQUIRES(ds->lock);
 

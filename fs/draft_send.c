@@ -247,7 +247,7 @@ static int take_name(struct sending *s, struct box *from, uint64_t id)
 }
 
 /* It could not be queued now: it is a new message that is complete. */
-static void try_later(struct sending *s, uint64_t id, uint64_t size)
+static void try_later(struct sending *s, uint64_t id, uint64_t size, int error)
 {
 	struct draft_new v = {.id = id,
 			      .file_id = id,
@@ -256,8 +256,10 @@ static void try_later(struct sending *s, uint64_t id, uint64_t size)
 			      .mtime = s->mtime};
 	struct draft *d;
 
-	if (draft_enter(s->fs->drafts, &v, &d) == 0)
-		draft_put(s->fs->drafts, d);
+	if (draft_enter(s->fs->drafts, &v, &d) != 0)
+		return;
+	draft_note_failure(s->fs->drafts, d, error);
+	draft_put(s->fs->drafts, d);
 }
 
 static int replace(struct sending *s)
@@ -280,7 +282,7 @@ static int replace(struct sending *s)
 	if (r == 0) {
 		r = publish(s, s->to_box, id, fd);
 		if (r != 0)
-			try_later(s, id, content_size(&s->d->content));
+			try_later(s, id, content_size(&s->d->content), r);
 		/* The hidden file of a message that was converted. */
 		if (converted && s->file_id != s->d->id &&
 		    journal_remove(s->box, s->file_id) != 0)

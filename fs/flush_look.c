@@ -11,7 +11,8 @@
 
 /*
  * What is asked to learn what became of a command: the destination is listed
- * from its old UIDNEXT on, and the source is synced. What it means says
+ * from its old UIDNEXT on, or those that are known to be there, and the source
+ * is synced. What it means says
  * flush_found.c. Callbacks run on connections' threads.
  */
 
@@ -88,13 +89,38 @@ static void to_done(void *ctx, int result, const struct imap_error *why)
 static const struct imap_list_ops to_ops = {
 	.opened = to_opened, .rows = to_rows, .done = to_done};
 
+/* Of those that were stored, the UIDs are known; of others where they begin. */
+static void ask_for(const struct batch *b, enum batch_state state,
+		    struct imap_list_request *req)
+{
+	if (state != BATCH_MEASURING) {
+		req->uidvalidity = b->to_uidvalidity;
+		if (b->to_uidnext > 1)
+			req->uids =
+				(struct mail_range){b->to_uidnext, UINT32_MAX};
+		return;
+	}
+	req->uidvalidity =
+		b->heard_uidvalidity ? b->heard_uidvalidity : b->to_uidvalidity;
+	req->uids.first = UINT32_MAX;
+	for (size_t i = 0; i < b->n; i++) {
+		uint32_t uid = b->v[i].to;
+
+		if (uid != 0 && uid < req->uids.first)
+			req->uids.first = uid;
+		if (uid > req->uids.last)
+			req->uids.last = uid;
+	}
+}
+
 void look_start_to(struct batch *b, enum batch_state state)
 {
-	const struct imap_list_request req = {0};
+	struct imap_list_request req = {0};
 	imap_job job;
 	int r;
 
 	look_clear(&b->look);
+	ask_for(b, state, &req);
 	b->state = state;
 	flush_expect(b, 1);
 	r = imap_list(b->flush->fs->imap, b->to->wire, IMAP_PRIO_CHANGE, &req,

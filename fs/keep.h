@@ -18,9 +18,11 @@
  * most KEEP_SYNCS run at once. The same for LIST.
  *
  * Changes that we have made come back as news. They are waited out, so that
- * the next change (`mv` with -o sync makes one after the other) finds the
- * folder idle: a sync begins KEEP_OWN_MS after the last change, at the latest
- * KEEP_OWN_MAX_MS after the first one, or after the last sync.
+ * the next change (`mv` with -o sync makes one after the other, people and
+ * scripts do with some tenths of a second between) finds the folder idle, and
+ * open for writing, where a sync has it opened for reading: a sync begins
+ * KEEP_OWN_MS after the last change, at the latest KEEP_OWN_MAX_MS after the
+ * first one, or after the last sync.
  *
  * One thread waits for what is due and for the next deadline; it never waits
  * for the network. Every function may be called from any thread, with no lock
@@ -37,7 +39,7 @@
 #define KEEP_ENTER_GMAIL_MS 600000 /* it counts what is asked */
 #define KEEP_GAP_MS 250
 /* After a change of ours; at most, from the first of a train of them. */
-#define KEEP_OWN_MS 100
+#define KEEP_OWN_MS 500
 #define KEEP_OWN_MAX_MS 2000
 #define KEEP_SYNCS 8
 

@@ -59,20 +59,20 @@ static int answer_of(struct request *r)
 	return error;
 }
 
+static int make_op(void *ctx, struct change_end *end)
+{
+	struct request *r = ctx;
+
+	return r->edit.op->make(r, end);
+}
+
 static int make(struct request *r)
 {
 	struct change_end end = {0};
-	int error = r->edit.op->make(r, &end);
+	int error = change_durably(r->fs, make_op, r, &end);
 
 	if (error == -EAGAIN)
 		r->edit.waits = tree_ino(r->fs->tree, end.waits);
-	/*
-	 * What is acknowledged outlives the program. With the option sync the
-	 * flusher is about to note that it is sent, and syncs that.
-	 */
-	if (error == 0)
-		error = r->fs->opt->sync ? cache_commit_gathered(r->fs->cache)
-					 : cache_commit(r->fs->cache);
 	if (error != 0)
 		return error;
 	r->edit.made = true;

@@ -15,7 +15,8 @@
  * the server, too, as long as there is one to be reached: without a connection
  * the change is queued, which is all that can be promised. That of
  * `.imapfs/queue` completes all that is written, waits for all changes, and
- * fails if they cannot be sent. A directory must not wait: the kernel has it
+ * fails if they cannot be sent, or something that is written cannot be
+ * completed for want of disk. A directory must not wait: the kernel has it
  * locked.
  */
 

@@ -219,9 +219,15 @@ struct imap_list_ops {
  * never left out. `below_uid` 0: from the top; else only messages with
  * smaller UIDs (a listing that goes on). Result 0: down to the oldest.
  * A message that the server describes wrongly is left out, and logged.
+ *
+ * `uids`, if it begins above 0: of a mailbox with this UIDVALIDITY only these
+ * are wanted, and asked for with one command. If the server does not answer
+ * that, or it is another mailbox, all is listed, until the caller stops it.
  */
 struct imap_list_request {
 	uint32_t below_uid;
+	uint32_t uidvalidity;
+	struct mail_range uids;
 	imap_recall_fn recall; /* NULL: all header fields are fetched */
 };
 MUST_CHECK int imap_list(struct imap *im, const char *wire,

@@ -37,6 +37,9 @@
  *
  * A listing makes room for a reader of another mailbox between two windows,
  * and goes on below what was handed out.
+ *
+ * Where only some UIDs are wanted they are asked for with one UID FETCH in
+ * place of the windows, which come if that is refused.
  */
 
 #define REFUSALS_MAX 64
@@ -62,18 +65,43 @@ static void search(struct list_job *j, struct session *s)
 	j->top = 0;
 }
 
+static bool is_by_uid(const struct list_job *j, const struct session *s)
+{
+	return j->uids.first > 0 && j->below_uid == 0 && s->box.messages > 0 &&
+	       j->uidvalidity == s->box.uidvalidity;
+}
+
+/* Only the UIDs that are wanted were asked for, in vain: all of them. */
+static void answer_uids(struct list_job *j, struct session *s,
+			const struct status *st)
+{
+	if (st->kind == STATUS_OK && st->code != CODE_MESSAGELIMIT)
+		return;
+	if (session_errno(st) != -EIO && st->kind != STATUS_OK) {
+		job_refuse(&j->l.job, st);
+		return;
+	}
+	rows_clear(&j->l.rows);
+	j->by_uid = false;
+	j->top = s->box.messages;
+}
+
 static void start(struct job *job, struct session *s)
 {
 	struct list_job *j = (struct list_job *)job;
 
 	if (!listing_opened(&j->l, s))
 		return;
-	j->top = s->box.messages;
+	j->by_uid = is_by_uid(j, s);
+	j->top = j->by_uid ? 0 : s->box.messages;
 	j->pace = (struct pace){.slow_ms = j->slow_ms};
 	j->searching = false;
 	j->halves.n = 0;
 	j->l.in_two_steps = j->l.recall && session_has(s, CAP_GMAIL);
-	if (j->below_uid == 1)
+	if (j->by_uid)
+		(void)listing_send(&j->l, s, "UID FETCH", j->uids.first,
+				   j->uids.last, CALL_UIDS);
+	else if (j->below_uid == 1)
 		j->top = 0;
 	else if (j->below_uid > 1 && j->top > 0)
 		search(j, s);
@@ -319,6 +347,8 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 		j->searching = false;
 		if (st->kind != STATUS_OK)
 			job_refuse(job, st);
+	} else if (call->kind == CALL_UIDS) {
+		answer_uids(j, s, st);
 	} else {
 		answer_window(j, s, call, st);
 	}
@@ -393,6 +423,8 @@ int imap_list(struct imap *im, const char *wire, enum imap_priority prio,
 	j->coming = ops->coming;
 	j->done = ops->done;
 	j->below_uid = req->below_uid;
+	j->uidvalidity = req->uidvalidity;
+	j->uids = req->uids;
 	j->slow_ms = im->slow_ms;
 	j->l.newest_first = true;
 	j->l.recall = req->recall;

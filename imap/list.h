@@ -12,7 +12,7 @@
 
 #define WINDOWS_MAX 24
 
-enum { CALL_WINDOW = CALL_OWN, CALL_SEARCH };
+enum { CALL_WINDOW = CALL_OWN, CALL_SEARCH, CALL_UIDS };
 
 struct window {
 	uint32_t first;
@@ -26,8 +26,11 @@ struct list_job {
 	void (*coming)(void *ctx);
 	void (*done)(void *ctx, int result, const struct imap_error *why);
 	uint32_t below_uid; /* 0: from the top */
-	uint32_t lowest;    /* UID that was handed out; 0: none */
-	uint32_t top;       /* the greatest number not asked for; 0: none */
+	uint32_t uidvalidity;
+	struct mail_range uids; /* that are wanted; from 0: all */
+	bool by_uid;            /* ... and asked for alone */
+	uint32_t lowest;        /* UID that was handed out; 0: none */
+	uint32_t top;           /* the greatest number not asked for; 0: none */
 	bool searching;
 	struct window window[WINDOWS_MAX]; /* in the order of sending */
 	unsigned n_windows;

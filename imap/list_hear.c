@@ -81,6 +81,9 @@ void list_fetch(struct job *job, struct session *s, struct fetch *f)
 	if ((f->row.has & ROW_UID) && j->below_uid > 0 &&
 	    f->row.uid >= j->below_uid)
 		return;
+	/* `*` is the last message, whatever its UID. */
+	if ((f->row.has & ROW_UID) && j->by_uid && f->row.uid < j->uids.first)
+		return;
 	to = place(j, &f->row, &needs);
 	if (!to)
 		return;

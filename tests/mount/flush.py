@@ -4,6 +4,7 @@
 import os
 import re
 import threading
+import time
 
 from imapfstest import *
 from imapfstest.changed import DATE, changing, numbers, on_server, sent
@@ -55,6 +56,56 @@ def test_moves_that_are_waited_for_cost_a_command_each(env):
     assert numbers(server, "INBOX", "Work") == [[], list(range(60))]
     env.wait_for(lambda: len(m.messages("Work")) == 60)
     assert not m.messages("INBOX")
+
+
+@measure
+@deadline(120)
+def test_moves_one_after_the_other_find_the_mailbox_open(env):
+    """By hand, or by a script that does something else between them: the echo
+    of one is not asked for in front of the next one."""
+    server = env.dovecot()
+    fill(server, 12)
+    link = env.proxy(server, rtt=50)
+    m = env.mount(server.url(port=link.port), options=["sync"])
+    m.messages("Work")
+    paths = numbered(m)
+    m.wait_watching()
+    server.forget_commands()
+    begin = last = time.monotonic()
+    slow = 0
+    for path in paths.values():
+        os.rename(path, m.path / "Work" / path.name)
+        time.sleep(0.17)
+        slow += time.monotonic() - last > 0.4
+        last = time.monotonic()
+    env.wait_for(lambda: server.count(rb"UID MOVE") == 12, 20)
+    # Once at first; where the train was broken; and every two seconds.
+    allowed = 1 + slow + int((last - begin) / 2)
+    assert server.count(rb"SELECT ") <= allowed, server.commands()
+
+
+@deadline(120)
+def test_a_new_file_in_a_large_folder_costs_few_bytes(env):
+    """The server says which UID it has: nothing else is asked for."""
+    count = 500
+    server = env.dovecot()
+    tap = env.tap(server)
+    _, m = changing(env, count, server=server,
+                    url=server.url(port=tap.port))
+    env.wait_for(lambda: len(m.messages()) == count, 30)
+    m.wait_watching()
+    for n in (count, count + 1):
+        begin = time.monotonic()
+        (m.path / "INBOX" / f"new-{n}.eml").write_bytes(letter(n))
+        sent(m)
+        assert tap.count(rb"UID FETCH %d \(" % (n + 1), begin) == 1
+        # Its echo, too, is about what is new.
+        tap.wait_command(rb"UID FETCH \d+:\*", begin)
+        sets = [int(re.match(rb"\S+ (?:UID )?FETCH (\d+)", line).group(1))
+                for _, _, line in tap.commands(begin)
+                if re.match(rb"\S+ (UID )?FETCH ", line)]
+        assert min(sets) >= count + 1, sets
+        assert tap.passed(begin).down <= 5_000, tap.passed(begin)
 
 
 # What becomes of message n: where it is in the end, and its flags.

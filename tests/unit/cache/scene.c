@@ -42,8 +42,23 @@ struct scene *scene_new(void)
 	return s;
 }
 
+void scene_limit_files(rlim_t bytes)
+{
+	struct rlimit l;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
+	l.rlim_cur = bytes < l.rlim_max ? bytes : l.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+bool scene_is_full(int r)
+{
+	return r == -ENOSPC || r == -EIO;
+}
+
 void scene_free(struct scene *s)
 {
+	scene_limit_files(RLIM_INFINITY);
 	scene_close(s);
 	remove_tree(s->dir);
 	free(s);

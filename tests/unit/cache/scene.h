@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -57,6 +58,15 @@ size_t scene_count_files(struct scene *s);
 void scene_wipe_cache_dir(struct scene *s);
 /* The same with state_dir. */
 void scene_wipe_state_dir(struct scene *s);
+
+/*
+ * A disk without space, played by a limit on the size of files, which needs no
+ * privilege: writing beyond it fails with EFBIG (SIGXFSZ must be ignored).
+ * Lifted by RLIM_INFINITY, and by the teardown.
+ */
+void scene_limit_files(rlim_t bytes);
+/* Is it what is said then? SQLite does not always tell an EFBIG from others. */
+bool scene_is_full(int r);
 
 /* Write `n` bytes of a pattern that depends on `seed`, in pieces, and end. */
 int scene_put_body(struct scene *s, uint64_t id, size_t n, unsigned seed);

@@ -14,26 +14,6 @@
  * test_full.c: what cannot be kept is not accepted.
  */
 
-static void limit_files(rlim_t bytes)
-{
-	struct rlimit l;
-
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
-	l.rlim_cur = bytes < l.rlim_max ? bytes : l.rlim_max;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
-}
-
-static int teardown(void **state)
-{
-	limit_files(RLIM_INFINITY);
-	return changed_teardown(state);
-}
-
-static bool is_full(int r)
-{
-	return r == -ENOSPC || r == -EIO; /* as test_full.c says */
-}
-
 static void a_file_without_room_says_so(void **state)
 {
 	struct changed *t = *state;
@@ -46,10 +26,10 @@ static void a_file_without_room_says_so(void **state)
 	assert_int_equal(journal_create(t->a, &v, &id, &fd), 0);
 	assert_int_equal(cache_sync(t->s->c), 0);
 	memset(text, 'x', sizeof(text));
-	limit_files(50000);
+	scene_limit_files(50000);
 	assert_int_equal(spool_write(fd, text, sizeof(text), 0), -ENOSPC);
 	assert_int_equal(spool_truncate(fd, 60000), -ENOSPC);
-	limit_files(RLIM_INFINITY);
+	scene_limit_files(RLIM_INFINITY);
 	assert_int_equal(spool_size(fd, &size), 0);
 	assert_int_equal(size, 50000);
 	assert_int_equal(spool_write(fd, text, sizeof(text), 0), 0);
@@ -71,20 +51,20 @@ static void what_cannot_be_kept_is_not_accepted(void **state)
 	int fd;
 
 	assert_int_equal(cache_sync(t->s->c), 0);
-	limit_files(4096);
+	scene_limit_files(4096);
 	change_move(t->a, other, t->b, "n.eml"); /* the disk says it later */
-	assert_true(is_full(cache_sync(t->s->c)));
-	assert_true(is_full(journal_change_flags(t->a, &v, 1)));
-	assert_true(is_full(journal_move(t->a, id, &how, NULL)));
-	assert_true(is_full(journal_remove(t->a, id)));
-	assert_true(is_full(journal_create(t->a, &new, &out, &fd)));
-	assert_true(is_full(journal_copy(t->a, id, &copy, &out)));
+	assert_true(scene_is_full(cache_sync(t->s->c)));
+	assert_true(scene_is_full(journal_change_flags(t->a, &v, 1)));
+	assert_true(scene_is_full(journal_move(t->a, id, &how, NULL)));
+	assert_true(scene_is_full(journal_remove(t->a, id)));
+	assert_true(scene_is_full(journal_create(t->a, &new, &out, &fd)));
+	assert_true(scene_is_full(journal_copy(t->a, id, &copy, &out)));
 	assert_int_equal(row_of(t->a, id).flags, MAIL_SEEN);
 	changed_expect_none(t, id);
 	assert_int_equal(count_state_files(t, "spool"), 0);
 	/* What was accepted before is kept until there is room. */
 	assert_true(has_row(t->b, other));
-	limit_files(RLIM_INFINITY);
+	scene_limit_files(RLIM_INFINITY);
 	assert_int_equal(cache_sync(t->s->c), 0);
 	assert_int_equal(journal_move(t->a, id, &how, NULL), 0);
 	changed_reopen(t);
@@ -104,12 +84,15 @@ static void nothing_is_sent_that_the_disk_does_not_know(void **state)
 	assert_int_equal(cache_sync(t->s->c), 0);
 	assert_true(changed_get(t, id, &e));
 	m.gen = e.gen;
-	limit_files(4096);
-	assert_true(is_full(journal_mark_sent(t->s->c, &m, 1)));
+	scene_limit_files(4096);
+	assert_true(scene_is_full(journal_mark_sent(t->s->c, &m, 1)));
 	assert_false(m.marked);
 	assert_true(changed_get(t, id, &e));
+	/* It is as it was: nobody has to be asked what became of it. */
 	assert_int_equal(e.phase, JOURNAL_QUEUED);
-	limit_files(RLIM_INFINITY);
+	assert_int_equal(e.gen, m.gen);
+	assert_int_equal(e.doubt, 0);
+	scene_limit_files(RLIM_INFINITY);
 	assert_int_equal(cache_sync(t->s->c), 0);
 	changed_send(t, id, JOURNAL_MOVE);
 }
@@ -121,17 +104,18 @@ static void an_answer_is_taken_without_room(void **state)
 
 	change_move(t->a, id, t->b, "m.eml");
 	changed_send(t, id, JOURNAL_MOVE);
-	limit_files(4096);
+	scene_limit_files(4096);
 	changed_done(t, id, JOURNAL_MOVE, VALID_B, 9);
 	assert_int_equal(row_of(t->b, id).uid, 9);
-	assert_true(is_full(cache_sync(t->s->c)));
-	limit_files(RLIM_INFINITY);
+	assert_true(scene_is_full(cache_sync(t->s->c)));
+	scene_limit_files(RLIM_INFINITY);
 	changed_reopen(t);
 	assert_int_equal(row_of(t->b, id).uid, 9);
 	changed_expect_none(t, id);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, changed_setup, teardown)
+#define T(name)                                                                \
+	cmocka_unit_test_setup_teardown(name, changed_setup, changed_teardown)
 
 int main(void)
 {

@@ -75,7 +75,7 @@ static void it_keeps_its_body_if_the_server_does(void **state)
 	flushing_begin(
 		t, SCRIPTS(STEPS(LOGIN_MOVE, APPEND_NEW,
 				 "S: $T OK [APPENDUID 11 21] x", EXAMINE_B("1"),
-				 "C: FETCH", NEW_ROW("21", N_TEXT),
+				 "C: UID FETCH 21 (", NEW_ROW("21", N_TEXT),
 				 "S: $T OK x", "N:")));
 	flushing_wait(t);
 	flushing_end(t);
