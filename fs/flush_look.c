@@ -12,8 +12,8 @@
 /*
  * What is asked to learn what became of a command: the destination is listed
  * from its old UIDNEXT on, or those that are known to be there, and the source
- * is synced. What it means says
- * flush_found.c. Callbacks run on connections' threads.
+ * is synced. What it means says flush_found.c. Callbacks run on connections'
+ * threads.
  */
 
 /* --- what is found --- */
