@@ -359,6 +359,8 @@ enum journal_rest {
 	JOURNAL_UNDO, /* refused for good: row and flags as on the server. A
 		       * message that was never there goes to rejected/ */
 	JOURNAL_GONE, /* the message is nowhere any more: row and record go */
+	/* No answer: it stays as it is, but the server has these flags now. */
+	JOURNAL_HEARD,
 };
 
 struct journal_result {
@@ -369,8 +371,9 @@ struct journal_result {
 	/* After APPEND, COPY or MOVE: where it is now. Never 0. */
 	uint32_t uidvalidity, uid;
 	uint64_t size; /* after APPEND: RFC822.SIZE; 0: unknown */
-	/* JOURNAL_UNSURE: the server has these now. JOURNAL_AGAIN of a move
-	 * that is a copy and a removal: so has the origin. */
+	/* JOURNAL_UNSURE, JOURNAL_HEARD: the server has these now.
+	 * JOURNAL_AGAIN of a move that is a copy and a removal: so has the
+	 * origin. */
 	bool has_flags;
 	uint32_t flags;
 	const char *keywords;
@@ -422,6 +425,16 @@ MUST_CHECK int journal_leave_folder(struct cache *c, uint64_t folder,
  */
 MUST_CHECK int journal_find_uid(struct cache *c, struct journal_place from,
 				uint64_t *ret);
+
+/*
+ * Rows of a folder that the server has told of. Those of messages that came
+ * from there and are elsewhere now, or in the limbo, have their flags, keywords
+ * and labels taken over, below what the user has changed of them: they will
+ * not be told again. All others are left out. -ENOMEM. `ret` as above.
+ */
+MUST_CHECK int journal_hear(struct cache *c, struct journal_place from,
+			    const struct mail_row *rows, size_t n,
+			    struct journal_effects **ret);
 
 /* The UIDs of all those of a folder, ascending; yours to free. -ENOMEM. */
 MUST_CHECK int journal_origins(struct cache *c, uint64_t folder,

@@ -62,14 +62,33 @@ static int lay_words(struct step *s, const struct flagset *now,
 	return r;
 }
 
+int server_lay_flags(struct step *s, const struct flagset *now)
+{
+	uint32_t words = s->row.keywords;
+	uint64_t flags;
+	int r = rebase(&s->next->delta, now);
+
+	if (r == 0)
+		r = rebase(&s->next->sent_delta, now);
+	if (r == 0)
+		r = lay_words(s, now, &s->next->delta);
+	if (r != 0)
+		return r;
+	flags = ((now->flags & RECORD_FLAGS) | s->next->delta.add.flags) &
+		~s->next->delta.remove.flags;
+	if (flags != (s->row.state & RECORD_FLAGS) ||
+	    words != s->row.keywords || now->labels)
+		s->row.changed_at = (uint32_t)time(NULL);
+	s->row.state = (s->row.state & ~(uint64_t)RECORD_FLAGS) | flags;
+	return 0;
+}
+
 static int plan_flags(struct plan *p, struct box *b, struct change *old,
 		      const struct cache_flags *v) REQUIRES(p->c->journal.lock)
 {
 	/* The words are borrowed. */
-	const struct flagset now = {v->flags & RECORD_FLAGS,
-				    (char *)v->keywords, (char *)v->labels};
-	uint64_t flags;
-	uint32_t words;
+	const struct flagset now = {v->flags, (char *)v->keywords,
+				    (char *)v->labels};
 	struct step *s;
 	int r = plan_step_locked(p, v->id, old, &s);
 
@@ -77,24 +96,11 @@ static int plan_flags(struct plan *p, struct box *b, struct change *old,
 		r = step_load_row(s, b);
 	if (r == -ENOENT)
 		return 0;
-	if (r != 0)
-		return r;
-	r = rebase(&s->next->delta, &now);
 	if (r == 0)
-		r = rebase(&s->next->sent_delta, &now);
-	words = s->row.keywords;
+		r = server_lay_flags(s, &now);
 	if (r == 0)
-		r = lay_words(s, &now, &s->next->delta);
-	if (r != 0)
-		return r;
-	flags = (now.flags | s->next->delta.add.flags) &
-		~s->next->delta.remove.flags;
-	if (flags != (s->row.state & RECORD_FLAGS) ||
-	    words != s->row.keywords || v->labels)
-		s->row.changed_at = (uint32_t)time(NULL);
-	s->row.state = (s->row.state & ~(uint64_t)RECORD_FLAGS) | flags;
-	step_drop_if_done(s, box_uidvalidity(b));
-	return 0;
+		step_drop_if_done(s, box_uidvalidity(b));
+	return r;
 }
 
 int server_flags_locked(struct plan *p, struct box *b,
@@ -115,6 +121,57 @@ int server_flags_locked(struct plan *p, struct box *b,
 	if (r == 0)
 		r = plan_commit_locked(p);
 	plan_finish_locked(p);
+	return r;
+}
+
+/* Which of these rows are of messages that are elsewhere? Gives how many. */
+static size_t find_movers(struct cache *c, struct journal_place from,
+			  const struct mail_row *rows, size_t n,
+			  struct journal_result *v)
+{
+	const struct journal *j = &c->journal;
+	const struct change *mover;
+	size_t found = 0;
+
+	lock_take(&c->journal.lock);
+	for (size_t i = 0; j->n > 0 && i < n; i++) {
+		from.uid = rows[i].uid;
+		if (!(rows[i].has & ROW_FLAGS) ||
+		    !journal_has_left_locked(j, &from))
+			continue;
+		mover = journal_find_mover_locked(j, &from);
+		if (!mover)
+			continue;
+		v[found++] = (struct journal_result){
+			.id = mover->id,
+			.rest = JOURNAL_HEARD,
+			.has_flags = true,
+			.flags = rows[i].flags,
+			.keywords = rows[i].keywords,
+			.labels = rows[i].has & ROW_LABELS ? rows[i].gm_labels
+							   : NULL,
+		};
+	}
+	lock_drop(&c->journal.lock);
+	return found;
+}
+
+int journal_hear(struct cache *c, struct journal_place from,
+		 const struct mail_row *rows, size_t n,
+		 struct journal_effects **ret)
+{
+	struct journal_result *v = calloc(n + 1, sizeof(*v));
+	size_t found;
+	int r = 0;
+
+	if (!v)
+		return -ENOMEM;
+	if (ret)
+		*ret = NULL;
+	found = find_movers(c, from, rows, n, v);
+	if (found > 0)
+		r = journal_settle(c, v, found, ret);
+	free(v);
 	return r;
 }
 

@@ -17,6 +17,12 @@ MUST_CHECK int server_flags_locked(struct plan *p, struct box *b,
 	REQUIRES(p->c->journal.lock);
 
 /*
+ * The same for the row that a step has loaded. The words are borrowed; NULL:
+ * not known. -ENOMEM.
+ */
+MUST_CHECK int server_lay_flags(struct step *s, const struct flagset *now);
+
+/*
  * Messages are gone: so are their records. Those that are not here as the
  * server has them (pending, or elsewhere by now) are left out.
  */

@@ -15,6 +15,7 @@
  *     UNSURE    the same, though flags may have been stored
  *     UNDO      what was sent is taken back, as far as it is still so
  *     GONE      row and record go
+ *     HEARD     nothing was sent, but the server's flags are known
  *
  * Then what is left of the difference decides whether the record stays. The
  * boxes of all folders concerned are opened before the journal is locked
@@ -383,6 +384,16 @@ static int apply_rest(struct batch *b, struct step *s,
 	return r == 0 && v->why ? step_fail(s, v->why) : r;
 }
 
+/* Its row may be gone by now, or in a folder that is. */
+static int hear(struct step *s, const struct journal_result *v)
+{
+	/* The strings are borrowed: nothing here frees this set. */
+	const struct flagset now = {v->flags, (char *)v->keywords,
+				    (char *)v->labels};
+
+	return s->was != ROW_SAME ? server_lay_flags(s, &now) : 0;
+}
+
 /* A file that is no message yet: it can only go. */
 static bool is_draft(const struct change *c)
 {
@@ -404,6 +415,8 @@ int settle_one_locked(struct batch *b, const struct journal_result *v)
 	if (v->rest == JOURNAL_GONE ||
 	    (v->rest == JOURNAL_UNDO && is_draft(s->next)))
 		return go(b, s, v);
+	if (v->rest == JOURNAL_HEARD)
+		return hear(s, v);
 
 	r = what_was_carried(s->next, &sent);
 	if (r != 0)

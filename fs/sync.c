@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/journal.h"
 #include "cache/recall.h"
 #include "fs/arrive.h"
+#include "fs/effects.h"
 #include "fs/replay.h"
 #include "imap/log.h"
 
@@ -229,6 +231,27 @@ static int take_full(struct sync *y, struct box *box,
 	return r;
 }
 
+/*
+ * Of messages that are elsewhere by now, for the server does not know that yet.
+ * They may be back before it does, and this is not said again.
+ */
+static int take_moved(struct sync *y, struct box *box,
+		      const struct mail_row *rows, size_t n)
+{
+	struct journal_place from = {.folder = y->f->id};
+	struct journal_effects *effects = NULL;
+	struct cache_state s;
+	int r;
+
+	box_state(box, &s);
+	from.uidvalidity = s.uidvalidity;
+	r = journal_hear(y->fs->cache, from, rows, n, &effects);
+	if (r == 0 && effects)
+		effects_tell(y->fs, effects);
+	free(effects);
+	return r;
+}
+
 static int sync_rows(void *ctx, const struct mail_row *rows, size_t n)
 {
 	struct sync *y = ctx;
@@ -248,6 +271,8 @@ static int sync_rows(void *ctx, const struct mail_row *rows, size_t n)
 		r = take_known(y, box, rows, known);
 	if (r == 0 && known < n)
 		r = take_full(y, box, rows + known, n - known);
+	if (r == 0)
+		r = take_moved(y, box, rows, n);
 	folder_put(y->fs, y->f);
 	return r;
 }

@@ -125,6 +125,61 @@ static void a_message_that_was_moved_is_not_listed_again(void **state)
 	assert_int_equal(journal_find_uid(t->s->c, at, &id), -ENOENT);
 }
 
+/* By a sync of `a`, of the message that had this UID there. */
+static void hear_moved(struct changed *t, uint32_t uid, uint32_t flags,
+		       const char *keywords, size_t effects)
+{
+	const struct mail_row row = {.has = ROW_UID | ROW_FLAGS | ROW_LABELS,
+				     .uid = uid,
+				     .flags = flags,
+				     .keywords = keywords,
+				     .gm_labels = keywords};
+	const struct journal_place from = {t->in_a, VALID_A, 0};
+	struct journal_effects *told;
+
+	assert_int_equal(journal_hear(t->s->c, from, &row, 1, &told), 0);
+	assert_int_equal(told ? told->n : 0, effects);
+	free(told);
+}
+
+static void flags_of_one_that_was_moved_away_are_heard(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+
+	change_flags(t->a, id, MAIL_FLAGGED, 0);
+	change_words(t->a, id, "red", NULL);
+	change_move(t->a, id, t->b, "m.eml");
+	hear_moved(t, 5, MAIL_ANSWERED, "green", 1);
+	hear_moved(t, 6, MAIL_ANSWERED, "green", 0); /* nobody's */
+	assert_int_equal(row_of(t->b, id).flags, MAIL_FLAGGED | MAIL_ANSWERED);
+	expect_words(t->b, id, "green red");
+	/* They are not said again when it is back. */
+	change_move(t->b, id, t->a, "m.eml");
+	changed_reopen(t);
+	assert_int_equal(row_of(t->a, id).flags, MAIL_FLAGGED | MAIL_ANSWERED);
+	expect_words(t->a, id, "green red");
+	/* It is where the server has it: that is not ours to hear. */
+	hear_moved(t, 5, 0, "", 0);
+}
+
+static void flags_of_one_that_was_removed_are_heard(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+
+	assert_int_equal(journal_remove(t->a, id), 0);
+	hear_moved(t, 5, MAIL_ANSWERED, "green", 0);
+	changed_reopen(t);
+	changed_send(t, id, JOURNAL_REMOVE);
+	/* In doubt as well, for it is still there. */
+	hear_moved(t, 5, MAIL_ANSWERED | MAIL_SEEN, "green", 0);
+	changed_settle(t,
+		       (struct journal_result){.id = id, .rest = JOURNAL_UNDO});
+	assert_int_equal(row_of(t->a, id).flags, MAIL_ANSWERED | MAIL_SEEN);
+	expect_words(t->a, id, "green");
+}
+
 static void a_copied_message_is_listed_as_ever(void **state)
 {
 	struct changed *t = *state;
@@ -348,6 +403,8 @@ int main(void)
 		T(what_the_server_has_already_is_no_difference),
 		T(a_sync_can_tell_that_a_store_was_done),
 		T(a_message_that_was_moved_is_not_listed_again),
+		T(flags_of_one_that_was_moved_away_are_heard),
+		T(flags_of_one_that_was_removed_are_heard),
 		T(a_copied_message_is_listed_as_ever),
 		T(a_removed_message_takes_its_record_along),
 		T(what_is_pending_is_not_removed_by_the_server),
