@@ -84,7 +84,8 @@ struct cache_report {
 MUST_CHECK int cache_open(const struct cache_config *cfg, unsigned wait_ms,
 			  struct cache **ret, struct cache_report *report);
 
-/* This mount only sends what is queued: who is told -EBUSY may wait for it. */
+/* This mount ends, and only sends what is queued: who is told -EBUSY may wait
+ * for it. */
 void cache_say_ending(struct cache *c);
 
 /*

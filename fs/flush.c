@@ -359,7 +359,6 @@ void flush_stop(struct flush *fl)
 
 	if (fl->has_ended)
 		return;
-	cache_say_ending(fl->fs->cache);
 	journal_count(fl->fs->cache, &n);
 	if (n.queued + n.sent > 0)
 		log_info("flush: %zu changes are still to be sent",

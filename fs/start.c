@@ -317,6 +317,8 @@ static void take_down(struct start *s)
 	struct fs *fs = &s->fs;
 
 	fs->stopping = true;
+	if (fs->cache)
+		cache_say_ending(fs->cache);
 	mountpoint_refuse(s->mountpoint);
 	drafts_stop(fs);
 	if (fs->keep)
