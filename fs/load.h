@@ -49,6 +49,15 @@ bool load_reading_is_lowest(struct fs *fs, struct reading *v);
 /* It is answered. NULL is fine. */
 void load_reading_end(struct fs *fs, struct reading *v);
 
+/*
+ * A READ of `n` bytes that is not to be answered with fewer, since the kernel
+ * would believe in a wrong size. True: answer it with an error; what of it
+ * somebody wants is asked for again. False: it was refused before, and that
+ * would now be an error for the reader.
+ */
+MUST_CHECK bool load_refuse_once(struct fs *fs, uint64_t id, uint64_t offset,
+				 size_t n);
+
 /* Who waits for a body of this message looks again: the message changed. */
 void load_wake(struct fs *fs, uint64_t id);
 
