@@ -17,6 +17,7 @@
 /* READs that were refused, and may be repeated: more than are ever under way.
  */
 #define LOAD_REFUSED 512
+#define LOAD_UNTOLD 65536 /* bits */
 
 struct part {
 	uint64_t offset;
@@ -48,8 +49,6 @@ struct fetch {
 	unsigned users; /* callers and jobs that hold a pointer */
 };
 
-struct correction; /* load_size.c */
-
 struct refused {
 	uint64_t id; /* 0: none */
 	uint64_t offset, end;
@@ -70,6 +69,9 @@ struct load {
 	/* Counters: read without the lock, exactness does not matter. */
 	_Atomic uint64_t gen;
 	_Atomic uint64_t hits, misses;
+
+	/* By id: may the kernel believe in a size that it had too early? */
+	_Atomic uint64_t untold[LOAD_UNTOLD / 64];
 };
 
 /*

@@ -245,9 +245,10 @@ void notify_content(struct notify *n, uint64_t ino)
 	push(n, ORDER_CONTENT, 0, ino, "");
 }
 
-void notify_size(struct notify *n, uint64_t ino)
+int notify_size(struct notify *n, uint64_t ino)
 {
 	bool started;
+	int r = 0;
 
 	lock_take(&n->lock);
 	started = n->started && !n->stopping;
@@ -255,7 +256,8 @@ void notify_size(struct notify *n, uint64_t ino)
 	lock_assert_none();
 	if (started) {
 		notify_note_heard(n, ino);
-		(void)fuse_lowlevel_notify_inval_inode(n->se, ino, -1, 0);
+		r = fuse_lowlevel_notify_inval_inode(n->se, ino, -1, 0);
 		notify_note_heard(n, ino);
 	}
+	return r == -ENOENT ? r : 0;
 }

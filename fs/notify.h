@@ -46,9 +46,10 @@ void notify_content(struct notify *n, uint64_t ino);
 /*
  * The size of a file changed: told at once, by the calling thread, since a
  * read of it is about to be answered. The only notification that takes no lock
- * that a waiting reader holds (tried: DESIGN B8).
+ * that a waiting reader holds (tried: DESIGN B8). -ENOENT: the kernel does not
+ * know this file; but it may be about to, from an answer that it has not taken.
  */
-void notify_size(struct notify *n, uint64_t ino);
+int notify_size(struct notify *n, uint64_t ino);
 
 /*
  * How often the kernel may have heard of the attributes of a file, by what is

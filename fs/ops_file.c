@@ -245,6 +245,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 	(void)fi;
 	control_count(fs->control, REQ_READ);
+	load_tell_late(fs, ino);
 	ops_run(&r, &read_waiting);
 	/* Answered, or waiting: now there is time to look ahead of it. */
 	if (ino < CONTROL_INO_FIRST)
