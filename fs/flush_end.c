@@ -8,7 +8,6 @@
 
 #include "fs/effects.h"
 #include "fs/folder.h"
-#include "fs/load.h"
 #include "fs/notify.h"
 #include "imap/log.h"
 
@@ -200,22 +199,41 @@ static void remember_all(struct batch *b)
 	}
 }
 
-/*
- * Who waits for a body knows from now on where it is; and a new message of
- * which the server has made another one is what is read from now on.
- */
+/* --- those who read --- */
+
+/* A new message of which the server has made another one. */
+static bool is_resized(const struct batch *b, const struct item *it)
+{
+	return b->part != JOURNAL_STORE && it->verdict == VERDICT_DONE &&
+	       it->size_there != 0 && it->size_there != it->size;
+}
+
+/* Nobody reads what is resized until the kernel knows of it. */
+static void hold_readers(struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (is_resized(b, &b->v[i]))
+			load_correction_begin(b->flush->fs, &b->v[i].correction,
+					      b->v[i].id);
+}
+
+static void free_readers(struct batch *b, bool is_settled)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		if (!is_resized(b, &b->v[i]))
+			continue;
+		if (is_settled)
+			load_tell_size(b->flush->fs, b->v[i].id);
+		load_correction_end(b->flush->fs, &b->v[i].correction);
+		load_wake(b->flush->fs, b->v[i].id);
+	}
+}
+
+/* Who waits for a body knows from now on where it is. */
 static void wake_readers(struct batch *b)
 {
-	struct fs *fs = b->flush->fs;
-
-	for (size_t i = 0; b->part != JOURNAL_STORE && i < b->n; i++) {
-		const struct item *it = &b->v[i];
-
-		if (it->verdict == VERDICT_DONE && it->size_there != 0 &&
-		    it->size_there != it->size)
-			notify_size(fs->notify, it->id);
-		load_wake(fs, it->id);
-	}
+	for (size_t i = 0; b->part != JOURNAL_STORE && i < b->n; i++)
+		load_wake(b->flush->fs, b->v[i].id);
 }
 
 static int settle(struct batch *b)
@@ -395,7 +413,9 @@ void flush_end(struct batch *b)
 
 	refuse_left(b);
 	remember_all(b);
+	hold_readers(b);
 	r = settle(b);
+	free_readers(b, r == 0);
 	if (r != 0) {
 		log_warn("flush: cannot note what the server answered: %s",
 			 strerrordesc_np(-r));

@@ -29,6 +29,7 @@
 
 #include "cache/journal.h"
 #include "fs/flush.h"
+#include "fs/load.h"
 #include "fs/ranges.h"
 #include "imap/change.h"
 
@@ -74,7 +75,8 @@ struct item {
 	uint32_t to;         /* in `to`; 0: not known (yet) */
 	uint64_t size;       /* of a new one ... */
 	uint64_t size_there; /* ... and as the server has it; 0: unknown */
-	bool has_flags;      /* they are known: */
+	struct correction correction; /* of `size` (flush_end.c) */
+	bool has_flags;               /* they are known: */
 	uint32_t flags;
 	char *keywords;
 	char *labels;    /* NULL: those are not */

@@ -49,6 +49,33 @@ bool load_reading_is_lowest(struct fs *fs, struct reading *v);
 /* It is answered. NULL is fine. */
 void load_reading_end(struct fs *fs, struct reading *v);
 
+/*
+ * A READ of `n` bytes that is not to be answered with fewer, since the kernel
+ * would believe in a wrong size. True: answer it with an error; what of it
+ * somebody wants is asked for again. False: it was refused before, and that
+ * would now be an error for the reader.
+ */
+MUST_CHECK bool load_refuse_once(struct fs *fs, uint64_t id, uint64_t offset,
+				 size_t n);
+
+/*
+ * The size of a message is about to be another one: from here on no READ of it
+ * is answered, until load_correction_end(), and only one thread at a time comes
+ * in. Before the end: the new size where it is read, then load_tell_size() if
+ * the kernel knew another one; after it load_wake(). No locks.
+ */
+struct correction {
+	struct correction *next;
+	uint64_t id;
+};
+void load_correction_begin(struct fs *fs, struct correction *c, uint64_t id);
+void load_correction_end(struct fs *fs, const struct correction *c);
+
+/* Tell the kernel, at once; what it cannot hear now it is told ... */
+void load_tell_size(struct fs *fs, uint64_t id);
+/* ... here, before a READ of the message is answered. */
+void load_tell_late(struct fs *fs, uint64_t id);
+
 /* Who waits for a body of this message looks again: the message changed. */
 void load_wake(struct fs *fs, uint64_t id);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What load.c, load_part.c, load_size.c and load_table.c share: the table of
- * messages whose bodies are on their way, just failed, or are being read.
+ * What load.c and load_*.c share: the table of messages whose bodies are on
+ * their way, just failed, or are being read.
  */
 #ifndef IMAPFS_FS_LOAD_PRIVATE_H
 #define IMAPFS_FS_LOAD_PRIVATE_H
@@ -14,6 +14,10 @@
 #define LOAD_JOBS 2
 #define LOAD_WAKE_BYTES (128u << 10)
 #define LOAD_END_UNKNOWN UINT64_MAX
+/* READs that were refused, and may be repeated: more than are ever under way.
+ */
+#define LOAD_REFUSED 512
+#define LOAD_UNTOLD 65536 /* bits */
 
 struct part {
 	uint64_t offset;
@@ -45,7 +49,10 @@ struct fetch {
 	unsigned users; /* callers and jobs that hold a pointer */
 };
 
-struct correction; /* load_size.c */
+struct refused {
+	uint64_t id; /* 0: none */
+	uint64_t offset, end;
+};
 
 struct load {
 	struct fs *fs;
@@ -55,11 +62,16 @@ struct load {
 	unsigned n;
 	struct reading *readings;
 	struct correction *corrections;
-	struct lock_cond corrected; /* one was taken off */
+	struct lock_cond corrected;           /* one was taken off */
+	struct refused refused[LOAD_REFUSED]; /* the oldest is overwritten */
+	unsigned next_refused;
 
 	/* Counters: read without the lock, exactness does not matter. */
 	_Atomic uint64_t gen;
 	_Atomic uint64_t hits, misses;
+
+	/* By id: may the kernel believe in a size that it had too early? */
+	_Atomic uint64_t untold[LOAD_UNTOLD / 64];
 };
 
 /*

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/load_private.h"
 
+#include <errno.h>
+#include <stdatomic.h>
+
 #include "fs/attr.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
@@ -17,12 +20,6 @@
  * READ of the message is answered from just before the new size can be seen
  * until the kernel has been told.
  */
-
-/* A size that is being corrected; on the stack of who does it. */
-struct correction {
-	struct correction *next;
-	uint64_t id;
-};
 
 static bool is_correcting_locked(const struct load *l, uint64_t id)
 	REQUIRES(l->lock)
@@ -45,9 +42,11 @@ bool load_is_correcting(struct fs *fs, uint64_t id)
 	return yes;
 }
 
-/* Only one thread at a time corrects the size of a message. */
-static void begin(struct load *l, struct correction *c)
+void load_correction_begin(struct fs *fs, struct correction *c, uint64_t id)
 {
+	struct load *l = fs->load;
+
+	c->id = id;
 	lock_assert_none();
 	lock_take(&l->lock);
 	while (is_correcting_locked(l, c->id))
@@ -57,8 +56,9 @@ static void begin(struct load *l, struct correction *c)
 	lock_drop(&l->lock);
 }
 
-static void end(struct load *l, const struct correction *c)
+void load_correction_end(struct fs *fs, const struct correction *c)
 {
+	struct load *l = fs->load;
 	struct correction **at = &l->corrections;
 
 	lock_take(&l->lock);
@@ -79,6 +79,27 @@ static bool is_to_be_told(uint64_t before, uint64_t now)
 	return now > before && before > 0;
 }
 
+void load_tell_size(struct fs *fs, uint64_t id)
+{
+	uint64_t i = id % LOAD_UNTOLD;
+
+	/*
+	 * An answer with the old size may be on its way, to a kernel that does
+	 * not know the message before. It has it when it asks for its bytes.
+	 */
+	if (notify_size(fs->notify, id) == -ENOENT)
+		fs->load->untold[i / 64] |= 1ULL << i % 64;
+}
+
+void load_tell_late(struct fs *fs, uint64_t id)
+{
+	uint64_t i = id % LOAD_UNTOLD, bit = 1ULL << i % 64;
+	_Atomic uint64_t *at = &fs->load->untold[i / 64];
+
+	if ((*at & bit) && (atomic_fetch_and(at, ~bit) & bit))
+		load_tell_size(fs, id);
+}
+
 static void correct(struct fs *fs, uint64_t id, uint64_t size)
 {
 	struct cache_msg m;
@@ -91,15 +112,15 @@ static void correct(struct fs *fs, uint64_t id, uint64_t size)
 	log_debug("load: '%s' has %llu bytes, not %llu", m.name,
 		  (unsigned long long)size, (unsigned long long)m.size);
 	if (box_set_size(box, id, size) == 0 && is_to_be_told(m.size, size))
-		notify_size(fs->notify, id);
+		load_tell_size(fs, id);
 	folder_put(fs, f);
 }
 
 void load_correct_size(struct fs *fs, uint64_t id, uint64_t size)
 {
-	struct correction c = {.id = id};
+	struct correction c;
 
-	begin(fs->load, &c);
+	load_correction_begin(fs, &c, id);
 	correct(fs, id, size);
-	end(fs->load, &c);
+	load_correction_end(fs, &c);
 }

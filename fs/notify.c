@@ -24,6 +24,8 @@
 
 /* Longer than any READDIR or LOOKUP stays parked. */
 #define NOTIFY_WAIT_MS 10000
+/* Counters; inodes that share one are only believed to have heard more. */
+#define NOTIFY_HEARD 1024
 
 enum order_kind {
 	ORDER_NEW,
@@ -47,6 +49,7 @@ struct notify {
 	struct park *park;
 	pthread_t thread;
 	bool started;
+	_Atomic uint32_t heard[NOTIFY_HEARD];
 
 	struct lock lock; /* RANK_NOTIFY, guards what follows */
 	struct lock_cond cond;
@@ -81,6 +84,16 @@ static void push(struct notify *n, enum order_kind kind, uint64_t dir,
 	lock_drop(&n->lock);
 }
 
+void notify_note_heard(struct notify *n, uint64_t ino)
+{
+	n->heard[ino % NOTIFY_HEARD]++;
+}
+
+uint32_t notify_heard(const struct notify *n, uint64_t ino)
+{
+	return n->heard[ino % NOTIFY_HEARD];
+}
+
 static void tell(struct notify *n, const struct order *o)
 {
 	struct fuse_session *se = n->se;
@@ -90,6 +103,7 @@ static void tell(struct notify *n, const struct order *o)
 	if (o->dir != 0)
 		park_wait_idle(n->park, o->dir,
 			       clock_now_ms() + NOTIFY_WAIT_MS);
+	notify_note_heard(n, o->ino);
 	/* -ENOENT is the usual answer: the kernel did not know it. */
 	switch (o->kind) {
 	case ORDER_NEW:
@@ -118,6 +132,7 @@ static void tell(struct notify *n, const struct order *o)
 		(void)fuse_lowlevel_notify_inval_inode(se, o->ino, 0, 0);
 		break;
 	}
+	notify_note_heard(n, o->ino);
 }
 
 static void *notify_thread(void *arg)
@@ -230,14 +245,19 @@ void notify_content(struct notify *n, uint64_t ino)
 	push(n, ORDER_CONTENT, 0, ino, "");
 }
 
-void notify_size(struct notify *n, uint64_t ino)
+int notify_size(struct notify *n, uint64_t ino)
 {
 	bool started;
+	int r = 0;
 
 	lock_take(&n->lock);
 	started = n->started && !n->stopping;
 	lock_drop(&n->lock);
 	lock_assert_none();
-	if (started)
-		(void)fuse_lowlevel_notify_inval_inode(n->se, ino, -1, 0);
+	if (started) {
+		notify_note_heard(n, ino);
+		r = fuse_lowlevel_notify_inval_inode(n->se, ino, -1, 0);
+		notify_note_heard(n, ino);
+	}
+	return r == -ENOENT ? r : 0;
 }

@@ -46,8 +46,19 @@ void notify_content(struct notify *n, uint64_t ino);
 /*
  * The size of a file changed: told at once, by the calling thread, since a
  * read of it is about to be answered. The only notification that takes no lock
- * that a waiting reader holds (tried: DESIGN B8).
+ * that a waiting reader holds (tried: DESIGN B8). -ENOENT: the kernel does not
+ * know this file; but it may be about to, from an answer that it has not taken.
  */
-void notify_size(struct notify *n, uint64_t ino);
+int notify_size(struct notify *n, uint64_t ino);
+
+/*
+ * How often the kernel may have heard of the attributes of a file, by what is
+ * told here or by an answer that has them, which notify_note_heard() counts, to
+ * be called before it is known what they are and after the answer. A READ that
+ * was asked before and is answered with fewer bytes afterwards tells the kernel
+ * nothing of where the file ends: it fills up with zeros (fuse_short_read()).
+ */
+uint32_t notify_heard(const struct notify *n, uint64_t ino);
+void notify_note_heard(struct notify *n, uint64_t ino);
 
 #endif

@@ -8,6 +8,7 @@
 #include "fs/attr.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
+#include "fs/notify.h"
 #include "fs/replay.h"
 #include "imap/log.h"
 
@@ -117,6 +118,7 @@ int ops_entry_of_message(struct fs *fs, struct folder *f,
 	struct box *box;
 	int r;
 
+	notify_note_heard(fs->notify, m->id);
 	r = folder_get(fs, f, &box);
 	if (r != 0)
 		return r;

@@ -10,6 +10,7 @@
 #include "fs/folder.h"
 #include "fs/keep.h"
 #include "fs/load.h"
+#include "fs/notify.h"
 #include "fs/quota.h"
 #include "fs/replay.h"
 
@@ -45,9 +46,12 @@ int ops_stat(struct fs *fs, uint64_t ino, struct stat *ret)
 
 static void reply_attr(fuse_req_t req, uint64_t ino)
 {
+	struct fs *fs = ops_fs(req);
 	struct stat st;
-	int r = ops_stat(ops_fs(req), ino, &st);
+	int r;
 
+	notify_note_heard(fs->notify, ino);
+	r = ops_stat(fs, ino, &st);
 	if (r != 0)
 		ops_reply_err(req, r);
 	else
@@ -55,6 +59,7 @@ static void reply_attr(fuse_req_t req, uint64_t ino)
 				ino == CONTROL_REJECTED_INO
 					? 0
 					: ops_attr_timeout(&st));
+	notify_note_heard(fs->notify, ino);
 }
 
 /*

@@ -11,6 +11,7 @@
 #include "fs/draft.h"
 #include "fs/folder.h"
 #include "fs/load.h"
+#include "fs/notify.h"
 
 /*
  * Files: READ, and MKNOD, by which the helper replays arrivals.
@@ -60,22 +61,46 @@ static void read_control(struct request *r)
 }
 
 /*
- * Most messages are small, whole and here: read, checked and sent in one go.
- * False: it is not one of those.
+ * Would the kernel make something wrong of it if the READ were answered from a
+ * body of this size? 0: no. -EAGAIN: not if it waits. -EIO: then it is refused,
+ * and what of it is wanted is asked for once more.
+ *
+ * What begins behind the end says only that the end is before it. And if the
+ * kernel was told of attributes, by whomever, after it had asked, the place
+ * where an answer ends means nothing to it.
  */
-static bool reply_small(struct request *r, const struct cache_msg *m)
+static int check_end(struct request *r, uint64_t size)
+{
+	uint64_t from = (uint64_t)r->off;
+	bool is_stale = from + r->size > size && r->said > size &&
+			notify_heard(r->fs->notify, r->ino) != r->heard;
+
+	if (from > size && !load_reading_is_lowest(r->fs, r->reading))
+		return -EAGAIN;
+	if ((from > size || is_stale) &&
+	    load_refuse_once(r->fs, r->ino, from, r->size))
+		return -EIO;
+	return 0;
+}
+
+/*
+ * Most messages are small, whole and here: read, checked and sent in one go.
+ * -ENODATA: it is not one of those; or what check_end() says.
+ */
+static int reply_small(struct request *r, const struct cache_msg *m)
 {
 	struct cache_small small = {.id = m->id, .size = m->size};
 	size_t n = 0;
 	char *buf;
-	bool done;
+	int error = -ENODATA;
 
 	if (m->size > LOAD_WHOLE ||
 	    cache_find_small(r->fs->cache, &small, 1) != 1)
-		return false;
+		return error;
 	buf = malloc(small.size);
-	done = buf && cache_read_small(r->fs->cache, &small, buf) == 0;
-	if (done) {
+	if (buf && cache_read_small(r->fs->cache, &small, buf) == 0)
+		error = check_end(r, small.size);
+	if (error == 0) {
 		if ((uint64_t)r->off < small.size)
 			n = small.size - (size_t)r->off;
 		lock_assert_none();
@@ -83,7 +108,7 @@ static bool reply_small(struct request *r, const struct cache_msg *m)
 			       n < r->size ? n : r->size);
 	}
 	free(buf);
-	return done;
+	return error;
 }
 
 /* What was not sent, or is being written. False: it is none of that. */
@@ -106,38 +131,42 @@ static bool reply_draft(struct request *r, const struct cache_msg *m)
 	return n != -ENOENT;
 }
 
+static int reply_loaded(struct request *r, struct folder *f,
+			const struct cache_msg *m)
+{
+	struct body *b;
+	int error = load_read(r->fs, f, m, (uint64_t)r->off, r->size, &b);
+
+	if (error != 0)
+		return error;
+	error = check_end(r, body_size(b));
+	if (error == 0)
+		error = reply_body(r, b);
+	body_put(b);
+	return error;
+}
+
 /* -EAGAIN: not yet. */
 static int read_message(struct request *r)
 {
 	struct cache_msg m;
 	struct folder *f;
-	struct body *b;
 	int error;
 
 	error = attr_find_message(r->fs, r->ino, &m, &f);
 	if (error == 0 && !r->reading)
 		r->reading = load_reading_begin(r->fs, &m, (uint64_t)r->off);
+	if (error == 0 && r->said == 0)
+		r->said = m.size;
 	if (error == 0 && reply_draft(r, &m))
 		return 0;
-	if (error == 0 && reply_small(r, &m)) {
-		if (r->began_ms == 0)
-			load_count(r->fs, true);
-		return 0;
+	if (error == 0) {
+		error = reply_small(r, &m);
+		if (error == -ENODATA)
+			error = reply_loaded(r, f, &m);
 	}
-	if (error == 0)
-		error = load_read(r->fs, f, &m, (uint64_t)r->off, r->size, &b);
 	if (r->began_ms == 0)
 		load_count(r->fs, error != -EAGAIN);
-	if (error == -EAGAIN)
-		return error;
-	if (error == 0) {
-		if ((uint64_t)r->off >= body_size(b) &&
-		    !load_reading_is_lowest(r->fs, r->reading))
-			error = -EAGAIN;
-		else
-			error = reply_body(r, b);
-		body_put(b);
-	}
 	if (error == -EAGAIN)
 		return error;
 	if (error != 0)
@@ -206,12 +235,17 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
 	struct fs *fs = ops_fs(req);
-	struct request r = {
-		.req = req, .fs = fs, .ino = ino, .size = size, .off = off};
+	struct request r = {.req = req,
+			    .fs = fs,
+			    .ino = ino,
+			    .size = size,
+			    .off = off,
+			    .heard = notify_heard(fs->notify, ino)};
 	pid_t pid = fuse_req_ctx(req)->pid;
 
 	(void)fi;
 	control_count(fs->control, REQ_READ);
+	load_tell_late(fs, ino);
 	ops_run(&r, &read_waiting);
 	/* Answered, or waiting: now there is time to look ahead of it. */
 	if (ino < CONTROL_INO_FIRST)

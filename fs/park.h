@@ -57,7 +57,9 @@ struct request {
 	char *name;       /* its own copy, or the bytes of a WRITE, or NULL */
 	bool plus;
 	struct reading *reading; /* of a READ (load.h); NULL: of no matter */
-	struct edit edit;        /* of a change (ops_change.c) */
+	uint64_t said;    /* the size when the READ was looked at first */
+	uint32_t heard;   /* notify_heard() before that */
+	struct edit edit; /* of a change (ops_change.c) */
 	struct mailbox_wait mailbox;
 };
 

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "fs/folder.h"
+#include "fs/load_private.h"
+#include "fs/notify.h"
 
 /*
  * The flusher and new messages; and what it does at the start and at the end.
@@ -46,6 +48,41 @@ static uint64_t write_named(struct flushing *t, const char *name)
 static uint64_t write_new(struct flushing *t)
 {
 	return write_named(t, "new.eml");
+}
+
+/* What is to become another one, and whether the kernel knows its size. */
+static struct {
+	struct fs *fs;
+	uint64_t id;
+	_Atomic bool settled, told;
+} resized;
+
+int __real_journal_settle(struct cache *c, const struct journal_result *v,
+			  size_t n, struct journal_effects **ret);
+int __wrap_journal_settle(struct cache *c, const struct journal_result *v,
+			  size_t n, struct journal_effects **ret);
+
+int __wrap_journal_settle(struct cache *c, const struct journal_result *v,
+			  size_t n, struct journal_effects **ret)
+{
+	if (n == 1 && resized.id != 0 && v->id == resized.id) {
+		assert_true(load_is_correcting(resized.fs, v->id));
+		resized.settled = true;
+	}
+	return __real_journal_settle(c, v, n, ret);
+}
+
+int __real_notify_size(struct notify *n, uint64_t ino);
+int __wrap_notify_size(struct notify *n, uint64_t ino);
+
+int __wrap_notify_size(struct notify *n, uint64_t ino)
+{
+	if (ino == resized.id) {
+		assert_true(resized.settled);
+		assert_true(load_is_correcting(resized.fs, ino));
+		resized.told = true;
+	}
+	return __real_notify_size(n, ino);
 }
 
 /* The only record: its command goes to B, and there is no answer yet. */
@@ -104,6 +141,24 @@ static void what_the_server_made_of_it_is_fetched(void **state)
 	assert_int_equal(m.size, 42);
 	flushing_reopen(t);
 	assert_false(cache_has_body(t->fs->cache, id));
+}
+
+static void nobody_reads_it_before_the_kernel_knows_its_size(void **state)
+{
+	struct flushing *t = *state;
+
+	resized.fs = t->fs;
+	resized.id = write_new(t);
+	flushing_begin(t,
+		       SCRIPTS(STEPS(LOGIN_MOVE, APPEND_NEW,
+				     "S: $T OK [APPENDUID 11 21] x",
+				     EXAMINE_B("1"), "C: FETCH",
+				     NEW_ROW("21", "42"), "S: $T OK x", "N:")));
+	flushing_wait(t);
+	flushing_end(t);
+	assert_true(resized.told);
+	assert_false(load_is_correcting(t->fs, resized.id));
+	resized.id = 0;
 }
 
 static void without_an_answer_it_is_looked_for(void **state)
@@ -285,6 +340,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(it_keeps_its_body_if_the_server_does),
 		T(what_the_server_made_of_it_is_fetched),
+		T(nobody_reads_it_before_the_kernel_knows_its_size),
 		T(without_an_answer_it_is_looked_for),
 		T(an_older_text_is_not_taken_for_it),
 		T(it_is_found_though_it_was_moved_on),

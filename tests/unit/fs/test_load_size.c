@@ -31,21 +31,28 @@ struct scene {
 	pthread_t second;
 	_Atomic bool is_second_started, is_second_waiting, is_second_back;
 	_Atomic bool told;
+	unsigned deaf; /* so often the kernel does not know the message yet */
 };
 
 static struct scene scene;
 static _Thread_local bool is_second;
 
-void __real_notify_size(struct notify *n, uint64_t ino);
-void __wrap_notify_size(struct notify *n, uint64_t ino);
+int __real_notify_size(struct notify *n, uint64_t ino);
+int __wrap_notify_size(struct notify *n, uint64_t ino);
 
-void __wrap_notify_size(struct notify *n, uint64_t ino)
+int __wrap_notify_size(struct notify *n, uint64_t ino)
 {
 	assert_int_equal(ino, scene.id);
+	if (scene.deaf > 0) {
+		scene.deaf--;
+		return -ENOENT;
+	}
 	assert_false(scene.told);
-	scene.meanwhile(&scene);
-	__real_notify_size(n, ino);
+	if (scene.meanwhile)
+		scene.meanwhile(&scene);
+	assert_int_equal(__real_notify_size(n, ino), 0);
 	scene.told = true;
+	return 0;
 }
 
 bool __real_lock_cond_wait(struct lock_cond *c, struct lock *l,
@@ -169,6 +176,21 @@ static void the_kernel_is_not_told_of_less(void **state)
 	end();
 }
 
+static void who_knows_it_too_late_is_told_at_the_next_read(void **state)
+{
+	begin(state, NULL);
+	scene.deaf = 2;
+	load_correct_size(scene.t->fs, scene.id, REAL);
+	load_tell_late(scene.t->fs, scene.id);
+	assert_false(scene.told);
+	load_tell_late(scene.t->fs, scene.id);
+	assert_true(scene.told);
+	/* Once: it would fail. */
+	load_tell_late(scene.t->fs, scene.id);
+	load_tell_late(scene.t->fs, scene.id + 1);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +199,9 @@ int main(void)
 			flushing_setup, flushing_teardown),
 		cmocka_unit_test_setup_teardown(
 			who_finds_the_size_corrected_waits_until_the_kernel_knows,
+			flushing_setup, flushing_teardown),
+		cmocka_unit_test_setup_teardown(
+			who_knows_it_too_late_is_told_at_the_next_read,
 			flushing_setup, flushing_teardown),
 		cmocka_unit_test_setup_teardown(the_kernel_is_not_told_of_less,
 						flushing_setup,
