@@ -68,7 +68,6 @@ enum stmt {
 	S_DETAIL_SET_BLOB,
 	S_DETAIL_CLEAR_BLOB,
 	S_DETAIL_USES_BLOB,
-	S_DETAIL_TWIN_BLOB,
 	S_DETAIL_TWIN,
 	S_DETAIL_ANY_GM,
 	/* rows.c */
@@ -132,7 +131,7 @@ struct db {
 };
 
 #define DB_APPLICATION_ID 0x494d4653 /* "IMFS" */
-#define DB_VERSION 5
+#define DB_VERSION 6
 
 /* Arrays of statements, each ended by a NULL text. */
 extern const struct sql db_values_sql[], db_folders_sql[], db_messages_sql[],
@@ -230,10 +229,10 @@ struct bodies {
 	struct body *bucket[BODY_BUCKETS];
 	struct cache_stats stats; /* without `deciding` */
 	uint64_t queued_bytes;    /* of bodies that no row tells of yet */
-	int64_t last_read;     /* the last blob_read_stamp() */
-	bool evicting;         /* an eviction is queued */
-	uint64_t evict_above;  /* bytes; the last one could not do better */
-	struct touch *touches; /* reads that no row knows of yet */
+	int64_t last_read;        /* the last blob_read_stamp() */
+	bool evicting;            /* an eviction is queued */
+	uint64_t evict_above;     /* bytes; the last one could not do better */
+	struct touch *touches;    /* reads that no row knows of yet */
 	size_t n_touches, touches_room;
 
 	/* What the present transaction changes; of the writer thread. */
