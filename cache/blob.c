@@ -385,6 +385,16 @@ static int read_blob(struct cache *c, uint64_t id, struct blob *ret,
 	return r;
 }
 
+/*
+ * A row that is still on its way to the disk, or a body that has just come
+ * under another label, or for another copy?
+ */
+static bool may_be_coming(struct cache *c, int r, const struct key_found *found)
+{
+	return r == -ENOENT ||
+	       (r == -ENODATA && (found->has_twins || cache_may_recall(c)));
+}
+
 int blob_find(struct cache *c, uint64_t id, struct blob *ret)
 {
 	struct key_found found = {0};
@@ -392,18 +402,13 @@ int blob_find(struct cache *c, uint64_t id, struct blob *ret)
 	int r = -ENOENT;
 
 	*ret = (struct blob){0};
-	/*
-	 * A row that is still on its way to the disk is waited for, as is a
-	 * body that has just come under another label, or for another copy.
-	 */
 	for (int tries = 0; tries < 2; tries++) {
 		if (tries > 0 && writer_drain(c, 0) != 0)
 			break;
 		lock_take(&c->read_lock);
 		r = read_blob(c, id, ret, &found);
 		lock_drop(&c->read_lock);
-		if (r != -ENOENT && (r != -ENODATA || (!found.has_twins &&
-						       !cache_may_recall(c))))
+		if (!may_be_coming(c, r, &found))
 			break;
 	}
 	if (r == -EBADMSG)
