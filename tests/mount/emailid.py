@@ -33,6 +33,11 @@ def uids(server, box):
         return [m.uid for m in server.boxes[box].messages]
 
 
+def texts(server, box):
+    with server.lock:
+        return sorted(m.data for m in server.boxes[box].messages)
+
+
 def test_body_of_a_copy_is_not_fetched_again(env):
     server, m = mounted(env, {
         b"INBOX": Box([Msg(1, letter(1), emailid=b"(M1)")]),
@@ -87,11 +92,29 @@ def test_an_emailid_of_two_sizes_is_not_believed(env):
     assert other.read_bytes() == letter(10)
     os.rename(path, other)
     sent(m)
-    assert uids(server, b"INBOX") == []
-    with server.lock:
-        assert [x.data for x in server.boxes[b"Trash"].messages] == \
-            [letter(10)]
-        assert [x.data for x in server.boxes[b"Work"].messages] == [letter(1)]
+    assert texts(server, b"INBOX") == []
+    assert texts(server, b"Work") == [letter(1)]
+    assert texts(server, b"Trash") == [letter(10)]
+
+
+def test_only_a_copy_that_stays_counts(env):
+    """Another message of the same size, and one that is marked as deleted."""
+    server, m = mounted(env, {
+        b"INBOX": Box([Msg(1, letter(1), emailid=b"(M1)"),
+                       Msg(2, letter(2), emailid=b"(M2)")]),
+        b"Work": Box([Msg(5, letter(1), ["\\Deleted"], emailid=b"(M1)"),
+                      Msg(6, letter(3), emailid=b"(M3)")]),
+        b"Trash": Box(attrs=[b"\\Trash"])})
+    paths, others = numbered(m), numbered(m, "Work")
+    assert len(letter(2)) == len(letter(3))
+    os.rename(paths[1], others[1])
+    os.rename(paths[2], others[3])
+    sent(m)
+    assert texts(server, b"INBOX") == []
+    assert texts(server, b"Work") == [letter(1), letter(2)]
+    assert texts(server, b"Trash") == [letter(1), letter(3)]
+    assert others[1].read_bytes() == letter(1)
+    assert others[3].read_bytes() == letter(2)
 
 
 def test_what_cannot_be_an_emailid_is_none(env):
