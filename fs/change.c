@@ -133,7 +133,7 @@ static bool are_copies(struct moving *v, const struct cache_details *m,
 static bool is_same(struct moving *v)
 {
 	struct cache_details *m, *other = NULL;
-	bool is_same = false;
+	bool same = false;
 
 	if (!v->has_other || v->from == v->to)
 		return false;
@@ -141,12 +141,11 @@ static bool is_same(struct moving *v)
 	if (m)
 		other = details_of(v->fs, v->to, v->other.id);
 	if (other)
-		is_same =
-			(m->gm_msgid != 0 && m->gm_msgid == other->gm_msgid) ||
-			are_copies(v, m, other);
+		same = (m->gm_msgid != 0 && m->gm_msgid == other->gm_msgid) ||
+		       are_copies(v, m, other);
 	free(other);
 	free(m);
-	return is_same;
+	return same;
 }
 
 /*
