@@ -319,9 +319,16 @@ int blob_queue_gone(struct cache *c, const blob_hash key)
 
 /* --- finding --- */
 
-/* 1: there is a row; `*ret_gm` and, if it has one, the key. */
-static int read_key(struct cache *c, uint64_t id, blob_hash key, bool *has_key,
-		    int64_t *ret_gm) REQUIRES(c->read_lock)
+/* What the row of a message says of its body. */
+struct key_found {
+	bool has_key;
+	bool is_twin;   /* that of another copy */
+	bool has_twins; /* by their EMAILID, whose bodies may be coming */
+};
+
+/* 1: there is a row. */
+static int read_key(struct cache *c, uint64_t id, blob_hash key,
+		    struct key_found *ret) REQUIRES(c->read_lock)
 {
 	sqlite3_stmt *st = c->read.stmt[S_DETAIL_BLOB];
 	int r;
@@ -329,28 +336,13 @@ static int read_key(struct cache *c, uint64_t id, blob_hash key, bool *has_key,
 	db_bind_int(&c->read, S_DETAIL_BLOB, 1, (int64_t)id);
 	r = db_step(&c->read, S_DETAIL_BLOB);
 	if (r == 1) {
-		*has_key = sqlite3_column_bytes(st, 0) == KEY_BYTES;
-		if (*has_key)
+		ret->has_key = sqlite3_column_bytes(st, 0) == KEY_BYTES;
+		if (ret->has_key)
 			memcpy(key, sqlite3_column_blob(st, 0), KEY_BYTES);
-		*ret_gm = sqlite3_column_int64(st, 1);
+		ret->is_twin = sqlite3_column_int(st, 1) != 0;
+		ret->has_twins = sqlite3_column_int(st, 2) != 0;
 	}
 	db_reset(&c->read, S_DETAIL_BLOB);
-	return r;
-}
-
-static int read_twin_key(struct cache *c, int64_t gm, blob_hash key,
-			 bool *has_key) REQUIRES(c->read_lock)
-{
-	sqlite3_stmt *st = c->read.stmt[S_DETAIL_TWIN_BLOB];
-	int r;
-
-	db_bind_int(&c->read, S_DETAIL_TWIN_BLOB, 1, gm);
-	r = db_step(&c->read, S_DETAIL_TWIN_BLOB);
-	if (r == 1 && sqlite3_column_bytes(st, 0) == KEY_BYTES) {
-		memcpy(key, sqlite3_column_blob(st, 0), KEY_BYTES);
-		*has_key = true;
-	}
-	db_reset(&c->read, S_DETAIL_TWIN_BLOB);
 	return r;
 }
 
@@ -374,21 +366,13 @@ static int copy_blob(sqlite3_stmt *st, struct blob *ret)
 }
 
 static int read_blob(struct cache *c, uint64_t id, struct blob *ret,
-		     bool *ret_is_twin) REQUIRES(c->read_lock)
+		     struct key_found *found) REQUIRES(c->read_lock)
 {
-	bool has_key = false;
-	int64_t gm = 0;
-	int r = read_key(c, id, ret->key, &has_key, &gm);
+	int r = read_key(c, id, ret->key, found);
 
 	if (r <= 0)
 		return r == 0 ? -ENOENT : r;
-	if (!has_key && gm != 0) {
-		r = read_twin_key(c, gm, ret->key, &has_key);
-		*ret_is_twin = has_key;
-		if (r < 0)
-			return r;
-	}
-	if (!has_key)
+	if (!found->has_key)
 		return -ENODATA;
 
 	db_bind_blob(&c->read, S_BLOB_GET, 1, ret->key, KEY_BYTES);
@@ -401,24 +385,30 @@ static int read_blob(struct cache *c, uint64_t id, struct blob *ret,
 	return r;
 }
 
+/*
+ * A row that is still on its way to the disk, or a body that has just come
+ * under another label, or for another copy?
+ */
+static bool may_be_coming(struct cache *c, int r, const struct key_found *found)
+{
+	return r == -ENOENT ||
+	       (r == -ENODATA && (found->has_twins || cache_may_recall(c)));
+}
+
 int blob_find(struct cache *c, uint64_t id, struct blob *ret)
 {
-	bool is_twin = false;
+	struct key_found found = {0};
 	blob_hash key;
 	int r = -ENOENT;
 
 	*ret = (struct blob){0};
-	/*
-	 * A row that is still on its way to the disk is waited for, as is a
-	 * body that has just come under another label.
-	 */
 	for (int tries = 0; tries < 2; tries++) {
 		if (tries > 0 && writer_drain(c, 0) != 0)
 			break;
 		lock_take(&c->read_lock);
-		r = read_blob(c, id, ret, &is_twin);
+		r = read_blob(c, id, ret, &found);
 		lock_drop(&c->read_lock);
-		if (r != -ENOENT && (r != -ENODATA || !cache_may_recall(c)))
+		if (!may_be_coming(c, r, &found))
 			break;
 	}
 	if (r == -EBADMSG)
@@ -430,7 +420,7 @@ int blob_find(struct cache *c, uint64_t id, struct blob *ret)
 	r = blob_make_key(c, ret->hash, ret->n_chunks, ret->size, key);
 	if (r == 0 && memcmp(key, ret->key, KEY_BYTES) != 0)
 		r = -ENODATA;
-	if (r == 0 && is_twin)
+	if (r == 0 && found.is_twin)
 		(void)blob_queue_share(c, id, ret->key);
 	if (r != 0) {
 		free(ret->hash);

@@ -60,7 +60,7 @@ int64_t blob_read_stamp(struct cache *c);
 
 /* --- rows, read from any thread --- */
 
-/* The blob of a message, its own or that of its Gmail twin. -ENODATA. */
+/* The blob of a message, its own or that of another copy. -ENODATA. */
 MUST_CHECK int blob_find(struct cache *c, uint64_t id, struct blob *ret);
 
 struct part_chunk {

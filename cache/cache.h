@@ -277,6 +277,7 @@ struct cache_details {
 	const char *field[N_FIELDS]; /* NULL: none */
 	uint64_t gm_msgid, gm_thrid;
 	const char *gm_labels; /* "": none, or not known */
+	const char *emailid;   /* NULL: likewise */
 };
 MUST_CHECK int box_details(struct box *b, uint64_t id,
 			   struct cache_details **ret);
@@ -299,8 +300,8 @@ size_t box_unmoored(struct box *b);
 
 /*
  * What a message is known by when its UID is not: its X-GM-MSGID, else its
- * Message-ID, RFC822.SIZE and INTERNALDATE together; a keyed hash of that, so
- * that nobody who sends mail can make two of them meet.
+ * Message-ID, RFC822.SIZE and INTERNALDATE together, else its EMAILID and size;
+ * a keyed hash: nobody who sends mail can make two of them meet.
  */
 struct cache_key {
 	unsigned char hash[16];
@@ -347,9 +348,9 @@ MUST_CHECK int box_unmoored_ids(struct box *b, uint64_t **ret, size_t *ret_n);
 MUST_CHECK int cache_keep_folder(struct cache *c, uint64_t folder, bool keep);
 
 /*
- * The messages whose bodies are not whole here, and are not stored for another
- * message of the same X-GM-MSGID: their ids, by UID descending; free(). Those
- * without a UID are left out. Asks SQL.
+ * The messages whose bodies are not whole here, though that of another copy may
+ * be (cache_has_body()): their ids, by UID descending; free(). Those without a
+ * UID are left out. Asks SQL.
  */
 MUST_CHECK int box_missing_bodies(struct box *b, uint64_t **ret, size_t *ret_n);
 

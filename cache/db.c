@@ -76,6 +76,11 @@ static const char *const migrations[DB_VERSION] = {
 	"UPDATE folders SET highestmodseq = 0 WHERE EXISTS"
 	" (SELECT 1 FROM details WHERE gm_msgid <> 0);"
 	"UPDATE details SET gm_labels = NULL WHERE gm_msgid <> 0;",
+
+	/* 6: EMAILID; NULL: none, or listed before it was asked for. */
+	"ALTER TABLE details ADD COLUMN emailid TEXT;"
+	"CREATE INDEX details_emailid ON details (emailid, size, blob)"
+	" WHERE emailid IS NOT NULL;",
 };
 
 static const struct sql transactions_sql[] = {
@@ -282,7 +287,7 @@ static int migrate(struct db *db, int64_t from)
 	static const char *const stamp[DB_VERSION] = {
 		"PRAGMA user_version = 1", "PRAGMA user_version = 2",
 		"PRAGMA user_version = 3", "PRAGMA user_version = 4",
-		"PRAGMA user_version = 5"};
+		"PRAGMA user_version = 5", "PRAGMA user_version = 6"};
 	int r = exec(db, "BEGIN IMMEDIATE");
 
 	for (int64_t v = from; r == 0 && v < DB_VERSION; v++) {

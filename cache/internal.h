@@ -68,7 +68,6 @@ enum stmt {
 	S_DETAIL_SET_BLOB,
 	S_DETAIL_CLEAR_BLOB,
 	S_DETAIL_USES_BLOB,
-	S_DETAIL_TWIN_BLOB,
 	S_DETAIL_TWIN,
 	S_DETAIL_ANY_GM,
 	/* rows.c */
@@ -132,7 +131,7 @@ struct db {
 };
 
 #define DB_APPLICATION_ID 0x494d4653 /* "IMFS" */
-#define DB_VERSION 5
+#define DB_VERSION 6
 
 /* Arrays of statements, each ended by a NULL text. */
 extern const struct sql db_values_sql[], db_folders_sql[], db_messages_sql[],

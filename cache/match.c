@@ -25,11 +25,21 @@ bool cache_key_of(struct cache *c, const struct mail_row *row,
 		ret->of = row->uid;
 		return true;
 	}
-	if (!(row->has & ROW_FIELDS) || !id || !id[0])
+	if (!(row->has & ROW_FIELDS))
 		return false;
-
 	n[0] = row->size;
 	n[1] = (uint64_t)row->internaldate;
+	/*
+	 * Of a message that we have sent nobody tells the EMAILID before it is
+	 * listed, so a Message-ID comes before it.
+	 */
+	if (!id || !id[0]) {
+		if (!(row->has & ROW_EMAILID) || !row->emailid)
+			return false;
+		id = row->emailid;
+		/* No message has this date. */
+		n[1] = 1ULL << 63;
+	}
 	len = strnlen(id, MAIL_FIELD_MAX);
 	memcpy(buf, n, sizeof(n));
 	memcpy(buf + sizeof(n), id, len);

@@ -28,12 +28,30 @@
 	"INSERT OR IGNORE INTO messages (folder, id, uid, flags, size,"        \
 	" internaldate, changed_at, keywords, name) VALUES " MSG_ROW
 
-#define DETAIL_COLUMNS 12
-#define DETAIL_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define DETAIL_COLUMNS 13
+#define DETAIL_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #define ADD_DETAIL                                                             \
 	"INSERT OR IGNORE INTO details (id, date, from_, to_, cc, subject,"    \
-	" message_id, keywords, gm_labels, gm_msgid, gm_thrid, size) "         \
-	"VALUES " DETAIL_ROW
+	" message_id, keywords, gm_labels, emailid, gm_msgid, gm_thrid, size)" \
+	" VALUES " DETAIL_ROW
+/* What messages_copy_details() takes. */
+#define DETAILS                                                                \
+	"date, from_, to_, cc, subject, message_id, keywords, gm_labels,"      \
+	" emailid, gm_msgid, gm_thrid"
+
+/*
+ * The body of another copy of `d`: of the one message that has several labels,
+ * or of one to which the server gives the same EMAILID and the same size. It
+ * may give them to thousands, so no other column is compared but those of the
+ * index.
+ */
+#define SAME_EMAILID "t.emailid = d.emailid AND t.size = d.size AND t.size <> 0"
+#define TWIN_BLOB                                                              \
+	"coalesce((SELECT t.blob FROM details t"                               \
+	" WHERE t.gm_msgid = d.gm_msgid AND t.gm_msgid <> 0"                   \
+	" AND t.blob IS NOT NULL LIMIT 1),"                                    \
+	" (SELECT t.blob FROM details t WHERE " SAME_EMAILID                   \
+	" AND t.blob > x'' LIMIT 1))"
 
 /* Half of what a row costs is beginning and ending a statement. */
 #define ADD_AT_ONCE 10
@@ -60,25 +78,20 @@ const struct sql db_messages_sql[] = {
 	{S_DETAIL_KEYWORDS, "UPDATE details SET keywords = ? WHERE id = ?"},
 	{S_DETAIL_LABELS, "UPDATE details SET gm_labels = ? WHERE id = ?"},
 	{S_DETAIL_REMOVE, "DELETE FROM details WHERE id = ?"},
-	{S_DETAIL_GET, "SELECT date, from_, to_, cc, subject, message_id,"
-		       " keywords, gm_labels, gm_msgid, gm_thrid"
-		       " FROM details WHERE id = ?"},
+	{S_DETAIL_GET, "SELECT " DETAILS " FROM details WHERE id = ?"},
 	{S_DETAIL_MAX_ID, "SELECT max(id) FROM details"},
-	{S_DETAIL_BLOB, "SELECT blob, gm_msgid FROM details WHERE id = ?"},
+	{S_DETAIL_BLOB,
+	 "SELECT coalesce(d.blob, " TWIN_BLOB "), d.blob IS NULL,"
+	 " EXISTS (SELECT 1 FROM details t WHERE " SAME_EMAILID
+	 "  AND t.id <> d.id) FROM details d WHERE d.id = ?"},
 	{S_DETAIL_BLOBS,
-	 "SELECT d.id, coalesce(d.blob, (SELECT t.blob FROM details t"
-	 "  WHERE t.gm_msgid = d.gm_msgid AND t.gm_msgid <> 0"
-	 "  AND t.blob IS NOT NULL LIMIT 1)) AS key FROM details d"
+	 "SELECT d.id, coalesce(d.blob, " TWIN_BLOB ") AS key FROM details d"
 	 " WHERE d.id BETWEEN ? AND ? AND key IS NOT NULL ORDER BY d.id"},
 	{S_DETAIL_SET_BLOB, "UPDATE details SET blob = ? WHERE id = ?"},
 	{S_DETAIL_CLEAR_BLOB, "UPDATE details SET blob = NULL WHERE blob = ?"},
 	{S_DETAIL_USES_BLOB, "SELECT 1 FROM details WHERE blob = ? LIMIT 1"},
-	{S_DETAIL_TWIN_BLOB, "SELECT blob FROM details WHERE gm_msgid = ?"
-			     " AND gm_msgid <> 0 AND blob IS NOT NULL LIMIT 1"},
-	{S_DETAIL_TWIN, "SELECT date, from_, to_, cc, subject, message_id,"
-			" keywords, gm_labels, gm_msgid, gm_thrid"
-			" FROM details WHERE gm_msgid = ? AND gm_msgid <> 0"
-			" AND size = ? LIMIT 1"},
+	{S_DETAIL_TWIN, "SELECT " DETAILS " FROM details WHERE gm_msgid = ?"
+			" AND gm_msgid <> 0 AND size = ? LIMIT 1"},
 	{S_DETAIL_ANY_GM, "SELECT 1 FROM details WHERE gm_msgid <> 0 LIMIT 1"},
 	{0, NULL},
 };
@@ -119,6 +132,8 @@ static const char *row_text(const struct mail_row *row, int i)
 		return row->has & ROW_FLAGS ? row->keywords : NULL;
 	if (i == TEXT_GM_LABELS)
 		return row->has & ROW_LABELS ? row->gm_labels : NULL;
+	if (i == TEXT_EMAILID)
+		return row->has & ROW_EMAILID ? row->emailid : NULL;
 	return row->has & ROW_FIELDS ? row->field[i] : NULL;
 }
 

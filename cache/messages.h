@@ -14,8 +14,8 @@
 #include "cache/internal.h"
 #include "cache/writer.h"
 
-/* The texts of a row: its header fields, then these two. */
-enum { TEXT_KEYWORDS = N_FIELDS, TEXT_GM_LABELS, N_TEXTS };
+/* The texts of a row: its header fields, then these three. */
+enum { TEXT_KEYWORDS = N_FIELDS, TEXT_GM_LABELS, TEXT_EMAILID, N_TEXTS };
 
 struct add_row {
 	uint64_t id; /* 0: this row is left out */

@@ -122,6 +122,7 @@ struct cache_details *messages_copy_details(sqlite3_stmt *st)
 	d->gm_labels = text[TEXT_GM_LABELS]
 			       ? messages_copy_text(&pool, text[TEXT_GM_LABELS])
 			       : messages_copy_text(&pool, "");
+	d->emailid = messages_copy_text(&pool, text[TEXT_EMAILID]);
 	d->gm_msgid = (uint64_t)sqlite3_column_int64(st, N_TEXTS);
 	d->gm_thrid = (uint64_t)sqlite3_column_int64(st, N_TEXTS + 1);
 	return d;

@@ -25,7 +25,7 @@ const struct sql db_moor_sql[] = {
 	{S_MOOR_SET, "UPDATE messages SET uid = ?"
 		     " WHERE folder = ? AND id = ? AND uid = 0"},
 	{S_MOOR_WALK, "SELECT m.id, m.uid, m.size, m.internaldate, d.gm_msgid,"
-		      " d.message_id, d.blob IS NULL FROM messages m"
+		      " d.message_id, d.emailid, d.blob IS NULL FROM messages m"
 		      " JOIN details d ON d.id = m.id"
 		      " WHERE m.folder = ?1 AND m.id > ?2"
 		      " AND m.uid IS NOT NULL"
@@ -209,7 +209,7 @@ typedef int (*walk_fn)(void *ctx, uint64_t id, const struct mail_row *row,
 static int walk_row(sqlite3_stmt *st, walk_fn fn, void *ctx)
 {
 	struct mail_row row = {
-		.has = ROW_SIZE | ROW_DATE | ROW_FIELDS | ROW_GM,
+		.has = ROW_SIZE | ROW_DATE | ROW_FIELDS | ROW_GM | ROW_EMAILID,
 		.uid = (uint32_t)sqlite3_column_int64(st, 1),
 		.size = (uint64_t)sqlite3_column_int64(st, 2),
 		.internaldate = sqlite3_column_int64(st, 3),
@@ -217,8 +217,9 @@ static int walk_row(sqlite3_stmt *st, walk_fn fn, void *ctx)
 	};
 
 	row.field[FIELD_MESSAGE_ID] = (const char *)sqlite3_column_text(st, 5);
+	row.emailid = (const char *)sqlite3_column_text(st, 6);
 	return fn(ctx, (uint64_t)sqlite3_column_int64(st, 0), &row,
-		  sqlite3_column_int(st, 6) == 0);
+		  sqlite3_column_int(st, 7) == 0);
 }
 
 /* One lot of rows with ids above `*after`, which moves on: how many. */

@@ -29,14 +29,17 @@ const struct sql db_rows_sql[] = {
 		       " AND id = ?"},
 	{S_ROW_DETAILS, "INSERT OR REPLACE INTO details (id) VALUES (?)"},
 	{S_ROW_COPY, "INSERT OR REPLACE INTO details (id, date, from_, to_, cc,"
-		     " subject, message_id, keywords, gm_labels, gm_msgid,"
-		     " gm_thrid, blob, size) SELECT ?1, date, from_, to_, cc,"
-		     " subject, message_id, keywords, gm_labels, gm_msgid,"
-		     " gm_thrid, blob, size FROM details WHERE id = ?2"},
+		     " subject, message_id, keywords, gm_labels, emailid,"
+		     " gm_msgid, gm_thrid, blob, size) SELECT ?1, date, from_,"
+		     " to_, cc, subject, message_id, keywords, gm_labels,"
+		     " emailid, gm_msgid, gm_thrid, blob, size FROM details"
+		     " WHERE id = ?2"},
 	{S_ROW_TEXTS, "UPDATE details SET date = ?, from_ = ?, to_ = ?, cc = ?,"
-		      " subject = ?, message_id = ?, size = 0 WHERE id = ?"},
+		      " subject = ?, message_id = ?, emailid = NULL, size = 0"
+		      " WHERE id = ?"},
 	{S_ROW_WORDS, "SELECT keywords, gm_labels FROM details WHERE id = ?"},
-	{S_ROW_KEY, "SELECT gm_msgid, message_id FROM details WHERE id = ?"},
+	{S_ROW_KEY, "SELECT gm_msgid, message_id, emailid FROM details"
+		    " WHERE id = ?"},
 	{0, NULL},
 };
 
@@ -201,7 +204,7 @@ int rows_run(struct cache *c, const struct step *s)
 int rows_key(struct cache *c, const struct step *s, struct cache_key *ret)
 {
 	struct mail_row row = {
-		.has = ROW_SIZE | ROW_DATE | ROW_FIELDS | ROW_GM,
+		.has = ROW_SIZE | ROW_DATE | ROW_FIELDS | ROW_GM | ROW_EMAILID,
 		.size = s->row.size,
 		.internaldate = s->row.internaldate,
 	};
@@ -214,6 +217,7 @@ int rows_key(struct cache *c, const struct step *s, struct cache_key *ret)
 		row.gm_msgid = (uint64_t)sqlite3_column_int64(st, 0);
 		row.field[FIELD_MESSAGE_ID] =
 			(const char *)sqlite3_column_text(st, 1);
+		row.emailid = (const char *)sqlite3_column_text(st, 2);
 		r = cache_key_of(c, &row, ret);
 	}
 	db_reset(&c->write, S_ROW_KEY);

@@ -11,10 +11,11 @@
 /*
  * Whole bodies of at most CACHE_CHUNK bytes, for whoever reads many in a row.
  * `v` has the ids of `n` messages, ascending, and their sizes as listed; those
- * whose body is here, or that of a message with the same X-GM-MSGID, get its
- * key and stay, in order, the others are taken out: how many are left. One that
- * was published within the last milliseconds may be missing; where messages
- * have X-GM-MSGIDs, the writer is waited for instead. No lock may be held.
+ * whose body is here, or that of a message with the same X-GM-MSGID, or with
+ * the same EMAILID and size, get its key and stay, in order, the others are
+ * taken out: how many are left. One that was published within the last
+ * milliseconds may be missing; where messages have X-GM-MSGIDs, the writer is
+ * waited for instead. No lock may be held.
  */
 struct cache_small {
 	uint64_t id;

@@ -104,32 +104,48 @@ static int look(struct moving *v)
 	return r;
 }
 
-static uint64_t gm_msgid(struct fs *fs, struct box *box, uint64_t id)
+/* free(). NULL: they are not known, or there is no memory. */
+static struct cache_details *details_of(struct fs *fs, struct box *box,
+					uint64_t id)
 {
-	struct cache_details *d;
-	uint64_t msgid;
-
+	struct cache_details *d = NULL;
 	int r = box_details(box, id, &d);
 
 	/* A row that has just been listed may not be on the disk yet. */
 	if (r == -ENOENT && cache_sync(fs->cache) == 0)
 		r = box_details(box, id, &d);
-	if (r != 0)
-		return 0;
-	msgid = d->gm_msgid;
-	free(d);
-	return msgid;
+	return r == 0 ? d : NULL;
 }
 
-/* Are they one message, under two labels? */
+/* Copies of one content, which the server has and keeps, and nobody writes? */
+static bool are_copies(struct moving *v, const struct cache_details *m,
+		       const struct cache_details *other)
+{
+	return m->emailid && other->emailid &&
+	       strcmp(m->emailid, other->emailid) == 0 &&
+	       v->m.size == v->other.size && v->m.uid != 0 &&
+	       v->other.uid != 0 && !(v->other.flags & MAIL_DELETED) &&
+	       !draft_is_written(v->fs, v->m.id) &&
+	       !draft_is_written(v->fs, v->other.id);
+}
+
+/* Are they one message: under two labels, or copies of it? */
 static bool is_same(struct moving *v)
 {
-	uint64_t msgid;
+	struct cache_details *m, *other = NULL;
+	bool same = false;
 
 	if (!v->has_other || v->from == v->to)
 		return false;
-	msgid = gm_msgid(v->fs, v->from, v->m.id);
-	return msgid != 0 && msgid == gm_msgid(v->fs, v->to, v->other.id);
+	m = details_of(v->fs, v->from, v->m.id);
+	if (m)
+		other = details_of(v->fs, v->to, v->other.id);
+	if (other)
+		same = (m->gm_msgid != 0 && m->gm_msgid == other->gm_msgid) ||
+		       are_copies(v, m, other);
+	free(other);
+	free(m);
+	return same;
 }
 
 /*
@@ -150,14 +166,15 @@ static int may_drop_label(struct moving *v)
 {
 	int r = change_may_leave(v->fs, v->how->from);
 
-	if (r != 0 || tree_special(v->fs->tree, FOLDER_ALL))
+	if (r != 0 || !change_folders_are_labels(v->fs) ||
+	    tree_special(v->fs->tree, FOLDER_ALL))
 		return r;
 	log_warn("change: no label can be taken off, for Gmail's settings "
 		 "hide the folder of all mail from IMAP");
 	return -EPERM;
 }
 
-/* It is there already: only its label here goes. */
+/* It is there already: only its label, or the copy of it that is here, goes. */
 static int drop_label(struct moving *v)
 {
 	int r = may_drop_label(v);

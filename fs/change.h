@@ -47,9 +47,10 @@ struct change_move {
 
 /*
  * rename(2). A message that has the name goes where change_remove() would take
- * it; but if it is the same message (a label of it, X-GM-MSGID), it stays, and
- * only the one that was to be renamed goes. Out of Gmail's mailbox of all
- * messages nothing goes but to Trash and Junk: elsewhere it is then, too.
+ * it; but if it is the same message (a label of it, X-GM-MSGID, or a copy in
+ * another folder, EMAILID), it stays, and only the one that was to be renamed
+ * goes, for good. Out of Gmail's mailbox of all messages nothing goes but to
+ * Trash and Junk: elsewhere it is then, too.
  */
 MUST_CHECK int change_move(struct fs *fs, const struct change_move *how,
 			   struct change_end *end);

@@ -132,6 +132,11 @@ static int value_cached(const struct message *x, char **ret)
 	return put_text(x->cached ? "1" : "0", ret);
 }
 
+static int value_emailid(const struct message *x, char **ret)
+{
+	return x->d->emailid ? put_text(x->d->emailid, ret) : -ENODATA;
+}
+
 static int value_gm_msgid(const struct message *x, char **ret)
 {
 	return x->d->gm_msgid ? put_number(x->d->gm_msgid, ret) : -ENODATA;
@@ -178,6 +183,7 @@ static const struct {
 	{XATTR_PREFIX "subject", value_subject},
 	{XATTR_PREFIX "date", value_date},
 	{XATTR_PREFIX "cached", value_cached},
+	{XATTR_PREFIX "emailid", value_emailid},
 	{XATTR_PREFIX "gm.msgid", value_gm_msgid},
 	{XATTR_PREFIX "gm.thrid", value_gm_thrid},
 	{XATTR_LABELS, value_gm_labels},

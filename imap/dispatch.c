@@ -50,6 +50,7 @@ static const struct {
 	{"ACL", CAP_ACL},
 	{"IDLE", CAP_IDLE},
 	{"NOTIFY", CAP_NOTIFY},
+	{"OBJECTID", CAP_OBJECTID},
 };
 
 static unsigned capability_of(const char *word, size_t n)

@@ -25,6 +25,7 @@ struct grammar {
 	struct item_store store;
 	char labels[LABELS_MAX + 1];
 	char label[LABELS_MAX]; /* the one that is being read */
+	char emailid[MAIL_EMAILID_MAX + 1];
 };
 
 int grammar_new(struct grammar **ret)
@@ -213,6 +214,7 @@ enum item {
 	ITEM_GM_MSGID,
 	ITEM_GM_THRID,
 	ITEM_GM_LABELS,
+	ITEM_EMAILID,
 	ITEM_OTHER
 };
 
@@ -232,6 +234,7 @@ static const struct {
 	[ITEM_GM_MSGID] = {"X-GM-MSGID", 10, false},
 	[ITEM_GM_THRID] = {"X-GM-THRID", 10, false},
 	[ITEM_GM_LABELS] = {"X-GM-LABELS", 11, false},
+	[ITEM_EMAILID] = {"EMAILID", 7, false},
 };
 
 static enum item find_item(const struct span *name)
@@ -254,6 +257,39 @@ static bool take_gm(struct mail_row *row, uint64_t *to, struct scan *s)
 		return false;
 	*to = v;
 	row->has |= ROW_GM;
+	return true;
+}
+
+/* objectid = 1*255(ALPHA / DIGIT / "_" / "-") (RFC 8474 section 7) */
+static bool is_objectid(const struct scan_string *str)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "abcdefghijklmnopqrstuvwxyz"
+				      "0123456789_-";
+
+	if (str->kind != SCAN_ATOM || str->n == 0 || str->n > MAIL_EMAILID_MAX)
+		return false;
+	for (size_t i = 0; i < str->n; i++)
+		if (!memchr(allowed, str->p[i], sizeof(allowed) - 1))
+			return false;
+	return true;
+}
+
+/* `(objectid)` or NIL; whatever else it is, the message has none. */
+static bool take_emailid(struct walk *w, struct scan *s)
+{
+	struct scan at = *s;
+	struct scan_string id;
+
+	if (!scan_skip(s))
+		return false;
+	if (!scan_char(&at, '(') || !scan_string(&at, &id) ||
+	    !scan_char(&at, ')') || !is_objectid(&id))
+		return true;
+	memcpy(w->g->emailid, id.p, id.n);
+	w->g->emailid[id.n] = '\0';
+	w->f->row.emailid = w->g->emailid;
+	w->f->row.has |= ROW_EMAILID;
 	return true;
 }
 
@@ -287,6 +323,8 @@ static bool take_value(struct walk *w, const struct span *name, struct scan *s)
 			return false;
 		row->has |= ROW_LABELS;
 		return true;
+	case ITEM_EMAILID:
+		return take_emailid(w, s);
 	default:
 		return scan_skip(s);
 	}

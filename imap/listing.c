@@ -17,6 +17,7 @@
 
 #define ITEMS "UID FLAGS RFC822.SIZE INTERNALDATE"
 #define GMAIL_ITEMS " X-GM-MSGID X-GM-THRID X-GM-LABELS"
+#define OBJECTID_ITEMS " EMAILID"
 #define ASKED_MAX 2 /* for a row without a header */
 
 int listing_init(struct listing *l, const struct job_class *class,
@@ -192,10 +193,11 @@ bool listing_send(struct listing *l, struct session *s, const char *what,
 		command_text(&c, ":*");
 	else if (last != first)
 		command_text(&c, ":%u", last);
-	command_text(&c, " (" ITEMS "%s%s)",
+	command_text(&c, " (" ITEMS "%s%s%s)",
 		     l->in_two_steps && kind != CALL_AGAIN ? ""
 							   : " " LISTING_FIELDS,
-		     session_has(s, CAP_GMAIL) ? GMAIL_ITEMS : "");
+		     session_has(s, CAP_GMAIL) ? GMAIL_ITEMS : "",
+		     session_has(s, CAP_OBJECTID) ? OBJECTID_ITEMS : "");
 	r = session_send(s, &c, &call);
 	if (r < 0) {
 		job_finish(&l->job, r, NULL);

@@ -43,6 +43,7 @@ enum mail_folder_attr {
 #define MAIL_MESSAGES_MAX 10000000 /* messages of one mailbox */
 #define MAIL_FIELD_MAX 1024        /* bytes of one header field, stored */
 #define MAIL_KEYWORDS_MAX 4096     /* bytes of all keywords of a message */
+#define MAIL_EMAILID_MAX 255       /* bytes of an EMAILID (RFC 8474) */
 #define MAIL_SIZE_MAX (1ULL << 40) /* bytes of a message: 1 TiB */
 
 /* What LIST and STATUS say of one mailbox. */
@@ -78,6 +79,7 @@ enum mail_row_has {
 	ROW_MODSEQ = 1 << 5,
 	ROW_GM = 1 << 6, /* gm_msgid, gm_thrid */
 	ROW_LABELS = 1 << 7,
+	ROW_EMAILID = 1 << 8,
 };
 
 /*
@@ -96,6 +98,11 @@ struct mail_row {
 	uint64_t gm_msgid;     /* 0: none */
 	uint64_t gm_thrid;     /* 0: none */
 	const char *gm_labels; /* words of labels.h; "" if none */
+	/*
+	 * What stands for the content of the message, the same of its copies
+	 * and of no other content (RFC 8474): letters, digits, `_` and `-`.
+	 */
+	const char *emailid;
 	/*
 	 * Raw value of each field: unfolded, outer blanks removed, NUL and
 	 * other control characters turned into blanks, cut at MAIL_FIELD_MAX.

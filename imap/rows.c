@@ -13,7 +13,8 @@
  */
 
 #define ROW_TEXT_MAX                                                           \
-	(N_FIELDS * (MAIL_FIELD_MAX + 1) + 2 * (MAIL_KEYWORDS_MAX + 1))
+	(N_FIELDS * (MAIL_FIELD_MAX + 1) + 2 * (MAIL_KEYWORDS_MAX + 1) +       \
+	 MAIL_EMAILID_MAX + 1)
 #define BLOCK_SIZE 65536u
 
 struct rows_text {
@@ -111,6 +112,9 @@ int rows_add(struct rows *r, const struct mail_row *row)
 			    MAIL_KEYWORDS_MAX);
 	to->gm_labels = keep(r->text, row->gm_labels ? row->gm_labels : "",
 			     MAIL_KEYWORDS_MAX);
+	to->emailid = row->has & ROW_EMAILID
+			      ? keep(r->text, row->emailid, MAIL_EMAILID_MAX)
+			      : NULL;
 	keep_fields(r, to, row->field);
 	return 0;
 }

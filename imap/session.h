@@ -58,6 +58,7 @@ enum capability {
 	CAP_UIDPLUS = 1 << 23,
 	CAP_QUOTA = 1 << 24,
 	CAP_ACL = 1 << 25,
+	CAP_OBJECTID = 1 << 26,
 };
 
 /* What a mailbox is opened with, see imap/select.h. */

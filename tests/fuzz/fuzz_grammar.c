@@ -77,6 +77,10 @@ static void look_at_fetch(const struct response *r)
 	assert(f.row.size <= MAIL_SIZE_MAX);
 	assert(strlen(f.row.keywords) <= MAIL_KEYWORDS_MAX);
 	assert(strlen(f.row.gm_labels) <= MAIL_KEYWORDS_MAX);
+	if (f.row.has & ROW_EMAILID)
+		assert(f.row.emailid[0] != '\0' &&
+		       strlen(f.row.emailid) <= MAIL_EMAILID_MAX &&
+		       !strpbrk(f.row.emailid, "/.%*\\\" ()"));
 	for (unsigned i = 0; i < N_FIELDS; i++)
 		assert(!f.row.field[i] ||
 		       strlen(f.row.field[i]) <= MAIL_FIELD_MAX);

@@ -3,14 +3,8 @@
 
 import errno
 import os
-import random
 import shutil
-import subprocess
-import sys
 import tarfile
-import threading
-import time
-from pathlib import Path
 
 from imapfstest import *
 from imapfstest.letters import letter
@@ -374,53 +368,6 @@ def test_no_file_is_made_on_a_full_disk(env):
     sync(m)
     assert sorted(g[0] for g in on_server(server)) == \
         sorted([letter(1), letter(2)])
-
-
-def whole(body):
-    """Which letter that is, all of it."""
-    number = int(body.split(b"letter-")[1].split(b"@")[0])
-    assert body == letter(number)
-    return number
-
-
-@deadline(240)
-@slow
-def test_killed_at_any_moment_nothing_is_lost_or_doubled(env):
-    server, m = mounted(env, background=True)
-    with Client(server) as c:
-        c.append("Drafts", letter(0), flags=["\\Draft"])
-    rng = random.Random(5)
-    name, safe, begun, draft_is = m.messages("Drafts")[0], [], 1, 0
-    writer_py = str(Path(__file__).parent.parent / "lib/keep_writing.py")
-    for _ in range(12):
-        writer = subprocess.Popen(
-            [sys.executable, "-B", writer_py, str(m.path / "Work"),
-             str(m.path / "Drafts" / name), str(begun)],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        lines = [writer.stdout.readline()]
-        until = time.monotonic() + rng.uniform(0, 1.5)
-        killer = threading.Timer(until - time.monotonic(), m.kill9)
-        killer.start()
-        lines += writer.stdout.readlines()
-        killer.join()
-        writer.wait(10)
-        done = [int(n) for n in lines if n.strip()]
-        safe += done
-        # Who is killed while it writes to the draft may have emptied it.
-        if done and (done[-1] + 1) % 3 != 0:
-            draft_is = max([draft_is] + [n for n in done if n % 3 == 0])
-        # Those that were begun, too, have had their numbers.
-        begun = max(done, default=begun) + 2
-        wait_for(lambda: not m.mounted(), 10, "the helper has unmounted")
-        m.wait_end()
-        m.start()
-    sync(m)
-    numbers = [whole(g[0]) for g in on_server(server)]
-    assert len(numbers) == len(set(numbers)), "doubled"
-    assert set(numbers) >= set(safe), "lost"
-    draft = on_server(server, "Drafts")[0]
-    assert whole(draft[0]) >= draft_is
-    assert "\\Draft" in draft[1]
 
 
 def test_gio_copy(env):

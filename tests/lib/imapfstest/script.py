@@ -39,14 +39,15 @@ CAPABILITIES = (b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"ID", b"ENABLE",
 
 class Msg:
     """One message. `size` overrides RFC822.SIZE: how a server lies. `gm` is
-    its X-GM-MSGID."""
+    its X-GM-MSGID, `emailid` what is sent as its EMAILID."""
 
     def __init__(self, uid, data, flags=(), date=1_700_000_000, size=None,
-                 gm=None):
+                 gm=None, emailid=None):
         self.uid, self.data = uid, data
         self.flags = {f if isinstance(f, bytes) else f.encode()
                       for f in flags}
         self.date, self.size, self.gm = date, size, gm
+        self.emailid = emailid
 
 
 class Box:

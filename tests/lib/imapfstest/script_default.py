@@ -356,6 +356,8 @@ class Defaults:
             return b"%d" % message.gm
         if word == b"X-GM-LABELS" and message.gm:
             return b"()"
+        if word == b"EMAILID":
+            return message.emailid
         return None
 
     def _section(self, message, section, start, length):
@@ -414,7 +416,7 @@ class Defaults:
         pairs = []
         for _, m in self._pick(chosen, True):
             target.messages.append(Msg(target.uidnext, m.data, m.flags,
-                                       m.date, m.size, m.gm))
+                                       m.date, m.size, m.gm, m.emailid))
             pairs.append((m.uid, target.uidnext))
             target.uidnext += 1
         sets = [b",".join(b"%d" % p[i] for p in pairs) for i in (0, 1)]

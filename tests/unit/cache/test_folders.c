@@ -75,6 +75,8 @@ static void a_database_of_the_first_version_is_taken_over(void **state)
 		     "ALTER TABLE folders DROP COLUMN messages;"
 		     "DROP INDEX messages_pending; DROP TABLE changes;"
 		     "DROP TABLE leftovers; DROP TABLE failed;"
+		     "DROP INDEX details_emailid;"
+		     "ALTER TABLE details DROP COLUMN emailid;"
 		     "ALTER TABLE details DROP COLUMN size;"
 		     "PRAGMA user_version = 1");
 	scene_open(s);

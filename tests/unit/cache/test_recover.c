@@ -83,7 +83,7 @@ static void expect_old_rows(struct changed *t)
 	free(d);
 	change_flags(t->a, 17, MAIL_FLAGGED, 0);
 	changed_expect(t, 17, JOURNAL_STORE);
-	assert_int_equal(sql_number(t, "PRAGMA user_version"), 5);
+	assert_int_equal(sql_number(t, "PRAGMA user_version"), 6);
 }
 
 static void a_database_of_version_1_is_used_on(void **state)
@@ -124,6 +124,34 @@ static void labels_of_an_older_version_are_not_believed(void **state)
 	assert_int_equal(s.highestmodseq, 0);
 }
 
+/* What was listed before it was asked for has no EMAILID. */
+static void a_database_of_version_5_is_used_on(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct cache_key *keys;
+	struct cache_details *d;
+	size_t n;
+
+	change_flags(t->a, id, MAIL_FLAGGED, 0);
+	changed_close(t);
+	scene_sql(t->s, "DROP INDEX details_emailid;"
+			"ALTER TABLE details DROP COLUMN emailid;"
+			"PRAGMA user_version = 5");
+	changed_open(t);
+	assert_int_equal(sql_number(t, "PRAGMA user_version"), 6);
+	assert_int_equal(box_details(t->a, id, &d), 0);
+	assert_null(d->emailid);
+	assert_string_equal(d->field[FIELD_MESSAGE_ID], "<5@example.com>");
+	free(d);
+	changed_expect(t, id, JOURNAL_STORE);
+	/* It is still known by its Message-ID. */
+	assert_int_equal(box_unmoor(t->a, &(struct cache_state){0}, &n), 0);
+	assert_int_equal(box_unmoored_keys(t->a, &keys, &n), 0);
+	assert_int_equal(n, 1);
+	free(keys);
+}
+
 static void a_migration_that_is_cut_off_is_done_again(void **state)
 {
 	struct changed *t = *state;
@@ -141,7 +169,7 @@ static void a_migration_that_is_cut_off_is_done_again(void **state)
 	assert_int_equal(sql_number(t, "SELECT count(*) FROM messages"), 1);
 	scene_sql(t->s, "DROP TABLE failed");
 	scene_open(t->s);
-	assert_int_equal(sql_number(t, "PRAGMA user_version"), 5);
+	assert_int_equal(sql_number(t, "PRAGMA user_version"), 6);
 }
 
 /* --- records and rows that do not fit --- */
@@ -376,6 +404,7 @@ int main(void)
 		T(a_database_of_version_1_is_used_on),
 		T(a_database_of_version_2_is_used_on),
 		T(labels_of_an_older_version_are_not_believed),
+		T(a_database_of_version_5_is_used_on),
 		T(a_migration_that_is_cut_off_is_done_again),
 		T(a_record_without_a_row_is_listed),
 		T(a_row_without_a_record_stays),

@@ -158,7 +158,7 @@ static void a_newer_schema_is_refused(void **state)
 	scene_sql(s, "PRAGMA user_version = 99");
 	assert_int_equal(cache_open(&cfg, 0, &s->c, &s->report), -ENOTSUP);
 	assert_non_null(strstr(s->report.text, "newer version"));
-	scene_sql(s, "PRAGMA user_version = 5");
+	scene_sql(s, "PRAGMA user_version = 6");
 	scene_open(s);
 	assert_string_equal(s->report.set_aside, "");
 }

@@ -236,7 +236,7 @@ static void a_header_section_comes_in_every_form(void **state)
 
 static void unknown_items_are_skipped(void **state)
 {
-	struct fetch f = fetch("* 1 FETCH (SAVEDATE NIL EMAILID (M1) X-NEW "
+	struct fetch f = fetch("* 1 FETCH (SAVEDATE NIL THREADID (M1) X-NEW "
 			       "((a (b {3}\r\n(x)) \"q)\") 5) PREVIEW \"p\" "
 			       "UID 3 FLAGS ())\r\n");
 

@@ -118,6 +118,19 @@ static void a_modseq_that_runs_ahead_is_not_told(void **state)
 	assert_int_equal(seen.box.highestmodseq, 4000);
 }
 
+static void emailids_are_asked_for_where_there_are_some(void **state)
+{
+	struct seen seen = list_on(STEPS(
+		LOGIN_WITH("OBJECTID"), EXAMINE("1"),
+		"C: FETCH 1 (UID FLAGS RFC822.SIZE INTERNALDATE BODY.PEEK"
+		"[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)] EMAILID)",
+		"S: " ROW("1", "5") " EMAILID (M1))", "S: $T OK done"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_true(seen.has[0] & ROW_EMAILID);
+}
+
 static void a_listing_goes_on_below_a_uid(void **state)
 {
 	struct server *s = SERVER(
@@ -413,6 +426,7 @@ int main(void)
 		cmocka_unit_test(expunge_during_a_listing_loses_nobody),
 		cmocka_unit_test(vanished_during_a_listing_loses_nobody),
 		cmocka_unit_test(a_modseq_that_runs_ahead_is_not_told),
+		cmocka_unit_test(emailids_are_asked_for_where_there_are_some),
 		cmocka_unit_test(a_listing_goes_on_below_a_uid),
 		cmocka_unit_test(a_bad_row_is_asked_for_once_more),
 		cmocka_unit_test(a_row_that_stays_bad_is_left_out),
