@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cache/changes.h"
+#include "cache/heard.h"
 
 /*
  * What others read of the journal: copies of its records, in one block with

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/heard.h"
 #include "cache/server.h"
 #include "cache/settle.h"
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "cache/heard.h"
+
 /*
  * What the server says of messages that have a record: the changes that it has
  * not seen are laid over its flags; the record of one that is gone goes; one

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache/heard.h"
 #include "fs/folder.h"
 #include "fs/spooled.h"
 

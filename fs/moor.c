@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/heard.h"
 #include "fs/arrive.h"
 #include "fs/effects.h"
 #include "fs/folder.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/journal.h"
+#include "cache/heard.h"
 #include "cache/recall.h"
 #include "fs/arrive.h"
 #include "fs/effects.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cache/heard.h"
 #include "fs/arrive.h"
 #include "fs/effects.h"
 #include "fs/notify.h"

@@ -4,6 +4,8 @@
 
 #include "changed.h"
 
+#include "cache/heard.h"
+
 /*
  * A message that may have arrived where it was sent, or may yet: whatever the
  * user does with it, that is not forgotten until it is decided.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdlib.h>
 
+#include "cache/heard.h"
 #include "cache/small.h"
 
 #include "changed.h"

@@ -8,6 +8,8 @@
 
 #include "model.h"
 
+#include "cache/heard.h"
+
 /*
  * A user, a server and another client do what comes to their minds; the server
  * refuses some, answers of others are lost and what they were for is done, or

@@ -5,6 +5,8 @@
 
 #include "changed.h"
 
+#include "cache/heard.h"
+
 /* What the server says, while something is not sent yet. */
 
 static void hear_flags(struct changed *t, uint64_t id, uint32_t flags,
