@@ -174,6 +174,26 @@ static void compare_names(struct keep *k)
 }
 
 /*
+ * A mailbox of which no LIST has told yet, as in a first mount whose LIST is
+ * slow. It is watched all the same (keep_list.c).
+ */
+static void note_early(struct keep *k, const char *wire)
+{
+	char *name = strdup(wire), **v = NULL;
+
+	lock_take(&k->lock);
+	if (name && k->n_early < KEEP_EARLY_MAX)
+		v = reallocarray(k->early, k->n_early + 1, sizeof(*v));
+	if (v) {
+		v[k->n_early++] = name;
+		k->early = v;
+	} else {
+		free(name);
+	}
+	lock_drop(&k->lock);
+}
+
+/*
  * What moved between the last LIST and the begin of the watch shows in the
  * numbers; so does a mailbox that came or went. A LIST that is on its way may
  * be older than that: then one more follows it.
@@ -188,6 +208,11 @@ static void watch_begun(void *ctx, const struct mail_folder *box)
 		return;
 	}
 	f = tree_by_wire(k->fs->tree, box->wire);
+	if (!f) {
+		/* Or the LIST comes between the two. */
+		note_early(k, box->wire);
+		f = tree_by_wire(k->fs->tree, box->wire);
+	}
 	if (f) {
 		f->notified = true;
 		f->named = true;
@@ -402,6 +427,9 @@ void keep_free(struct keep *k)
 		return;
 	lock_cond_finish(&k->cond);
 	lock_finish(&k->lock);
+	for (size_t i = 0; i < k->n_early; i++)
+		free(k->early[i]);
+	free(k->early);
 	free(k->watched);
 	free(k);
 }

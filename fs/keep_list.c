@@ -32,6 +32,28 @@ static void hear_all(struct fs *fs, const struct mail_folder *v, size_t n,
 	}
 }
 
+/* What the watch has named before it was listed is watched, too. */
+static void name_early(struct keep *k)
+{
+	struct folder *f;
+	char **v;
+	size_t n;
+
+	lock_take(&k->lock);
+	v = k->early;
+	n = k->n_early;
+	k->early = NULL;
+	k->n_early = 0;
+	lock_drop(&k->lock);
+	for (size_t i = 0; i < n; i++) {
+		f = tree_by_wire(k->fs->tree, v[i]);
+		if (f)
+			f->notified = true;
+		free(v[i]);
+	}
+	free(v);
+}
+
 /* Mailboxes were changed from here meanwhile: it is worth nothing. */
 static void list_overtaken(struct keep *k)
 {
@@ -62,6 +84,7 @@ static void list_done(void *ctx, int result, const struct mail_folder *v,
 	if (result == 0)
 		result = tree_apply(fs->tree, v, n);
 	if (result == 0) {
+		name_early(k);
 		hear_all(fs, v, n, asked_ms);
 		if (cache_set_value(fs->cache, KEY_LISTED, "1") != 0)
 			log_warn("keep: cannot note that the folders are "

@@ -27,7 +27,12 @@ struct keep {
 	int64_t offline_ms; /* when offline_run() is due */
 	int64_t budget_ms;  /* when budget_save() is */
 	bool stopping;
+	/* Wire names that the watch has told before the tree had them. */
+	char **early;
+	size_t n_early;
 };
+
+#define KEEP_EARLY_MAX 65536 /* names; those beyond it are polled */
 
 /* If the folder is due: not before then, by the thread. */
 void keep_make_due(struct keep *k, struct folder *f, int64_t not_before_ms);

@@ -235,23 +235,8 @@ def touched(server, m):
     m.wait_status(lambda s: folder(m, "INBOX")["state"] == "known")
 
 
-def test_what_a_sync_brings_is_no_news_when_it_is_heard_meanwhile(env):
-    """The watch begins while a folder is asked for, and tells how it stands:
-    that is what the answer says, too."""
-    server, _ = qresync_server(env, 3)
-    work = Box([Msg(n, letter(n)) for n in range(1, 4)])
-    server.boxes[b"Work"] = work
-    m = env.mount(server)
-    assert sorted(numbered(m, "Work")) == [1, 2, 3]
-    m.unmount()
-    server.capabilities += [b"NOTIFY", b"IDLE"]
-    with server.lock:
-        work.messages.append(Msg(4, letter(4)))
-        work.uidnext = 5
-    server.modseq += 1
-    begun = threading.Event()
-    examine = b"* OK [HIGHESTMODSEQ %d] next\r\n" % server.modseq
-
+def notifying(server, begun):
+    """It has NOTIFY; `begun` is set when a watch has begun."""
     def notify(session, tag, command):
         with server.lock:
             told = [b"* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d "
@@ -264,13 +249,50 @@ def test_what_a_sync_brings_is_no_news_when_it_is_heard_meanwhile(env):
         begun.set()
         return session.default(tag, command)
 
+    server.capabilities += [b"NOTIFY", b"IDLE"]
+    server.on(rb"NOTIFY", notify)
+    server.on(rb"IDLE", idle)
+
+
+def test_what_is_watched_before_it_is_listed_is_watched(env):
+    server, _ = qresync_server(env, 3)
+    server.boxes[b"Work"] = Box([Msg(1, letter(1))])
+    begun = threading.Event()
+    notifying(server, begun)
+
+    def late(session, tag, command):
+        begun.wait(20)
+        return session.default(tag, command)
+
+    server.on(rb'LIST .*"?\*', late)
+    m = env.mount(server)
+    assert begun.is_set()
+    assert sorted(numbered(m, "Work")) == [1]
+    assert folder(m, "Work")["kept_up"] == "notify"
+
+
+def test_what_a_sync_brings_is_no_news_when_it_is_heard_meanwhile(env):
+    """The watch begins while a folder is asked for, and tells how it stands:
+    that is what the answer says, too."""
+    server, _ = qresync_server(env, 3)
+    work = Box([Msg(n, letter(n)) for n in range(1, 4)])
+    server.boxes[b"Work"] = work
+    m = env.mount(server)
+    assert sorted(numbered(m, "Work")) == [1, 2, 3]
+    m.unmount()
+    with server.lock:
+        work.messages.append(Msg(4, letter(4)))
+        work.uidnext = 5
+    server.modseq += 1
+    begun = threading.Event()
+    examine = b"* OK [HIGHESTMODSEQ %d] next\r\n" % server.modseq
+
     def slow(session, tag, command):
         begun.wait(20)
         return session.default(tag, command.split(b" (")[0]).replace(
             tag + b" OK", examine + tag + b" OK")
 
-    server.on(rb"NOTIFY", notify)
-    server.on(rb"IDLE", idle)
+    notifying(server, begun)
     server.on(rb'EXAMINE "?Work', slow)
     before = server.count(rb'EXAMINE "?Work')
     m.start()
