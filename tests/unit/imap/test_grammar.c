@@ -1,52 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "fetched.h"
 
 #include "imap/etpan.h"
-#include "imap/grammar.h"
 
 /*
  * What responses come to, and that a bad one costs itself only. Texts are as
  * the framer hands them on.
  */
-
-static struct grammar *g;
-
-static int setup(void **state)
-{
-	(void)state;
-	return grammar_new(&g);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	grammar_free(g);
-	return 0;
-}
-
-static struct fetch fetch_n(const char *text, size_t n)
-{
-	struct response r;
-	struct fetch f;
-
-	grammar_classify(text, n, &r);
-	assert_int_equal(r.kind, RESPONSE_FETCH);
-	grammar_fetch(g, &r, &f);
-	return f;
-}
-
-static struct fetch fetch(const char *text)
-{
-	return fetch_n(text, strlen(text));
-}
 
 #define HEADER_ITEM                                                            \
 	"BODY[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID)] {25}\r\n"    \
@@ -426,5 +390,5 @@ int main(void)
 		cmocka_unit_test(responses_are_told_apart),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, fetched_setup, fetched_teardown);
 }

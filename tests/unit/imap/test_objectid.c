@@ -1,47 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "imap/grammar.h"
+#include "fetched.h"
 
 /* What a message is called by a server that has OBJECTID, and what is no id. */
-
-static struct grammar *g;
-
-static int setup(void **state)
-{
-	(void)state;
-	return grammar_new(&g);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	grammar_free(g);
-	return 0;
-}
-
-static struct fetch fetch_n(const char *text, size_t n)
-{
-	struct response r;
-	struct fetch f;
-
-	grammar_classify(text, n, &r);
-	assert_int_equal(r.kind, RESPONSE_FETCH);
-	grammar_fetch(g, &r, &f);
-	return f;
-}
-
-static struct fetch fetch(const char *text)
-{
-	return fetch_n(text, strlen(text));
-}
 
 /* RFC 8474 section 5.1. */
 static void an_emailid_is_read(void **state)
@@ -105,5 +68,5 @@ int main(void)
 		cmocka_unit_test(what_is_no_emailid_is_none),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, fetched_setup, fetched_teardown);
 }
