@@ -131,17 +131,16 @@ static size_t find_movers(struct cache *c, struct journal_place from,
 			  const struct mail_row *rows, size_t n,
 			  struct journal_result *v)
 {
-	const struct journal *j = &c->journal;
 	const struct change *mover;
 	size_t found = 0;
 
 	lock_take(&c->journal.lock);
-	for (size_t i = 0; j->n > 0 && i < n; i++) {
+	for (size_t i = 0; c->journal.n > 0 && i < n; i++) {
 		from.uid = rows[i].uid;
 		if (!(rows[i].has & ROW_FLAGS) ||
-		    !journal_has_left_locked(j, &from))
+		    !journal_has_left_locked(&c->journal, &from))
 			continue;
-		mover = journal_find_mover_locked(j, &from);
+		mover = journal_find_mover_locked(&c->journal, &from);
 		if (!mover)
 			continue;
 		v[found++] = (struct journal_result){

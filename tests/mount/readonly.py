@@ -299,10 +299,9 @@ def test_status_is_a_snapshot_of_its_moment(env):
 def test_what_imapfs_tells_can_be_copied(env):
     """cp refuses a file that is another one when it opens it."""
     _, m = filled(env)
-    copy = env.tmp / "copy"
     for name in ("status", "status.json", "log"):
-        m.run(["cp", ".imapfs/" + name, str(copy)])
-        assert copy.read_bytes(), name
+        m.run(["cp", ".imapfs/" + name, str(env.tmp / name)])
+        assert (env.tmp / name).read_bytes(), name
     listed = {e.name: e.inode() for e in os.scandir(m.path / ".imapfs")}
     for name, number in listed.items():
         assert os.stat(m.path / ".imapfs" / name).st_ino == number, name

@@ -36,6 +36,7 @@ static void what_is_no_emailid_is_none(void **state)
 		"(M1\001)",      "(M\303\2741)", "(\"\")",   "(M1\\)",
 		"({3}\r\nM\n1)",
 	};
+	static const char with_nul[] = "* 1 FETCH (EMAILID (M\0001) UID 4)\r\n";
 	char text[600];
 	struct fetch f;
 
@@ -54,7 +55,7 @@ static void what_is_no_emailid_is_none(void **state)
 	f = fetch(text);
 	assert_false(f.damaged);
 	assert_int_equal(f.row.has, ROW_UID);
-	f = fetch_n("* 1 FETCH (EMAILID (M\0001) UID 4)\r\n", 36);
+	f = fetch_n(with_nul, sizeof(with_nul) - 1);
 	assert_int_equal(f.row.has, ROW_UID);
 	f = fetch("* 1 FETCH (UID 4 EMAILID (M1\r\n");
 	assert_true(f.damaged);
