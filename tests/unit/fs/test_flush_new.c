@@ -123,12 +123,9 @@ static void it_keeps_its_body_if_the_server_does(void **state)
 	assert_true(cache_has_body(t->fs->cache, id));
 }
 
-static void what_the_server_made_of_it_is_fetched(void **state)
+/* The server has made a message of 42 bytes of it. */
+static void send_and_find_it_resized(struct flushing *t)
 {
-	struct flushing *t = *state;
-	uint64_t id = write_new(t);
-	struct cache_msg m;
-
 	flushing_begin(t,
 		       SCRIPTS(STEPS(LOGIN_MOVE, APPEND_NEW,
 				     "S: $T OK [APPENDUID 11 21] x",
@@ -136,6 +133,15 @@ static void what_the_server_made_of_it_is_fetched(void **state)
 				     NEW_ROW("21", "42"), "S: $T OK x", "N:")));
 	flushing_wait(t);
 	flushing_end(t);
+}
+
+static void what_the_server_made_of_it_is_fetched(void **state)
+{
+	struct flushing *t = *state;
+	uint64_t id = write_new(t);
+	struct cache_msg m;
+
+	send_and_find_it_resized(t);
 	assert_int_equal(find(t, t->b, id, &m), 0);
 	assert_int_equal(m.uid, 21);
 	assert_int_equal(m.size, 42);
@@ -149,13 +155,7 @@ static void nobody_reads_it_before_the_kernel_knows_its_size(void **state)
 
 	resized.fs = t->fs;
 	resized.id = write_new(t);
-	flushing_begin(t,
-		       SCRIPTS(STEPS(LOGIN_MOVE, APPEND_NEW,
-				     "S: $T OK [APPENDUID 11 21] x",
-				     EXAMINE_B("1"), "C: FETCH",
-				     NEW_ROW("21", "42"), "S: $T OK x", "N:")));
-	flushing_wait(t);
-	flushing_end(t);
+	send_and_find_it_resized(t);
 	assert_true(resized.told);
 	assert_false(load_is_correcting(t->fs, resized.id));
 	resized.id = 0;
