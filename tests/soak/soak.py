@@ -319,6 +319,7 @@ def options():
 
 def main():
     o = options()
+    text = "result: it did not begin"
     with alone("imapfs-soak-run-", o.binary, o.testproxy) as env:
         out = Path(tempfile.mkdtemp(prefix="imapfs-soak-"))
         print(f"seed {o.seed}; samples and logs go to {out}", flush=True)
