@@ -232,6 +232,7 @@ int main(int argc, char *argv[])
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
 	umask(077);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet */
 	(void)mallopt(M_ARENA_MAX, ARENAS);
 
 	if (options_parse(argc, argv, &opt, why) != 0) {
