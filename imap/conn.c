@@ -162,14 +162,9 @@ static void put_off(struct conn *c, struct job *j)
 {
 	struct imap *im = c->im;
 
-	if (!j->again)
-		(void)j->class->repeat(j);
+	job_begin_anew(j);
 	lock_take(&im->lock);
 	(void)jobs_remove(&c->running, j);
-	j->finished = false;
-	j->started = false;
-	j->again = false;
-	j->sent = false;
 	pool_requeue_locked(im, j);
 	conn_publish_locked(im, c);
 	pool_kick_locked(im);
@@ -284,13 +279,16 @@ static void drop_jobs(struct conn *c, int result)
 	route_note_sent(c);
 	/* Without the lock: a body that was coming is ended here. */
 	for (struct job *j = c->running.first; j; j = j->next) {
+		/* It may have been refused at the very moment of the loss. */
+		if (j->class->lasting || j->again) {
+			job_begin_anew(j);
+			continue;
+		}
 		if (atomic_load(&j->cancelled))
 			job_finish(j, -ECANCELED, NULL);
 		if (j->finished)
 			continue;
-		if (j->class->lasting)
-			(void)j->class->repeat(j);
-		else if (may_repeat(c, j, result) && j->class->repeat(j))
+		if (may_repeat(c, j, result) && j->class->repeat(j))
 			note_loss(c, j);
 		else
 			job_finish(j, result, &c->session.why);

@@ -164,6 +164,8 @@ static int connect_failed(int r, const struct dial *d, int64_t since_ms,
 	case ENOMEM:
 		return net_fail(why, r, FAULT_NONE, "out of memory");
 	case EINVAL:
+		if (!d->loopback_only) /* connect(2) says so, of fe80::1 */
+			break;
 		return net_fail(why, r, FAULT_NETWORK,
 				"'%s' is not this computer: tls=none is for "
 				"loopback addresses only",
@@ -172,10 +174,11 @@ static int connect_failed(int r, const struct dial *d, int64_t since_ms,
 		return net_fail(why, -ENOTCONN, FAULT_NETWORK,
 				"'%s' port %u refuses connections", host, port);
 	default:
-		return net_fail(why, -ENOTCONN, FAULT_NETWORK,
-				"'%s' port %u cannot be reached: %s", host,
-				port, strerrordesc_np(-r));
+		break;
 	}
+	return net_fail(why, -ENOTCONN, FAULT_NETWORK,
+			"'%s' port %u cannot be reached: %s", host, port,
+			strerrordesc_np(-r));
 }
 
 int dial_host(const struct dial *d, int *ret_fd, struct imap_error *why)

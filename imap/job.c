@@ -107,6 +107,16 @@ int job_retry(struct job *j, const char *mailbox)
 	return 0;
 }
 
+void job_begin_anew(struct job *j)
+{
+	if (!j->again)
+		(void)j->class->repeat(j);
+	j->finished = false;
+	j->started = false;
+	j->again = false;
+	j->sent = false;
+}
+
 void job_explain(const struct job *j, const char *where,
 		 const struct status *st, struct imap_error *ret)
 {

@@ -138,6 +138,9 @@ void job_explain(const struct job *j, const char *where,
  */
 MUST_CHECK int job_retry(struct job *j, const char *mailbox);
 
+/* Whatever its end was, it waits for a connection once more. */
+void job_begin_anew(struct job *j);
+
 /* End it because of a NO or BAD. */
 void job_refuse(struct job *j, const struct status *st);
 

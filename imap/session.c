@@ -308,7 +308,7 @@ int session_step(struct session *s, int64_t deadline_ms)
 	int64_t until_ms = alive_deadline(s);
 	unsigned n_slots = s->n_slots;
 	unsigned ready;
-	int r = write_out(s);
+	int r = s->ended ? lost(s, -ENOTCONN) : write_out(s);
 
 	if (r < 0)
 		return r;
@@ -343,6 +343,16 @@ void session_logout(struct session *s)
 		(void)write_out(s);
 }
 
+/*
+ * A server that has had enough of us may say BYE together with its answer. A
+ * refusal is one all the same: of a login, it must not be taken for a lost
+ * connection, after which the same password would be tried again and again.
+ */
+static bool is_refused_with_bye(const struct session *s)
+{
+	return s->ended && s->n_slots == 0 && s->answer.kind != STATUS_OK;
+}
+
 int session_ask(struct session *s, struct command *c)
 {
 	static const struct call nobody = {0};
@@ -358,7 +368,7 @@ int session_ask(struct session *s, struct command *c)
 			return session_fail(s, -ECANCELED, FAULT_NONE,
 					    "stopped");
 		r = session_step(s, deadline_ms);
-		if (r < 0)
+		if (r < 0 && !is_refused_with_bye(s))
 			return r;
 		/* Chatter is no answer. */
 		if (s->n_slots > 0 && clock_now_ms() >= deadline_ms)

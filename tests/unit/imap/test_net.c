@@ -199,6 +199,16 @@ static void names_are_resolved(void **state)
 	done(&s, NULL);
 }
 
+/* One of this link without the name of the link: connect(2) says EINVAL. */
+static void an_address_that_does_not_do_is_not_reached(void **state)
+{
+	(void)state;
+	assert_int_equal(net_connect(net, "fe80::1", 9, false, soon(), &why),
+			 -ENOTCONN);
+	assert_int_equal(why.fault, FAULT_NETWORK);
+	assert_null(strstr(why.text, "loopback"));
+}
+
 static void loopback_only_means_it(void **state)
 {
 	(void)state;
@@ -264,6 +274,7 @@ int main(void)
 		CASE(nobody_at_the_port_is_a_refusal),
 		CASE(an_unknown_host_is_named),
 		CASE(names_are_resolved),
+		CASE(an_address_that_does_not_do_is_not_reached),
 		CASE(loopback_only_means_it),
 		CASE(silence_ends_at_the_deadline),
 		CASE(a_wake_ends_any_wait_once),

@@ -112,6 +112,18 @@ static void wrong_password_says_so(void **state)
 	       "refuses the password of 'u': no such luck");
 }
 
+/* In one packet: the server has had enough of us. */
+static void a_refusal_counts_though_bye_comes_with_it(void **state)
+{
+	(void)state;
+	expect(STEPS(GREETING, "C: AUTHENTICATE", "P: $T NO wrong",
+		     "S: * BYE too many failures", "X:"),
+	       IMAP_TLS_NONE, -EACCES, FAULT_AUTH, "password of 'u': wrong");
+	expect(STEPS(GREETING, "C: AUTHENTICATE", "P: * BYE logging out",
+		     "S: $T NO wrong", "X:"),
+	       IMAP_TLS_NONE, -EACCES, FAULT_AUTH, "password of 'u': wrong");
+}
+
 static void google_asks_for_an_app_password(void **state)
 {
 	(void)state;
@@ -408,6 +420,7 @@ int main(void)
 		cmocka_unit_test(bytes_behind_starttls_are_an_attack),
 		cmocka_unit_test(half_a_line_behind_starttls_is_an_attack),
 		cmocka_unit_test(wrong_password_says_so),
+		cmocka_unit_test(a_refusal_counts_though_bye_comes_with_it),
 		cmocka_unit_test(google_asks_for_an_app_password),
 		cmocka_unit_test(disabled_imap_says_so),
 		cmocka_unit_test(webalert_names_the_page),

@@ -362,6 +362,21 @@ static void a_mailbox_that_cannot_be_opened_is_tried_again(void **state)
 	account_end(im, s);
 }
 
+/* In one packet: a server that goes down. */
+static void a_refusal_with_a_bye_ends_no_watch(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(LOGIN_WITH("IDLE"), "C: EXAMINE INBOX",
+		      "P: $T NO [UNAVAILABLE] not now", "S: * BYE down", "X:"),
+		STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
+		      "S: * 4 EXISTS", "H:"));
+	struct imap *im = watching(s, &plain);
+
+	(void)state;
+	told_wait_moved(1);
+	account_end(im, s);
+}
+
 static void only_one_watcher_and_only_of_a_mailbox(void **state)
 {
 	static const struct imap_watch_ops none = {NULL, NULL};
@@ -418,6 +433,7 @@ int main(void)
 			no_loss_is_waited_out_for_longer_than_noop_would),
 		cmocka_unit_test(
 			a_mailbox_that_cannot_be_opened_is_tried_again),
+		cmocka_unit_test(a_refusal_with_a_bye_ends_no_watch),
 		cmocka_unit_test(only_one_watcher_and_only_of_a_mailbox),
 	};
 
