@@ -271,6 +271,41 @@ static void a_mailbox_of_billions_is_not_believed(void **state)
 	assert_int_equal(seen.opened, 0);
 }
 
+/* So many lines of a header in one step, and so many of those steps. */
+#define LINES 4000
+#define BLOCKS 25
+
+static void a_long_header_costs_no_other_message(void **state)
+{
+	static const char line[] = "To: a@b.cc\r\n";
+	static char block[LINES * sizeof(line)] = "R: ";
+	const char *steps[BLOCKS + 16] = {
+		LOGIN, EXAMINE("2"), "C: FETCH 1:2 (",
+		"R: * 1 FETCH (UID 8 FLAGS () RFC822.SIZE 10 INTERNALDATE "
+		"\"01-Feb-2026 03:04:05 +0000\" BODY[HEADER.FIELDS (DATE "
+		"FROM TO CC SUBJECT MESSAGE-ID)] {1200014}\r\nSubject: x\r\n"};
+	size_t n = 0;
+	char *p = block + 3;
+	struct seen seen;
+
+	(void)state;
+	for (int i = 0; i < LINES; i++)
+		p = stpcpy(p, line);
+	while (steps[n])
+		n++;
+	for (int i = 0; i < BLOCKS; i++)
+		steps[n++] = block;
+	steps[n++] = "R: \r\n)\r\n";
+	steps[n++] = SENT_ROW("2", "9");
+	steps[n++] = "S: $T OK done";
+	assert_true(n < sizeof(steps) / sizeof(steps[0]));
+	seen = list_on(steps, STEPS("X:"));
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.uid[0], 9);
+	assert_int_equal(seen.uid[1], 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +318,7 @@ int main(void)
 			nothing_is_handed_on_above_what_is_asked_again),
 		cmocka_unit_test(halves_are_handed_on_before_what_is_below),
 		cmocka_unit_test(a_mailbox_of_billions_is_not_believed),
+		cmocka_unit_test(a_long_header_costs_no_other_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
