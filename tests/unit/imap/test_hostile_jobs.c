@@ -242,6 +242,39 @@ static void nothing_is_handed_on_above_what_is_asked_again(void **state)
 	assert_int_equal(seen.uid[0], 9000);
 }
 
+/* A listing of two messages, one of which is asked for again and refused. */
+static struct seen refused_again(const char *answer)
+{
+	return list_on(STEPS(LOGIN, EXAMINE("2"), "C: FETCH 1:2 (",
+			     "S: * 1 FETCH (UID 8 RFC822.SIZE 5)",
+			     SENT_ROW("2", "9"), "S: $T OK done",
+			     "C: UID FETCH 8 (", answer),
+		       STEPS("X:"));
+}
+
+static void what_is_refused_for_now_when_asked_again_is_no_end(void **state)
+{
+	struct seen seen = refused_again("S: $T NO [UNAVAILABLE] later");
+
+	(void)state;
+	assert_int_equal(seen.result, -EIO);
+	assert_int_equal(seen.n, 0);
+	seen = refused_again("S: $T NO [THROTTLED] too fast");
+	assert_int_equal(seen.result, -EDQUOT);
+}
+
+static void what_is_refused_or_gone_when_asked_again_is_left_out(void **state)
+{
+	struct seen seen = refused_again("S: $T NO it does not exist");
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+	seen = refused_again("S: $T NO [EXPUNGEISSUED] it has gone");
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+}
+
 static void halves_are_handed_on_before_what_is_below(void **state)
 {
 	struct seen seen = list_on(
@@ -316,6 +349,10 @@ int main(void)
 		cmocka_unit_test(freeing_ends_every_job_whatever_the_line_does),
 		cmocka_unit_test(
 			nothing_is_handed_on_above_what_is_asked_again),
+		cmocka_unit_test(
+			what_is_refused_for_now_when_asked_again_is_no_end),
+		cmocka_unit_test(
+			what_is_refused_or_gone_when_asked_again_is_left_out),
 		cmocka_unit_test(halves_are_handed_on_before_what_is_below),
 		cmocka_unit_test(a_mailbox_of_billions_is_not_believed),
 		cmocka_unit_test(a_long_header_costs_no_other_message),
