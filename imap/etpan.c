@@ -194,6 +194,10 @@ static void take_flags(const struct target *to,
 	to->row->has |= ROW_FLAGS;
 }
 
+/*
+ * What has the form of a date and is none (Domino says 00-Jan-0000 of some
+ * messages), or one before there was mail, is no reason to hide a message.
+ */
 static void take_date(struct mail_row *row, const struct mailimap_date_time *d)
 {
 	struct tm tm = {
@@ -206,6 +210,8 @@ static void take_date(struct mail_row *row, const struct mailimap_date_time *d)
 	};
 	int zone = d->dt_zone;
 
+	row->internaldate = 0;
+	row->has |= ROW_DATE;
 	if (d->dt_year < 1900 || d->dt_year > 9999 || d->dt_month < 1 ||
 	    d->dt_month > 12 || d->dt_day < 1 || d->dt_day > 31 ||
 	    d->dt_hour < 0 || d->dt_hour > 23 || d->dt_min < 0 ||
@@ -213,7 +219,6 @@ static void take_date(struct mail_row *row, const struct mailimap_date_time *d)
 	    zone > 9999)
 		return;
 	row->internaldate = timegm(&tm) - (zone / 100 * 3600 + zone % 100 * 60);
-	row->has |= ROW_DATE;
 }
 
 static void take_static(const struct target *to,

@@ -39,10 +39,12 @@ struct frame {
 	char *text; /* the response so far */
 	size_t n;
 	size_t size;
-	size_t line;  /* where in `text` the current line begins */
-	bool is_data; /* untagged and no status: may have literals */
+	size_t line;   /* where in `text` the current line begins */
+	bool is_data;  /* untagged and no status: may have literals */
+	bool is_fetch; /* ... and a FETCH */
 	unsigned depth;
 	uint64_t left; /* bytes of the literal that are still to come */
+	uint64_t keep; /* ... of which so many are kept inside */
 };
 
 /* A literal's announcement at the end of a line. */
@@ -184,6 +186,7 @@ static void start_response(struct frame *f)
 	f->line = 0;
 	f->depth = 0;
 	f->is_data = false;
+	f->is_fetch = false;
 }
 
 static int emit_response(struct frame *f)
@@ -200,29 +203,33 @@ static int emit_response(struct frame *f)
  * Write `{size}` CRLF over the marker, unless it is that already: one form for
  * the parser behind us.
  */
-static int rewrite_marker(struct frame *f, const struct marker *m, bool body)
+static int rewrite_marker(struct frame *f, const struct marker *m)
 {
 	char text[32];
 	int n;
 
-	if (!body && m->is_plain)
+	if (f->keep == m->size && m->is_plain)
 		return 0;
-	n = snprintf(text, sizeof(text), "{%" PRIu64 "}\r\n",
-		     body ? 0 : m->size);
+	n = snprintf(text, sizeof(text), "{%" PRIu64 "}\r\n", f->keep);
 	f->n = m->at;
 	return append(f, text, (size_t)n);
 }
 
 static int begin_literal(struct frame *f, const struct marker *m)
 {
-	/* As an item of the FETCH itself (a label may be called RFC822). */
-	bool body = m->size > 0 && f->depth == 1 &&
+	/* An item of the FETCH itself (a label may be called RFC822). */
+	bool item = f->is_fetch && f->depth == 1;
+	bool body = item && m->size > 0 &&
 		    frame_is_body(f->text, f->text + f->line, f->text + m->at);
 	int r;
 
-	if (m->size > (body ? FRAME_BODY_MAX : FRAME_LITERAL_MAX))
+	if (m->size > (item ? FRAME_BODY_MAX : FRAME_LITERAL_MAX))
 		return refuse(f, "a literal is too long");
-	r = rewrite_marker(f, m, body);
+	/* Whoever sends a message says how long its header is. */
+	f->keep = m->size < FRAME_LITERAL_MAX ? m->size : FRAME_LITERAL_MAX;
+	if (body)
+		f->keep = 0;
+	r = rewrite_marker(f, m);
 	if (r < 0)
 		return r;
 
@@ -256,6 +263,7 @@ static int end_line(struct frame *f)
 		}
 		f->is_data = f->text[0] == '*' &&
 			     !status_parse(f->text, f->n, &ignored);
+		f->is_fetch = f->is_data && frame_is_fetch(f->text);
 	}
 	if (!f->is_data)
 		return emit_response(f);
@@ -297,11 +305,13 @@ static long feed_line(struct frame *f, const char *bytes, size_t n)
 static long feed_literal(struct frame *f, const char *bytes, size_t n)
 {
 	size_t take = n < f->left ? n : (size_t)f->left;
-	int r = append(f, bytes, take);
+	size_t keep = take < f->keep ? take : (size_t)f->keep;
+	int r = append(f, bytes, keep);
 
 	if (r < 0)
 		return r;
 
+	f->keep -= keep;
 	f->left -= take;
 	if (f->left == 0) {
 		f->state = IN_LINE;

@@ -6,7 +6,9 @@
  * sections 2.2 and 4.3). Small literals are kept inside the response; the
  * literal of a body section (`BODY[` without HEADER in front of it) larger
  * than nothing goes to a sink in pieces, and `{0}` stands in its place, so
- * memory stays constant whatever the server sends. Status lines (`* OK`,
+ * memory stays constant whatever the server sends. Other items of a FETCH are
+ * cut at FRAME_LITERAL_MAX: a header is as long as its sender likes, and costs
+ * no more than itself. Status lines (`* OK`,
  * `* NO`, `* BAD`, `* BYE`, `* PREAUTH`, tagged ones and `+`) never have
  * literals: their text may end in `{5}`.
  *

@@ -9,29 +9,21 @@
  * response is whole. Pure functions.
  */
 
-static const char *skip_blanks(const char *p, const char *end)
-{
-	while (p < end && *p == ' ')
-		p++;
-	return p;
-}
-
-/* Is this `* n FETCH (`? */
-static bool is_fetch(const char *p, const char *end)
+bool frame_is_fetch(const char *p)
 {
 	size_t digits;
 
-	if (p == end || *p != '*')
+	if (*p != '*')
 		return false;
-	p = skip_blanks(p + 1, end);
+	p += 1 + strspn(p + 1, " ");
 	digits = strspn(p, "0123456789");
 	if (digits == 0)
 		return false;
-	p = skip_blanks(p + digits, end);
-	if (end - p < 5 || strncasecmp(p, "FETCH", 5) != 0)
+	p += digits + strspn(p + digits, " ");
+	if (strncasecmp(p, "FETCH", 5) != 0)
 		return false;
-	p = skip_blanks(p + 5, end);
-	return p < end && *p == '(';
+	p += 5 + strspn(p + 5, " ");
+	return *p == '(';
 }
 
 /* Does [start, end) end in `word`, at the beginning of an item? */
@@ -63,8 +55,6 @@ bool frame_is_body(const char *p, const char *line, const char *end)
 {
 	const char *open;
 
-	if (!is_fetch(p, end))
-		return false;
 	while (end > line && end[-1] == ' ')
 		end--;
 	if (ends_in_item(p, end, "RFC822") ||

@@ -7,11 +7,13 @@
 
 #include "imap/frame.h"
 
+/* Does a response begin so: `* n FETCH (`? NUL stands somewhere behind. */
+bool frame_is_fetch(const char *p);
+
 /*
- * The response so far is [p, end), its present line begins at `line`; NUL
- * stands somewhere behind. Is the literal that follows `end` the body of a
- * message? Only in a FETCH, and not a header, which is small and wanted inside
- * the response. The caller knows the depth of parentheses.
+ * The FETCH so far is [p, end), its present line begins at `line`. Is the
+ * literal that follows `end` the body of a message? A header is none: it is
+ * wanted inside the response. The caller knows the depth of parentheses.
  */
 bool frame_is_body(const char *p, const char *line, const char *end);
 

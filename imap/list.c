@@ -339,7 +339,7 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 
 	j->l.in_flight--;
 	if (call->kind == CALL_AGAIN) {
-		listing_answer_again(&j->l, call);
+		listing_answer_again(&j->l, call, st);
 		hand_on(j);
 	} else if (call->kind == CALL_FIELDS) {
 		answer_fields(j, call, st);

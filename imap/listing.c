@@ -223,13 +223,28 @@ void listing_pump_again(struct listing *l, struct session *s)
 	}
 }
 
-void listing_answer_again(struct listing *l, const struct call *call)
+/* One that has gone is no loss; that it cannot now says nothing of any. */
+static void refused_again(struct listing *l, const struct again *a,
+			  const struct status *st)
+{
+	if (st->code == CODE_EXPUNGEISSUED)
+		return;
+	if (session_change_errno(st) == -EAGAIN)
+		job_refuse(&l->job, st);
+	else
+		leave_out(l, a->uid, a->seq);
+}
+
+void listing_answer_again(struct listing *l, const struct call *call,
+			  const struct status *st)
 {
 	for (unsigned i = 0; i < l->n_again; i++) {
 		struct again *a = &l->again[i];
 
 		if (!a->sent || (a->uid > 0 ? a->uid : a->seq) != call->first)
 			continue;
+		if (st->kind != STATUS_OK)
+			refused_again(l, a, st);
 		if (a->once_more)
 			a->sent = a->once_more = false;
 		else

@@ -88,8 +88,9 @@ bool listing_send(struct listing *l, struct session *s, const char *what,
 /* Send what is to be asked again. */
 void listing_pump_again(struct listing *l, struct session *s);
 
-/* CALL_AGAIN is over. */
-void listing_answer_again(struct listing *l, const struct call *call);
+/* CALL_AGAIN is over. If it was refused for now, so is the listing. */
+void listing_answer_again(struct listing *l, const struct call *call,
+			  const struct status *st);
 
 /* Is this row one that a full FETCH has brought (and no flag update)? */
 bool listing_is_row(const struct mail_row *row);

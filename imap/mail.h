@@ -93,7 +93,8 @@ struct mail_row {
 	uint32_t flags;       /* enum mail_flag */
 	const char *keywords; /* joined by one blank; "" if none */
 	uint64_t size;        /* RFC822.SIZE, at most MAIL_SIZE_MAX */
-	int64_t internaldate; /* seconds since the epoch, UTC */
+	/* Seconds since the epoch, UTC; 0 if it is said and is no date. */
+	int64_t internaldate;
 	uint64_t modseq;
 	uint64_t gm_msgid;     /* 0: none */
 	uint64_t gm_thrid;     /* 0: none */

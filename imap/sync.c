@@ -367,7 +367,7 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	if (job->finished)
 		return;
 	if (call->kind == CALL_AGAIN)
-		listing_answer_again(&j->l, call);
+		listing_answer_again(&j->l, call, st);
 	else if (call->kind == SYNC_ASK_ODD)
 		sync_odd_answered(j, st->kind == STATUS_OK);
 	/* Of a question that was given up any answer will do. */

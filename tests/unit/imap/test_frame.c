@@ -20,6 +20,8 @@ static char seen[8192];
 static size_t n_seen;
 static size_t most_at_once;
 static uint64_t body_bytes;
+static size_t longest; /* response */
+static unsigned n_responses;
 static int stop_at; /* 1: in response(), 2: body_begin(), 3: body_data() */
 
 static void note(const void *bytes, size_t n)
@@ -44,6 +46,9 @@ static int on_response(void *ctx, char *text, size_t n)
 	(void)ctx;
 	assert_memory_equal(text + n - 2, "\r\n\0", 3);
 	memset(text + n, 'x', FRAME_SLACK);
+	n_responses++;
+	if (n > longest)
+		longest = n;
 	note(text, n);
 	return stop_at == 1 ? -EIO : 0;
 }
@@ -87,6 +92,7 @@ static struct frame *fresh(void)
 	seen[0] = '\0';
 	most_at_once = 0;
 	body_bytes = 0;
+	n_responses = 0;
 	assert_int_equal(frame_new(&ops, NULL, &f), 0);
 	return f;
 }
@@ -285,6 +291,53 @@ static void a_large_body_passes_in_pieces(void **state)
 	frame_free(f);
 }
 
+static void a_long_header_is_cut_and_costs_nothing_else(void **state)
+{
+	static const char head[] =
+		"* 1 FETCH (UID 7 BODY[HEADER.FIELDS (TO)] {3000000}\r\n";
+	struct frame *f = fresh();
+	size_t n = 1000000;
+	char *block = malloc(n);
+
+	(void)state;
+	assert_non_null(block);
+	memset(block, 'a', n);
+	longest = 0;
+	assert_int_equal(frame_feed(f, head, sizeof(head) - 1), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(frame_feed(f, block, n), 0);
+	assert_int_equal(frame_feed(f, " FLAGS ())\r\n* 2 EXISTS\r\n", 24), 0);
+	assert_true(frame_is_idle(f));
+	assert_true(longest > FRAME_LITERAL_MAX);
+	assert_true(longest < FRAME_LITERAL_MAX + sizeof(head) + 24);
+	assert_non_null(strstr(seen, "* 1 FETCH (UID 7 BODY[HEADER.FIELDS "
+				     "(TO)] {1048576}|aaaa"));
+	assert_int_equal(n_responses, 2);
+	free(block);
+	frame_free(f);
+}
+
+static void many_literals_behind_a_long_number_are_no_hanging(void **state)
+{
+	struct frame *f = fresh();
+	size_t n = 2 << 20;
+	char *zeros = malloc(n);
+	int r = frame_feed(f, "* ", 2);
+
+	(void)state;
+	assert_non_null(zeros);
+	memset(zeros, '0', n);
+	assert_int_equal(r, 0);
+	assert_int_equal(frame_feed(f, zeros, n), 0);
+	assert_int_equal(frame_feed(f, "1 FETCH (X", 10), 0);
+	for (int i = 0; i < 400000; i++)
+		assert_int_equal(frame_feed(f, " {1}\r\nx", 7), 0);
+	assert_int_equal(frame_feed(f, ")\r\n", 3), 0);
+	assert_int_equal(n_responses, 1);
+	free(zeros);
+	frame_free(f);
+}
+
 static void a_callback_can_stop_the_stream(void **state)
 {
 	(void)state;
@@ -330,6 +383,9 @@ int main(void)
 		cmocka_unit_test(nesting_has_a_limit_over_all_lines),
 		cmocka_unit_test(a_long_response_is_refused_in_bounded_memory),
 		cmocka_unit_test(a_large_body_passes_in_pieces),
+		cmocka_unit_test(a_long_header_is_cut_and_costs_nothing_else),
+		cmocka_unit_test(
+			many_literals_behind_a_long_number_are_no_hanging),
 		cmocka_unit_test(a_callback_can_stop_the_stream),
 		cmocka_unit_test(a_partial_line_is_not_idle),
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,6 +176,29 @@ static void odd_values_are_not_read_by_us(void **state)
 		assert_false(item_date(&s, &row));
 		assert_ptr_equal(s.p, texts[i]);
 		assert_int_equal(row.has, 0);
+	}
+}
+
+static void a_date_that_is_none_hides_no_message(void **state)
+{
+	static const char *const dates[] = {
+		"00-Jan-0000 00:00:00 +0000",
+		"01-Jan-1601 00:00:00 +0000",
+		"32-Jan-2026 24:60:61 +0000",
+	};
+	char text[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(dates) / sizeof(*dates); i++) {
+		struct fetch f;
+
+		(void)snprintf(text, sizeof(text),
+			       "* 1 FETCH (INTERNALDATE \"%s\" UID 2)\r\n",
+			       dates[i]);
+		f = fetch(text);
+		assert_false(f.damaged);
+		assert_int_equal(f.row.has, ROW_DATE | ROW_UID);
+		assert_int_equal(f.row.internaldate, 0);
 	}
 }
 
@@ -379,6 +403,7 @@ int main(void)
 		cmocka_unit_test(a_bad_item_costs_only_itself),
 		cmocka_unit_test(what_has_two_readers_is_read_alike),
 		cmocka_unit_test(odd_values_are_not_read_by_us),
+		cmocka_unit_test(a_date_that_is_none_hides_no_message),
 		cmocka_unit_test(a_header_section_comes_in_every_form),
 		cmocka_unit_test(unknown_items_are_skipped),
 		cmocka_unit_test(empty_and_torn_lists_are_harmless),

@@ -242,6 +242,39 @@ static void nothing_is_handed_on_above_what_is_asked_again(void **state)
 	assert_int_equal(seen.uid[0], 9000);
 }
 
+/* A listing of two messages, one of which is asked for again and refused. */
+static struct seen refused_again(const char *answer)
+{
+	return list_on(STEPS(LOGIN, EXAMINE("2"), "C: FETCH 1:2 (",
+			     "S: * 1 FETCH (UID 8 RFC822.SIZE 5)",
+			     SENT_ROW("2", "9"), "S: $T OK done",
+			     "C: UID FETCH 8 (", answer),
+		       STEPS("X:"));
+}
+
+static void what_is_refused_for_now_when_asked_again_is_no_end(void **state)
+{
+	struct seen seen = refused_again("S: $T NO [UNAVAILABLE] later");
+
+	(void)state;
+	assert_int_equal(seen.result, -EIO);
+	assert_int_equal(seen.n, 0);
+	seen = refused_again("S: $T NO [THROTTLED] too fast");
+	assert_int_equal(seen.result, -EDQUOT);
+}
+
+static void what_is_refused_or_gone_when_asked_again_is_left_out(void **state)
+{
+	struct seen seen = refused_again("S: $T NO it does not exist");
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+	seen = refused_again("S: $T NO [EXPUNGEISSUED] it has gone");
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+}
+
 static void halves_are_handed_on_before_what_is_below(void **state)
 {
 	struct seen seen = list_on(
@@ -271,6 +304,41 @@ static void a_mailbox_of_billions_is_not_believed(void **state)
 	assert_int_equal(seen.opened, 0);
 }
 
+/* So many lines of a header in one step, and so many of those steps. */
+#define LINES 4000
+#define BLOCKS 25
+
+static void a_long_header_costs_no_other_message(void **state)
+{
+	static const char line[] = "To: a@b.cc\r\n";
+	static char block[LINES * sizeof(line)] = "R: ";
+	const char *steps[BLOCKS + 16] = {
+		LOGIN, EXAMINE("2"), "C: FETCH 1:2 (",
+		"R: * 1 FETCH (UID 8 FLAGS () RFC822.SIZE 10 INTERNALDATE "
+		"\"01-Feb-2026 03:04:05 +0000\" BODY[HEADER.FIELDS (DATE "
+		"FROM TO CC SUBJECT MESSAGE-ID)] {1200014}\r\nSubject: x\r\n"};
+	size_t n = 0;
+	char *p = block + 3;
+	struct seen seen;
+
+	(void)state;
+	for (int i = 0; i < LINES; i++)
+		p = stpcpy(p, line);
+	while (steps[n])
+		n++;
+	for (int i = 0; i < BLOCKS; i++)
+		steps[n++] = block;
+	steps[n++] = "R: \r\n)\r\n";
+	steps[n++] = SENT_ROW("2", "9");
+	steps[n++] = "S: $T OK done";
+	assert_true(n < sizeof(steps) / sizeof(steps[0]));
+	seen = list_on(steps, STEPS("X:"));
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.uid[0], 9);
+	assert_int_equal(seen.uid[1], 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,8 +349,13 @@ int main(void)
 		cmocka_unit_test(freeing_ends_every_job_whatever_the_line_does),
 		cmocka_unit_test(
 			nothing_is_handed_on_above_what_is_asked_again),
+		cmocka_unit_test(
+			what_is_refused_for_now_when_asked_again_is_no_end),
+		cmocka_unit_test(
+			what_is_refused_or_gone_when_asked_again_is_left_out),
 		cmocka_unit_test(halves_are_handed_on_before_what_is_below),
 		cmocka_unit_test(a_mailbox_of_billions_is_not_believed),
+		cmocka_unit_test(a_long_header_costs_no_other_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
