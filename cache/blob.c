@@ -136,10 +136,14 @@ int blob_remove(struct cache *c, const blob_hash key)
 	return remove_row(c, key);
 }
 
-static int remove_if_unused(struct cache *c, const blob_hash key)
+/* Message `id` refers to it no more. */
+static int remove_if_unused(struct cache *c, uint64_t id, const blob_hash key)
 {
 	int r;
 
+	/* It may have come again, for another one whose row comes behind. */
+	if (body_has_key_open(c, id, key))
+		return 0;
 	db_bind_blob(&c->write, S_DETAIL_USES_BLOB, 1, key, KEY_BYTES);
 	r = db_step(&c->write, S_DETAIL_USES_BLOB);
 	db_reset(&c->write, S_DETAIL_USES_BLOB);
@@ -173,7 +177,7 @@ int blob_forget_message(struct cache *c, uint64_t id)
 	if (r == 0)
 		r = parts_remove(c, id);
 	if (r == 0 && has_key)
-		r = remove_if_unused(c, key);
+		r = remove_if_unused(c, id, key);
 	return r;
 }
 
@@ -210,7 +214,7 @@ static int refer(struct cache *c, const struct blob_op *b)
 	db_bind_int(&c->write, S_DETAIL_SET_BLOB, 2, (int64_t)b->id);
 	r = db_run(&c->write, S_DETAIL_SET_BLOB);
 	if (r == 0 && sqlite3_changes(c->write.handle) == 0)
-		r = remove_if_unused(c, b->key);
+		r = remove_if_unused(c, b->id, b->key);
 	return r;
 }
 

@@ -114,7 +114,8 @@ void evict_count_queued(struct cache *c, int64_t bytes);
 /* --- body.c --- */
 
 uint64_t body_id(const struct body *b);
-bool body_has_key_open(struct cache *c, const blob_hash key);
+/* Of another message than `id`; 0: of any. */
+bool body_has_key_open(struct cache *c, uint64_t id, const blob_hash key);
 bool body_is_open(struct cache *c, uint64_t id);
 
 /* --- touch.c: when a body was read last, the order of eviction --- */

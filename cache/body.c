@@ -59,14 +59,15 @@ bool body_is_open(struct cache *c, uint64_t id)
 	return yes;
 }
 
-bool body_has_key_open(struct cache *c, const blob_hash key)
+bool body_has_key_open(struct cache *c, uint64_t id, const blob_hash key)
 {
 	bool yes = false;
 
 	lock_take(&c->bodies.lock);
 	for (size_t i = 0; !yes && i < BODY_BUCKETS; i++) {
 		for (struct body *b = c->bodies.bucket[i]; b; b = b->next)
-			yes |= b->whole && memcmp(b->key, key, KEY_BYTES) == 0;
+			yes |= b->whole && b->id != id &&
+			       memcmp(b->key, key, KEY_BYTES) == 0;
 	}
 	lock_drop(&c->bodies.lock);
 	return yes;

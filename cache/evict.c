@@ -80,7 +80,7 @@ static int evict_one(struct cache *c, const struct candidate *what,
 		     struct evict_op *op)
 {
 	bool is_open = what->is_part ? body_is_open(c, what->id)
-				     : body_has_key_open(c, what->key);
+				     : body_has_key_open(c, 0, what->key);
 	int r;
 
 	if (is_open)

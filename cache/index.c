@@ -362,16 +362,18 @@ static void close_gaps(struct index *ix)
 	ix->names_used = names_to;
 }
 
-/* Anew, in the order of ids. Without memory for it all stays as it is. */
+/*
+ * Anew, in the order of ids. Without memory for it all stays as it is. There is
+ * as much room as before: somebody may have reserved it, and not used it yet.
+ */
 static int write_anew(struct index *ix)
 {
 	struct area records = {0}, names = {0};
 	size_t to = 0, names_to = 0;
-	int r = area_reserve(&records,
-			     (ix->n - ix->n_gone) * sizeof(struct record));
+	int r = area_reserve(&records, ix->records.bytes);
 
 	if (r == 0)
-		r = area_reserve(&names, ix->names_used - ix->names_lost);
+		r = area_reserve(&names, ix->names.bytes);
 	if (r != 0) {
 		area_free(&records);
 		return r;
@@ -392,7 +394,6 @@ static int write_anew(struct index *ix)
 	}
 	area_free(&ix->records);
 	area_free(&ix->names);
-	area_free(&ix->order);
 	ix->records = records;
 	ix->names = names;
 	ix->n = to;

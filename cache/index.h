@@ -81,7 +81,7 @@ void index_finish(struct index *ix);
 
 /*
  * Make room: after it, `n` appends of `name_bytes` in all cannot fail; nor can
- * renaming, or setting UIDs.
+ * renaming, or setting UIDs. A compaction leaves it.
  */
 MUST_CHECK int index_reserve(struct index *ix, size_t n, size_t name_bytes);
 /* The same for index_insert(), in addition. */

@@ -352,14 +352,17 @@ void journal_count_waiters_locked(struct journal *j)
 
 /*
  * A slot behind all that come before it. A plan may give out numbers in another
- * order than that of its steps.
+ * order than that of its steps. A record that comes back (trial.c) may find the
+ * hole that it has left.
  */
 static struct change_slot *insert_slot(struct journal *j, uint64_t seq)
 	REQUIRES(j->lock)
 {
-	size_t at = j->n_slots++;
+	size_t at = find_slot(j, seq);
 
-	for (; at > 0 && j->slot[at - 1].seq > seq; at--)
+	if (at < j->n_slots && j->slot[at].seq == seq)
+		return &j->slot[at];
+	for (at = j->n_slots++; at > 0 && j->slot[at - 1].seq > seq; at--)
 		j->slot[at] = j->slot[at - 1];
 	j->slot[at].seq = seq;
 	return &j->slot[at];

@@ -167,10 +167,21 @@ static void close_db(struct cache *c)
 	db_close(&c->write);
 }
 
+/* SQLite follows no link, not even one on the way to the folder. */
+static char *db_path(const struct cache *c)
+{
+	char *dir = realpath(c->state_dir, NULL);
+	char *path = dir ? path_join(dir, DB_FILE) : NULL;
+
+	free(dir);
+	return path;
+}
+
 static int open_db(struct cache *c, bool *is_new, bool *was_clean)
 {
-	char *path = path_join(c->state_dir, DB_FILE);
-	int r = path ? db_open_writer(&c->write, path, is_new) : -ENOMEM;
+	char *path = db_path(c);
+	int r = path ? db_open_writer(&c->write, path, is_new)
+		     : home_errno(errno);
 
 	if (r == 0)
 		r = read_secret(c);

@@ -175,12 +175,63 @@ static void old_names_are_forgotten(void **state)
 	index_finish(&ix);
 }
 
+static void put(struct index *ix, uint32_t id, uint32_t held)
+{
+	struct record r = {.id = id, .held = held, .state = RECORD_ANNOUNCED};
+	char name[CACHE_NAME_MAX + 1];
+
+	memset(name, 'x', CACHE_NAME_MAX);
+	name[CACHE_NAME_MAX] = '\0';
+	snprintf(name, 16, "%u", id);
+	name[strlen(name)] = '-';
+	index_insert(ix, &r, name, CACHE_NAME_MAX);
+}
+
+/* The kernel forgets messages while others are about to come. */
+static void a_compaction_leaves_the_room_that_was_made(void **state)
+{
+	const size_t more = 2000;
+	struct index ix;
+	size_t pos;
+
+	(void)state;
+	assert_int_equal(index_init(&ix), 0);
+	assert_int_equal(index_reserve(&ix, 200, 200 * CACHE_NAME_MAX), 0);
+	assert_int_equal(index_reserve_order(&ix, 200), 0);
+	for (uint32_t id = 200; id > 0; id--)
+		put(&ix, id, 1);
+	for (uint32_t id = 1; id <= 150; id++)
+		index_kill(&ix, index_find_id(&ix, id));
+
+	assert_int_equal(index_reserve(&ix, more, more * CACHE_NAME_MAX), 0);
+	assert_int_equal(index_reserve_order(&ix, more), 0);
+	for (uint32_t id = 1; id <= 150; id++) {
+		pos = index_find_id(&ix, id);
+		index_at(&ix, pos)->held = 0;
+		ix.held--;
+		index_note_gone(&ix, pos);
+	}
+	index_compact(&ix);
+	assert_int_equal(ix.n, 50);
+	assert_true(ix.records.bytes >= (50 + more) * sizeof(struct record));
+	assert_true(ix.names.bytes >= (50 + more) * CACHE_NAME_MAX);
+	assert_true(ix.order.bytes >= (50 + more) * sizeof(uint32_t));
+	for (uint32_t id = 1; id <= 150; id++)
+		put(&ix, id, 0);
+	for (uint32_t id = 201; id <= 50 + more; id++)
+		put(&ix, id, 0);
+	for (uint32_t id = 1; id <= 50 + more; id++)
+		assert_int_not_equal(index_find_id(&ix, id), INDEX_NONE);
+	index_finish(&ix);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_order_of_ids_is_found_again),
 		cmocka_unit_test(an_index_in_order_stays_packed),
 		cmocka_unit_test(old_names_are_forgotten),
+		cmocka_unit_test(a_compaction_leaves_the_room_that_was_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "cache/internal.h"
+#include "cache/trial.h"
 #include "changed.h"
 
 /*
@@ -97,6 +99,40 @@ static void nothing_is_sent_that_the_disk_does_not_know(void **state)
 	changed_send(t, id, JOURNAL_MOVE);
 }
 
+/* One that was dropped, for the message had come home. */
+static void a_record_that_comes_back_is_there_once(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	struct journal_effects *back;
+	struct journal_trial *trial;
+	struct journal_counts n;
+
+	change_move(t->a, id, t->b, "m.eml");
+	assert_int_equal(cache_sync(t->s->c), 0);
+	writer_hold(t->s->c);
+	scene_limit_files(4096);
+	trial = journal_begin(t->s->c);
+	assert_non_null(trial);
+	change_move(t->b, id, t->a, "m.eml");
+	changed_expect_none(t, id);
+	writer_release(t->s->c);
+	assert_true(scene_is_full(journal_end(trial, 0, true, &back)));
+	free(back);
+	changed_expect(t, id, JOURNAL_MOVE);
+	scene_limit_files(RLIM_INFINITY);
+	assert_int_equal(cache_sync(t->s->c), 0);
+	/* Whatever comes next, there is no trace of it as it was. */
+	change_flags(t->b, id, MAIL_FLAGGED, 0);
+	journal_count(t->s->c, &n);
+	assert_int_equal(n.queued, 1);
+	change_move(t->b, id, t->a, "m.eml");
+	change_flags(t->a, id, 0, MAIL_FLAGGED);
+	journal_count(t->s->c, &n);
+	assert_int_equal(n.queued, 0);
+	changed_expect_none(t, id);
+}
+
 static void an_answer_is_taken_without_room(void **state)
 {
 	struct changed *t = *state;
@@ -123,6 +159,7 @@ int main(void)
 		T(a_file_without_room_says_so),
 		T(what_cannot_be_kept_is_not_accepted),
 		T(nothing_is_sent_that_the_disk_does_not_know),
+		T(a_record_that_comes_back_is_there_once),
 		T(an_answer_is_taken_without_room),
 	};
 

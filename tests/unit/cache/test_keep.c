@@ -6,6 +6,8 @@
 
 #include "scene.h"
 
+#include "cache/internal.h"
+
 /* Folders whose bodies stay here, whatever the bound is. */
 
 #define BODY 10000
@@ -207,6 +209,31 @@ static void missing_bodies_are_named_newest_first(void **state)
 	free(missing);
 }
 
+/* Another client has moved the message here, and it is fetched at once. */
+static void a_body_that_comes_again_while_the_first_goes_stays(void **state)
+{
+	struct scene *s = *state;
+	uint64_t old, new, folder;
+	struct box *b;
+
+	scene_box(s);
+	b = other_box(s, &folder);
+	old = add_to(b, 7);
+	new = scene_add(s, 1, "m.eml");
+	assert_int_equal(scene_put_body(s, old, BODY, 3), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	writer_hold(s->c);
+	assert_int_equal(box_remove(b, &old, 1), 0);
+	assert_int_equal(scene_put_body(s, new, BODY, 3), 0);
+	writer_release(s->c);
+	assert_int_equal(count(s, &new, 1), 1);
+	assert_int_equal(scene_check_body(s, new, BODY, 3), 0);
+	assert_int_equal(box_remove(s->box, &new, 1), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_int_equal(scene_count_files(s), 0);
+	box_close(b);
+}
+
 static void thousands_of_rows_are_walked(void **state)
 {
 	struct scene *s = *state;
@@ -235,6 +262,7 @@ int main(void)
 		T(a_body_shared_with_a_kept_folder_is_kept),
 		T(parts_of_kept_bodies_are_kept),
 		T(missing_bodies_are_named_newest_first),
+		T(a_body_that_comes_again_while_the_first_goes_stays),
 		T(thousands_of_rows_are_walked),
 	};
 

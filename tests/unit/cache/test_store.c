@@ -42,6 +42,26 @@ static void a_folder_that_others_can_write_to_is_refused(void **state)
 	assert_non_null(strstr(s->report.text, s->cache_dir));
 }
 
+/* As where /home, or ~/.local, is one. */
+static void a_link_on_the_way_to_the_folder_is_followed(void **state)
+{
+	struct scene *s = *state;
+	struct stat st;
+	char path[320];
+
+	scene_close(s);
+	scene_wipe_state_dir(s);
+	snprintf(path, sizeof(path), "%s/link", s->dir);
+	assert_int_equal(symlink(".", path), 0);
+	snprintf(s->state_dir, sizeof(s->state_dir), "%s/link/state", s->dir);
+	scene_open(s);
+	assert_true(s->report.is_new);
+	scene_reopen(s);
+	assert_false(s->report.is_new);
+	snprintf(path, sizeof(path), "%s/state/index.db", s->dir);
+	assert_int_equal(stat(path, &st), 0);
+}
+
 static void a_second_mount_is_told_who_has_it(void **state)
 {
 	struct scene *s = *state;
@@ -366,6 +386,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(both_folders_are_made_private),
 		T(a_folder_that_others_can_write_to_is_refused),
+		T(a_link_on_the_way_to_the_folder_is_followed),
 		T(a_second_mount_is_told_who_has_it),
 		T(the_next_mount_waits_for_the_last),
 		T(an_id_is_never_given_twice),
