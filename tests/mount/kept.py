@@ -348,3 +348,22 @@ def test_folder_that_goes_and_one_that_is_renamed(env):
     env.wait_for(lambda: 60 in numbered(m, "Done"), 30)
     wait_complete(m, "Done")
     assert all_cached(m, "Done")
+
+
+def test_folder_that_was_read_and_evicted_before_is_fetched(env):
+    server = filled(env, [20_000] * 20)
+    with Client(server) as c:
+        c.create("More")
+        for n in range(100, 180):
+            c.append("More", letter(n, size=20_000))
+    m = env.mount(server, options=["cache_size=1M"])
+    m.run("cat Work/*")
+    m.run("cat More/*")
+    env.wait_for(lambda: not all_cached(m), 20)
+    keep(m)
+    wait_complete(m)
+    assert all_cached(m)
+    server.stop()
+    m.wait_offline()
+    for n, path in numbered(m, "Work").items():
+        assert path.read_bytes() == letter(n, size=20_000)
