@@ -106,6 +106,7 @@ struct ahead {
 	struct ahead_set *sets; /* asked for */
 	unsigned n_sets;
 	uint64_t fresh[FRESH]; /* ids of bodies that came a moment ago */
+	uint64_t evicted;      /* of cache_stats, when it was looked at last */
 
 	/* How fast bodies come while any are asked for. */
 	int64_t busy_since_ms;

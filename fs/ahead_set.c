@@ -274,11 +274,19 @@ void ahead_forget(struct fs *fs)
 	lock_drop(&a->lock);
 }
 
-static bool is_remembered(struct ahead *a, uint64_t id)
+/* What has been evicted since then is not here any more. */
+static bool is_remembered(struct fs *fs, uint64_t id)
 {
+	struct ahead *a = fs->ahead;
+	struct cache_stats st;
 	bool fresh;
 
+	cache_get_stats(fs->cache, &st);
 	lock_take(&a->lock);
+	if (st.evicted != a->evicted) {
+		a->evicted = st.evicted;
+		memset(a->fresh, 0, sizeof(a->fresh));
+	}
 	fresh = a->fresh[id % FRESH] == id;
 	lock_drop(&a->lock);
 	return fresh;
@@ -290,7 +298,7 @@ void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
 	struct ahead_set *s = *set;
 	imap_job job;
 
-	if (m->uid == 0 || is_remembered(fs->ahead, m->id) ||
+	if (m->uid == 0 || is_remembered(fs, m->id) ||
 	    load_is_coming(fs, m->id) || is_coming(fs->ahead, m->id, &job))
 		return;
 	if (s && (s->n == SET_MESSAGES || s->bytes + m->size > SET_BYTES)) {

@@ -21,7 +21,9 @@ struct large {
 	struct fs *fs;
 	struct folder *f;
 	uint64_t id;
-	uint32_t uid;
+	uint32_t uid; /* when the first piece was asked for: in a mailbox that
+		       * was made anew it is another message's */
+	uint32_t uidvalidity;
 	struct body *body;
 	uint64_t offset; /* of the piece */
 	uint64_t length;
@@ -130,28 +132,40 @@ static void choose_piece(struct large *l)
 
 static int ask(struct large *l)
 {
-	struct imap_body_request req = {.uids = &l->uid, .n_uids = 1};
-	struct cache_state s;
-	struct box *box;
+	struct imap_body_request req = {
+		.uidvalidity = l->uidvalidity, .uids = &l->uid, .n_uids = 1};
 	imap_job job;
-	int r;
 
 	if (l->fs->stopping)
 		return -ECANCELED;
 	if (budget_ahead_left(l->fs) == 0)
 		return -EDQUOT;
-	r = folder_get(l->fs, l->f, &box);
-	if (r != 0)
-		return r;
-	box_state(box, &s);
-	folder_put(l->fs, l->f);
-
 	choose_piece(l);
-	req.uidvalidity = s.uidvalidity;
 	req.offset = l->offset;
 	req.length = l->length;
 	return imap_fetch(l->fs->imap, l->f->wire, IMAP_PRIO_PREFETCH, &req,
 			  &large_ops, l, &job);
+}
+
+/* The state comes first: of a row that was read before it says nothing. */
+static int find_uid(struct large *l)
+{
+	struct cache_state s;
+	struct cache_msg now;
+	struct box *box;
+	int r;
+
+	r = folder_get(l->fs, l->f, &box);
+	if (r != 0)
+		return r;
+	box_state(box, &s);
+	r = box_find_id(box, l->id, &now);
+	folder_put(l->fs, l->f);
+	if (r != 0)
+		return r;
+	l->uid = now.uid;
+	l->uidvalidity = s.uidvalidity;
+	return l->uid != 0 ? 0 : -ESTALE;
 }
 
 int offline_fetch_large(struct fs *fs, struct folder *f,
@@ -162,8 +176,10 @@ int offline_fetch_large(struct fs *fs, struct folder *f,
 
 	if (!l)
 		return -ENOMEM;
-	*l = (struct large){.fs = fs, .f = f, .id = m->id, .uid = m->uid};
-	r = body_open(fs->cache, m->id, m->size, &l->body);
+	*l = (struct large){.fs = fs, .f = f, .id = m->id};
+	r = find_uid(l);
+	if (r == 0)
+		r = body_open(fs->cache, m->id, m->size, &l->body);
 	if (r != 0) {
 		free(l);
 		return r;

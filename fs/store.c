@@ -9,10 +9,14 @@
 #include <time.h>
 
 #include "fs/ahead.h"
+#include "fs/draft.h"
+#include "fs/notify.h"
 
 /*
  * A ring of messages and the threads that store them. A message that its
- * reader has passed meanwhile is left out: the kernel has it already.
+ * reader has passed meanwhile is left out: the kernel has it already. So is a
+ * draft that is being written to: of that the kernel has newer bytes, and its
+ * size is where the next ones are appended.
  *
  * How many of them work depends on what they wait for. Bodies in memory cost
  * processor time alone, as much as reading them does: one thread keeps up with
@@ -92,7 +96,7 @@ static void store_one(struct store *s, const struct entry *e, char *buf,
 		return;
 	is_read = read_body(s, e, buf);
 	*ret_waited = now_us() - began_us > memory_us;
-	if (!is_read)
+	if (!is_read || draft_is_written(s->fs, e->body.id))
 		return;
 	v.buf[0].mem = buf;
 	lock_assert_none();
@@ -103,6 +107,9 @@ static void store_one(struct store *s, const struct entry *e, char *buf,
 	if (fuse_lowlevel_notify_store(s->se, e->body.id, 0, &v,
 				       FUSE_BUF_NO_SPLICE) == 0)
 		s->stored++;
+	/* Since just now: what the kernel had was newer. */
+	if (draft_is_written(s->fs, e->body.id))
+		notify_content(s->fs->notify, e->body.id);
 }
 
 /* Is there work for one more thread? */

@@ -305,3 +305,32 @@ def test_writes_anywhere_against_a_model(env):
     os.close(fd)
     sync(m)
     only_draft(server, crlf(bytes(model)))
+
+
+def test_reading_ahead_leaves_alone_what_is_written_to(env):
+    """The kernel is not given the text that the server has."""
+    _, m, _ = mounted(env, n=60, size=6000)
+    m.run("cat Drafts/*")
+    m.unmount()
+    m.start()
+    with os.scandir(m.path / "Drafts") as entries:
+        paths = [m.path / "Drafts" / entry.name for entry in entries]
+    # They are here, and the kernel has none of their pages.
+    written = paths[20:40]
+    files = [open(path, "r+b", buffering=0) for path in written]
+    for f in files:
+        assert os.pwrite(f.fileno(), b"DATE", 0) == 4
+        os.ftruncate(f.fileno(), 3000)
+    want = [os.pread(f.fileno(), 10_000, 0) for f in files]
+    for path in paths[:20]:
+        path.read_bytes()
+    stored = [0]
+
+    def is_quiet(status):
+        stored.append(status["ahead"]["stored"])
+        return stored[-1] == stored[-2] > 0
+
+    m.wait_status(is_quiet)
+    assert [os.pread(f.fileno(), 10_000, 0) for f in files] == want
+    for f in files:
+        f.close()

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 
 from imapfstest import *
 from imapfstest.letters import letter, numbered
@@ -348,3 +349,59 @@ def test_folder_that_goes_and_one_that_is_renamed(env):
     env.wait_for(lambda: 60 in numbered(m, "Done"), 30)
     wait_complete(m, "Done")
     assert all_cached(m, "Done")
+
+
+def test_folder_that_was_read_and_evicted_before_is_fetched(env):
+    server = filled(env, [20_000] * 20)
+    with Client(server) as c:
+        c.create("More")
+        for n in range(100, 180):
+            c.append("More", letter(n, size=20_000))
+    m = env.mount(server, options=["cache_size=1M"])
+    m.run("cat Work/*")
+    m.run("cat More/*")
+    env.wait_for(lambda: not all_cached(m), 20)
+    keep(m)
+    wait_complete(m)
+    assert all_cached(m)
+    server.stop()
+    m.wait_offline()
+    for n, path in numbered(m, "Work").items():
+        assert path.read_bytes() == letter(n, size=20_000)
+
+
+def test_mailbox_made_anew_while_a_large_body_comes(env):
+    """What has its UID then is another message."""
+    size = 4 * KIB * KIB
+    piece = rb"UID FETCH 1 .*BODY\.PEEK\[\]<1048576\."
+    server = env.script({b"INBOX": Box([Msg(7, letter(7))]),
+                         b"More": Box([Msg(8, letter(8))]),
+                         b"Other": Box([Msg(9, letter(9))]),
+                         b"Work": Box([Msg(1, letter(1, size=size))])})
+    go_on = threading.Event()
+    server.on(piece, lambda s, tag, command: go_on.wait(30) and
+              s.default(tag, command), times=1)
+    server.on(rb"UID FETCH [79] .*BODY", lambda s, tag, command: s.hang() or
+              s.default(tag, command), times=2)
+    m = env.mount(server, options=["connections=3"])
+    others = {**numbered(m), **numbered(m, "More"), **numbered(m, "Other")}
+    keep(m)
+    server.wait_for_command(piece)
+    with server.lock:
+        # The session that sends the body has the old one open.
+        server.boxes[b"Work"] = Box(
+            [Msg(1, letter(3, size=size)), Msg(2, letter(1, size=size))],
+            uidvalidity=7777)
+    os.utime(m.path / "Work")
+    env.wait_for(lambda: sorted(numbered(m, "Work")) == [1, 3], 20)
+    # The other connections are busy, and this one has a reader to serve.
+    readers = []
+    for n in (7, 9, 8):
+        readers.append(popen(["cat", str(others[n])], stdout=subprocess.PIPE))
+        m.wait_status(lambda s: s["parked"] == len(readers))
+    go_on.set()
+    assert readers[2].communicate(timeout=20)[0] == letter(8)
+    server.release()
+    wait_complete(m)
+    for n, path in numbered(m, "Work").items():
+        assert path.read_bytes() == letter(n, size=size), n
