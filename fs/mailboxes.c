@@ -218,6 +218,9 @@ void mailboxes_abandon(struct fs *fs, uint64_t op)
 		over = o->done || mailbox_is_waiting(o);
 		if (!o->done && over)
 			o->result = -ECANCELED;
+		/* Nobody gives it its turn any more: it is about to be freed.
+		 */
+		o->done |= over;
 	}
 	lock_drop(&m->lock);
 	if (!over)
