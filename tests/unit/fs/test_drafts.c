@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "flushing.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -254,6 +255,37 @@ static void what_has_a_name_when_it_is_removed_goes(void **state)
 	folder_put(t->fs, t->a);
 }
 
+static unsigned count_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d)) /* NOLINT(concurrency-mt-unsafe): one thread */
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* Its bytes were held for who reads it on; then it was not removed. */
+static void what_was_to_be_removed_leaves_no_descriptor(void **state)
+{
+	struct flushing *t = *state;
+	struct box *box = box_of(t, t->a);
+	unsigned before = count_descriptors();
+	uint64_t id = write_new(t, LF_TEXT);
+
+	assert_int_equal(box_hold(box, id), 0);
+	draft_removing(t->fs, id);
+	assert_int_equal(complete(t, id, NULL), 0);
+	draft_removed(t->fs, id, false);
+	assert_true(box_release(box, id, 1));
+	draft_forgotten(t->fs, id);
+	assert_false(is_draft(t, id));
+	assert_int_equal(count_descriptors(), before);
+	folder_put(t->fs, t->a);
+}
+
 static int setup(void **state)
 {
 	int r = flushing_setup(state);
@@ -282,6 +314,7 @@ int main(void)
 		T(what_is_removed_while_it_is_completed_is_gone),
 		T(what_is_removed_while_it_is_converted_is_gone),
 		T(what_has_a_name_when_it_is_removed_goes),
+		T(what_was_to_be_removed_leaves_no_descriptor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
