@@ -202,14 +202,28 @@ static bool is_nothing(struct moving *v)
 	return st.st_size == 0 && change_is_only_here(v->fs, &v->m);
 }
 
+/* A scratch file, which is only here, becomes a message by its new name. */
+static bool becomes_message(struct moving *v)
+{
+	struct journal_list *list;
+	bool is_scratch;
+
+	if (draft_is_scratch(v->how->to_name) ||
+	    journal_get(v->fs->cache, v->m.id, &list) != 0)
+		return false;
+	is_scratch = list->v[0].phase == JOURNAL_SCRATCH;
+	free(list);
+	return is_scratch;
+}
+
 static int may_move(struct moving *v)
 {
+	bool arrives = v->from != v->to || becomes_message(v);
 	int r = 0;
 
 	if (v->from != v->to && !change_is_only_here(v->fs, &v->m))
 		r = change_may_leave(v->fs, v->how->from);
-	return r == 0 && v->from != v->to ? change_may_arrive(v->fs, v->how->to)
-					  : r;
+	return r == 0 && arrives ? change_may_arrive(v->fs, v->how->to) : r;
 }
 
 /* May it be moved, and where does the one go that has the name? */

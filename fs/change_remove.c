@@ -2,6 +2,7 @@
 #include "fs/change_private.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "cache/journal.h"
 #include "fs/draft.h"
@@ -79,6 +80,26 @@ int change_remove_one(struct fs *fs, struct folder *f, struct box *box,
 	return r;
 }
 
+/*
+ * To complete a draft takes as long as the disk does, and may give its name to
+ * another file (draft_send.c): then it is that one which has to go.
+ */
+static int remove_named(struct fs *fs, struct folder *f, struct box *box,
+			struct cache_msg *m)
+{
+	char name[CACHE_NAME_MAX + 1];
+	uint64_t id;
+	int r;
+
+	memcpy(name, m->name, sizeof(name));
+	do {
+		id = m->id;
+		r = change_remove_one(fs, f, box, m);
+	} while (r == -ENOENT && box_find_name(box, name, m) == 0 &&
+		 m->id != id);
+	return r;
+}
+
 int change_remove(struct fs *fs, struct folder *f, const char *name,
 		  struct change_end *end)
 {
@@ -94,7 +115,7 @@ int change_remove(struct fs *fs, struct folder *f, const char *name,
 	if (r == 0 && m.doomed) {
 		r = change_finish_doomed(box, &m);
 	} else if (r == 0) {
-		r = change_remove_one(fs, f, box, &m);
+		r = remove_named(fs, f, box, &m);
 		end->ids[0] = change_id_to_wait_for(fs, m.id);
 	}
 	folder_put(fs, f);

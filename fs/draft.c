@@ -174,6 +174,9 @@ void draft_become_ghost(struct drafts *ds, struct draft *d, int fd,
 	if (d->kind != DRAFT_GHOST)
 		ds->n_ghosts++;
 	d->kind = DRAFT_GHOST;
+	/* Somebody was about to remove it (draft_removing()). */
+	if (d->fd >= 0)
+		close(d->fd);
 	d->fd = fd;
 	d->may_write = may_write;
 	d->is_hurried = false;

@@ -10,7 +10,8 @@
  *  - a message of the server that is marked \Draft. What is written goes into a
  *    hidden scratch file, which begins as a copy, and in the end takes the name
  *    and the place of the message, as if it had been renamed onto it: the new
- *    text is sent, then the old one goes.
+ *    text is sent, then the old one goes. So it is with a copy that was made
+ *    just now (draft_is_fresh_copy()).
  *
  * A new message is complete when nobody has it open for writing and nothing has
  * happened to it, nor was it closed, for DRAFT_QUIET_MS (at most
@@ -102,8 +103,9 @@ MUST_CHECK long draft_read(struct fs *fs, uint64_t id, void *buf, size_t n,
 
 /*
  * -EINVAL: that is no message. -EFBIG: the server would not take it. -EPERM: it
- * is on the server, and no draft. -ENOENT. -EAGAIN: it is a draft whose body is
- * not here yet: wait for the key `id` (load.h). Else errors of load_read().
+ * is on the server, and neither a draft nor a fresh copy. -ENOENT. -EAGAIN: it
+ * is a draft whose body is not here yet: wait for the key `id` (load.h). Else
+ * errors of load_read().
  */
 MUST_CHECK int draft_write(struct fs *fs, uint64_t id, const void *buf,
 			   size_t n, uint64_t offset);
@@ -123,6 +125,11 @@ MUST_CHECK int draft_set_date(struct fs *fs, uint64_t id, int64_t date);
  * by UID COPY. -EOPNOTSUPP: it has to be copied by its bytes.
  */
 MUST_CHECK int draft_copy(struct fs *fs, uint64_t from, uint64_t into);
+/*
+ * Was it made by that a moment ago? Then whoever did may write more to it, as
+ * cat(1) does of several files: it can be written to like a draft.
+ */
+bool draft_is_fresh_copy(struct fs *fs, uint64_t id);
 
 /* What stat(2) says of it, if it is one that is being written. */
 void draft_fill_stat(struct fs *fs, uint64_t id, struct stat *st);

@@ -286,6 +286,28 @@ static int copy_locked(struct fs *fs, uint64_t from, struct draft *d)
 	return r == -EBUSY || r == -ENOENT ? -EOPNOTSUPP : r;
 }
 
+static void note_copy(struct drafts *ds, uint64_t id)
+{
+	lock_take(&ds->lock);
+	ds->copies[ds->next_copy].id = id;
+	ds->copies[ds->next_copy].until_ms = clock_now_ms() + DRAFT_COPY_MS;
+	ds->next_copy = (ds->next_copy + 1) % DRAFT_COPIES_MAX;
+	lock_drop(&ds->lock);
+}
+
+bool draft_is_fresh_copy(struct fs *fs, uint64_t id)
+{
+	struct drafts *ds = fs->drafts;
+	int64_t now = clock_now_ms();
+	bool fresh = false;
+
+	lock_take(&ds->lock);
+	for (size_t i = 0; !fresh && i < DRAFT_COPIES_MAX; i++)
+		fresh = ds->copies[i].id == id && now < ds->copies[i].until_ms;
+	lock_drop(&ds->lock);
+	return fresh;
+}
+
 int draft_copy(struct fs *fs, uint64_t from, uint64_t into)
 {
 	struct draft *d;
@@ -300,6 +322,8 @@ int draft_copy(struct fs *fs, uint64_t from, uint64_t into)
 	lock_take(&d->lock);
 	r = copy_locked(fs, from, d);
 	lock_drop(&d->lock);
+	if (r == 0)
+		note_copy(fs->drafts, into);
 	draft_put(fs->drafts, d);
 	return r;
 }

@@ -253,7 +253,7 @@ int draft_open(struct fs *fs, uint64_t id, bool truncating, struct draft **ret)
 	r = open_unsent(fs, f, &m, ret);
 	if (r != 1)
 		return r;
-	if (!(m.flags & MAIL_DRAFT))
+	if (!(m.flags & MAIL_DRAFT) && !draft_is_fresh_copy(fs, id))
 		return -EPERM;
 	return begin_rewrite(fs, f, &m, truncating, ret);
 }

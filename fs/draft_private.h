@@ -17,6 +17,9 @@
 #define DRAFT_COPY_BYTES (128u << 10)
 /* The name of the hidden file of a message: this, and its id. */
 #define DRAFT_HIDDEN ".imapfs-draft-"
+/* Copies that are written to, by whoever has made them: so many, so long. */
+#define DRAFT_COPIES_MAX 16
+#define DRAFT_COPY_MS 60000
 /* A watch that nobody needs stays for so long: the next file may come soon. */
 #define DRAFT_WATCH_IDLE_MS 10000
 /* Files that are gone, whose bytes somebody has open: so many descriptors. */
@@ -99,6 +102,11 @@ struct drafts {
 	struct draft *slots[DRAFT_SLOTS];
 	struct watch *watches;
 	unsigned n_ghosts;
+	struct {
+		uint64_t id;
+		int64_t until_ms;
+	} copies[DRAFT_COPIES_MAX];
+	unsigned next_copy;
 	int64_t look_ms; /* when the thread will look by itself */
 	bool stopping;
 };

@@ -218,6 +218,9 @@ void mailboxes_abandon(struct fs *fs, uint64_t op)
 		over = o->done || mailbox_is_waiting(o);
 		if (!o->done && over)
 			o->result = -ECANCELED;
+		/* Nobody gives it its turn any more: it is about to be freed.
+		 */
+		o->done |= over;
 	}
 	lock_drop(&m->lock);
 	if (!over)
@@ -241,6 +244,13 @@ static bool is_special(const struct folder *f)
 	return (f->attrs & SPECIAL) != 0 || strcasecmp(f->wire, "INBOX") == 0;
 }
 
+/* Before a name in it is made up: that holds as long as its own does. */
+static void set_parent(struct mailbox_op *o, struct folder *parent)
+{
+	o->parent = parent;
+	o->above = parent->wire;
+}
+
 int mailboxes_mkdir(struct fs *fs, struct folder *parent, const char *name,
 		    uint64_t key, uint64_t *ret)
 {
@@ -252,6 +262,8 @@ int mailboxes_mkdir(struct fs *fs, struct folder *parent, const char *name,
 		r = -EROFS;
 	if (r == 0 && parent->gone)
 		r = -ENOENT;
+	if (r == 0)
+		set_parent(o, parent);
 	if (r == 0)
 		r = tree_new_name(fs->tree, parent, name, NULL, &o->wire);
 	if (r == 0) {
@@ -267,7 +279,6 @@ int mailboxes_mkdir(struct fs *fs, struct folder *parent, const char *name,
 		mailbox_op_free(o);
 		return r;
 	}
-	o->parent = parent;
 	*ret = mailbox_queue(o);
 	return 0;
 }
@@ -354,6 +365,8 @@ int mailboxes_rename(struct fs *fs, const struct mailboxes_rename *what,
 	struct mailbox_op *o = mailbox_op_new(fs, MAILBOX_RENAME, key);
 	int r = o ? check_rename(fs, what) : -ENOMEM;
 
+	if (r == 0)
+		set_parent(o, what->parent);
 	if (r == 0 && what->onto)
 		o->wire = strdup(what->onto->wire);
 	else if (r == 0)
@@ -370,7 +383,6 @@ int mailboxes_rename(struct fs *fs, const struct mailboxes_rename *what,
 		return r;
 	}
 	o->f = what->f;
-	o->parent = what->parent;
 	*ret = mailbox_queue(o);
 	return 0;
 }

@@ -44,7 +44,8 @@ struct mailbox_op {
 
 	struct folder *f;      /* gets another name; or NULL */
 	struct folder *victim; /* goes; or NULL */
-	struct folder *parent; /* of what is made or renamed */
+	struct folder *parent; /* of what is made or renamed ... */
+	const char *above;     /* ... and its name then, which is the tree's */
 	char *wire;            /* of what is made, or its new name */
 	char *was;             /* the victim's name ... */
 	char *aside;           /* ... and the one that it has meanwhile */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cache/journal.h"
 #include "fs/flush.h"
@@ -83,6 +84,19 @@ static bool get_turn(struct mailbox_op *o)
 	return false;
 }
 
+/*
+ * The names that it is about were made up when it was asked for. What it has
+ * waited for may have been the renaming, or the end, of a folder above: then
+ * they are others' by now.
+ */
+static bool has_its_names(const struct mailbox_op *o)
+{
+	if (o->victim && strcmp(o->victim->wire, o->was) != 0)
+		return false;
+	return !o->parent ||
+	       (!o->parent->gone && strcmp(o->parent->wire, o->above) == 0);
+}
+
 /* Has its turn come? Then it runs. It is known by number: it may be gone. */
 static void try_turn(struct mailboxes *m, uint64_t id)
 {
@@ -108,7 +122,9 @@ static void try_turn(struct mailboxes *m, uint64_t id)
 	o->trying = false;
 	over = !mine && o->abandoned;
 	lock_drop(&m->lock);
-	if (mine)
+	if (mine && !has_its_names(o))
+		mailbox_finish(o, -ENOENT);
+	else if (mine)
 		mailbox_run(o);
 	else if (over)
 		mailbox_finish(o, -ECANCELED);

@@ -165,7 +165,9 @@ static int prepare(struct request *r)
 	error = attr_find_message(r->fs, r->ino, &m, &f);
 	if (error != 0)
 		return error;
-	if (m.uid == 0 ? draft_is_scratch(m.name) : !(m.flags & MAIL_DRAFT))
+	if (m.uid == 0 ? draft_is_scratch(m.name)
+		       : !(m.flags & MAIL_DRAFT) &&
+				 !draft_is_fresh_copy(r->fs, r->ino))
 		return 0;
 	return need_watch(r, f);
 }

@@ -169,12 +169,16 @@ def test_what_the_rights_do_not_allow_is_refused_at_once(env):
     theirs, mine = numbered(m, "Theirs")[9], numbered(m)[2]
     server.wait_for_command(rb"MYRIGHTS", times=2)
     m.wait_status(lambda s: not any(s["jobs"].values()))
+    scratch = m.path / "Theirs" / ".x.eml.part"
+    scratch.write_bytes(letter(7))
     for call in (lambda: os.rename(theirs, m.path / "INBOX" / "x.eml"),
                  lambda: os.rename(mine, m.path / "Theirs" / "x.eml"),
+                 lambda: os.rename(scratch, m.path / "Theirs" / "x.eml"),
                  lambda: os.unlink(theirs),
                  lambda: os.chmod(theirs, 0o744),
                  lambda: os.setxattr(theirs, "user.xdg.tags", b"x")):
         assert errno_of(call) == errno.EACCES
+    os.rename(scratch, m.path / "Theirs" / ".y.eml")
     os.chmod(theirs, 0o644)
     sent(m)
     with server.lock:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from imapfstest import *
 from imapfstest.changed import errno_of
@@ -113,6 +114,35 @@ def test_a_server_that_hangs_is_waited_for_ten_seconds(env):
         env.wait_for(lambda: {os.fsencode(n) for n in os.listdir(m.path)} ==
                      end == names(server), 20, "the end shows")
         root.wait_any(("CREATE", "DELETE", "MOVED_TO"), "^(New|Work)$")
+        m.unmount()
+
+
+def test_what_waits_for_a_rename_does_not_use_the_old_names(env):
+    def mkdir_in(m):
+        os.mkdir(m.path / "Work/New")
+
+    def rmdir_in(m):
+        os.rmdir(m.path / "Work/Empty")
+
+    def rename_in(m):
+        os.rename(m.path / "Work/Empty", m.path / "Work/New")
+
+    for change in (mkdir_in, rmdir_in, rename_in):
+        server, m = served(env, options=SLOW, **{"Work/Empty": Box()})
+        os.listdir(m.path / "Work/Empty")
+        server.on(rb'RENAME "?Work"? ', late, times=1)
+        with ThreadPoolExecutor() as threads:
+            mover = threads.submit(errno_of, rename, m)
+            server.wait_for_command(rb"RENAME")
+            other = threads.submit(errno_of, change, m)
+            m.wait_status(lambda s: s["parked"] == 2)
+            server.release()
+            assert mover.result(20) == 0
+            assert other.result(20) == errno.ENOENT, change.__name__
+        end = {b"INBOX", b"New", b"New/Empty"}
+        assert names(server) == end, (change.__name__, names(server))
+        os.utime(m.path)
+        assert {os.fsencode(n) for n in m.folders()} == end
         m.unmount()
 
 

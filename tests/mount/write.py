@@ -11,6 +11,7 @@ import subprocess
 import time
 
 from imapfstest import *
+from imapfstest.changed import sent
 from imapfstest.letters import letter
 
 TEXT = b"Subject: new\n\nHello\nworld\n"
@@ -230,6 +231,26 @@ def test_a_message_of_the_server_is_not_written_to(env):
         fails(errno.EPERM, f.truncate, 3)
     fails(errno.EPERM, os.truncate, path, 0)
     assert path.read_bytes() == before
+
+
+def test_cat_of_a_message_and_more_makes_one_message(env):
+    """The first of them is copied by the server (copy_file_range)."""
+    server, m = mounted(env)
+    first, = (m.path / "INBOX").glob("*.eml")
+    (m.path / "Work" / ".more").write_bytes(b"more\r\n")
+    new = m.path / "Work" / "new.eml"
+    text = letter(0) + b"more\r\n"
+    for between in ("", f"sync {m.path}/.imapfs/queue;"):
+        m.run(["sh", "-c", f"(cat '{first}'; {between} cat Work/.more) "
+               "> Work/new.eml"])
+        assert new.read_bytes() == text
+        sent(m)
+        with Client(server) as c:
+            assert list(c.fetch("Work").values()) == [text], between
+            assert list(c.fetch("INBOX").values()) == [letter(0)]
+        complete(new, text)
+        new.unlink()
+        sent(m)
 
 
 def test_a_read_only_mount_refuses_all_of_it(env):

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "flushing.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/change.h"
 #include "fs/draft_private.h"
 #include "fs/folder.h"
 
@@ -30,6 +34,14 @@ int __wrap_draft_check_locked(struct fs *fs, struct draft *d, int fd)
 	if (change)
 		change(user, d->id);
 	return __real_draft_check_locked(fs, d, fd);
+}
+
+/* There is no flusher here. */
+void __wrap_flush_wake(struct fs *fs);
+
+void __wrap_flush_wake(struct fs *fs)
+{
+	(void)fs;
 }
 
 /* --- the user --- */
@@ -69,6 +81,34 @@ static void to_nowhere(struct flushing *t, uint64_t id)
 
 	assert_int_equal(journal_remove(box, id), 0);
 	folder_put(t->fs, t->a);
+}
+
+static pthread_t remover;
+static int removed; /* what it was told */
+
+static void *remove_thread(void *arg)
+{
+	struct flushing *t = arg;
+	struct change_end end;
+
+	removed = change_remove(t->fs, t->a, "new.eml", &end);
+	return NULL;
+}
+
+/* It has found the file, and waits until that is completed. */
+static void by_its_name(struct flushing *t, uint64_t id)
+{
+	struct drafts *ds = t->fs->drafts;
+	unsigned refs = 0;
+
+	assert_int_equal(pthread_create(&remover, NULL, remove_thread, t), 0);
+	/* The table's, that of the one that is completed, and the other's. */
+	while (refs < 3) {
+		sched_yield();
+		lock_take(&ds->lock);
+		refs = draft_find_locked(ds, id)->refs;
+		lock_drop(&ds->lock);
+	}
 }
 
 static uint64_t write_new(struct flushing *t, const char *text)
@@ -198,6 +238,54 @@ static void what_is_removed_while_it_is_converted_is_gone(void **state)
 	assert_false(is_draft(t, id));
 }
 
+static void what_has_a_name_when_it_is_removed_goes(void **state)
+{
+	struct flushing *t = *state;
+	uint64_t id = write_new(t, LF_TEXT);
+	struct box *box = box_of(t, t->a);
+
+	/* The kernel knows it: somebody may have it open. */
+	assert_int_equal(box_hold(box, id), 0);
+	assert_int_equal(complete(t, id, by_its_name), 0);
+	assert_int_equal(pthread_join(remover, NULL), 0);
+	assert_int_equal(removed, 0);
+	assert_false(has_name(t, t->a, "new.eml"));
+	expect_records(t, 0, JOURNAL_QUEUED);
+	assert_true(box_release(box, id, 1));
+	folder_put(t->fs, t->a);
+}
+
+static unsigned count_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d)) /* NOLINT(concurrency-mt-unsafe): one thread */
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* Its bytes were held for who reads it on; then it was not removed. */
+static void what_was_to_be_removed_leaves_no_descriptor(void **state)
+{
+	struct flushing *t = *state;
+	struct box *box = box_of(t, t->a);
+	unsigned before = count_descriptors();
+	uint64_t id = write_new(t, LF_TEXT);
+
+	assert_int_equal(box_hold(box, id), 0);
+	draft_removing(t->fs, id);
+	assert_int_equal(complete(t, id, NULL), 0);
+	draft_removed(t->fs, id, false);
+	assert_true(box_release(box, id, 1));
+	draft_forgotten(t->fs, id);
+	assert_false(is_draft(t, id));
+	assert_int_equal(count_descriptors(), before);
+	folder_put(t->fs, t->a);
+}
+
 static int setup(void **state)
 {
 	int r = flushing_setup(state);
@@ -225,6 +313,8 @@ int main(void)
 		T(what_is_renamed_while_it_is_converted_is_sent_once),
 		T(what_is_removed_while_it_is_completed_is_gone),
 		T(what_is_removed_while_it_is_converted_is_gone),
+		T(what_has_a_name_when_it_is_removed_goes),
+		T(what_was_to_be_removed_leaves_no_descriptor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
