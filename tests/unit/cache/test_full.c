@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -149,6 +150,45 @@ static void a_fast_caller_waits_for_the_writer(void **state)
 	}
 }
 
+static size_t count_descriptors(void)
+{
+	size_t n = 0;
+
+	for (int fd = 0; fd < 2000; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* A body is open until its row is written: of those there are not too many. */
+static void bodies_that_cannot_be_written_down_are_few(void **state)
+{
+	enum { BODIES = 1500, BODY = 100 };
+	struct scene *s = *state;
+	static uint64_t ids[BODIES];
+	size_t before, refused = 0;
+	int r;
+
+	scene_box(s);
+	for (uint32_t i = 0; i < BODIES; i++)
+		ids[i] = scene_add(s, i + 1, "m.eml");
+	assert_int_equal(cache_sync(s->c), 0);
+	before = count_descriptors();
+	scene_limit_files(4096);
+	for (uint32_t i = 0; i < BODIES; i++) {
+		r = scene_put_body(s, ids[i], BODY, i);
+		assert_true(r == 0 || scene_is_full(r));
+		refused += r != 0;
+	}
+	assert_true(count_descriptors() < before + 600);
+	assert_int_not_equal(refused, 0);
+	scene_limit_files(RLIM_INFINITY);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_int_equal(count_descriptors(), before);
+	for (uint32_t i = 0; i < BODIES; i++)
+		refused -= !cache_has_body(s->c, ids[i]);
+	assert_int_equal(refused, 0);
+}
+
 static void closing_without_room_ends(void **state)
 {
 	struct scene *s = *state;
@@ -216,6 +256,7 @@ int main(void)
 		T(changes_wait_until_there_is_room_again),
 		T(a_full_queue_is_an_error_not_a_hang),
 		T(a_fast_caller_waits_for_the_writer),
+		T(bodies_that_cannot_be_written_down_are_few),
 		T(closing_without_room_ends),
 		T(a_small_disk_says_enospc_and_recovers),
 	};
