@@ -358,6 +358,8 @@ int body_end(struct body *b, uint64_t size)
 	if (!begin_writing(b))
 		return 0;
 	r = set_size(b, size, &all_here);
+	if (r == 0 && all_here)
+		r = writer_wait_room(b->c);
 	if (r == 0 && all_here) {
 		fd = ensure_file(b);
 		r = fd < 0 ? fd : hash_rest(b, fd, size);

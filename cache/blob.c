@@ -183,6 +183,12 @@ int blob_forget_message(struct cache *c, uint64_t id)
 
 /* --- publishing and sharing --- */
 
+/*
+ * What a body that is open weighs in the writer's queue: so a writer that is
+ * slow, or has no room, never keeps more of them open than some hundred.
+ */
+#define OPEN_BYTES (16u << 10)
+
 struct blob_op {
 	struct op op;
 	struct body *body; /* held; or NULL */
@@ -258,6 +264,7 @@ int blob_queue_publish(struct cache *c, struct body *b, uint64_t id,
 	if (!op)
 		return -ENOMEM;
 	op->op.done = publish_done;
+	op->op.more = b ? OPEN_BYTES : 0;
 	op->body = b;
 	op->id = id;
 	op->size = blob->size;

@@ -424,7 +424,7 @@ MUST_CHECK int body_write(struct body *b, uint64_t offset, const void *bytes,
  * The body ends at `size`: if all bytes are here it is hashed and published
  * (an equal one that is stored already is shared), else the size is only
  * corrected. Others are evicted soon after, if the cache is over its bound.
- * -ENOSPC, -EIO, -EOVERFLOW.
+ * -ENOSPC, -EIO, -EOVERFLOW; the writer's error, as with box_add().
  */
 MUST_CHECK int body_end(struct body *b, uint64_t size);
 

@@ -16,8 +16,9 @@
  *
  * Order matters, for a kill or a power loss may come between any two steps: the
  * transaction that takes the record away names the file as a leftover; when it
- * is fsynced the file is deleted or moved; then the leftover is forgotten. Each
- * step may be done twice.
+ * is fsynced the file is deleted or moved; when that is fsynced, too, the
+ * leftover is forgotten, or the file would come back as an orphan. Each step
+ * may be done twice.
  *
  * The name in rejected/ is taken at once, by an empty file, so that it can be
  * told to the user; the file itself replaces that one.
@@ -189,11 +190,22 @@ static void queue_forget(struct cache *c, const char *spool)
 
 void leftovers_clear(struct cache *c)
 {
-	while (c->journal.leftovers) {
-		struct leftover *l = c->journal.leftovers;
+	struct leftover *gone = NULL, *l;
+	bool is_safe;
 
+	while ((l = c->journal.leftovers)) {
 		c->journal.leftovers = l->next;
-		if (clear_one(c, l->spool, l->rejected))
+		if (clear_one(c, l->spool, l->rejected)) {
+			l->next = gone;
+			gone = l;
+		} else {
+			free_leftover(l);
+		}
+	}
+	is_safe = gone && spool_sync_dir(c) == 0;
+	while ((l = gone)) {
+		gone = l->next;
+		if (is_safe)
 			queue_forget(c, l->spool);
 		free_leftover(l);
 	}
@@ -233,6 +245,7 @@ int leftovers_open(struct cache *c)
 		    (!rejected ||
 		     index_name_is_valid(rejected, strlen(rejected))))
 			(void)clear_one(c, spool, rejected);
+		(void)!spool_sync_dir(c);
 		if (r == 0)
 			r = forget(c, spool);
 		free(spool);

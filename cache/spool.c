@@ -235,7 +235,7 @@ int spool_open_published(struct cache *c, uint64_t id, int *ret_fd)
 
 /* --- durable --- */
 
-static int sync_dir(struct cache *c)
+int spool_sync_dir(struct cache *c)
 {
 	int fd = open(c->journal.spool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = 0;
@@ -257,7 +257,7 @@ int spool_sync_names(struct cache *c)
 	is_due = c->journal.has_new_files;
 	c->journal.has_new_files = false;
 	lock_drop(&c->journal.lock);
-	r = is_due ? sync_dir(c) : 0;
+	r = is_due ? spool_sync_dir(c) : 0;
 	if (r == 0)
 		return 0;
 	lock_take(&c->journal.lock);
@@ -279,7 +279,7 @@ int spool_harden(struct cache *c, const char *name, uint64_t *ret)
 		r = spool_size(fd, &size);
 	close(fd);
 	if (r == 0)
-		r = sync_dir(c);
+		r = spool_sync_dir(c);
 	if (r == 0)
 		*ret = size;
 	return r;
@@ -321,7 +321,7 @@ int spool_copy(struct cache *c, const char *from, const char *to)
 	if (r == 0)
 		r = spool_sync(out);
 	if (r == 0)
-		r = sync_dir(c);
+		r = spool_sync_dir(c);
 	close(in);
 	close(out);
 	if (r != 0)

@@ -46,6 +46,8 @@ MUST_CHECK int spool_open_file(struct cache *c, const char *name,
  * thread, before it fsyncs the log.
  */
 MUST_CHECK int spool_sync_names(struct cache *c);
+/* What was made, removed or moved away there is on disk. */
+MUST_CHECK int spool_sync_dir(struct cache *c);
 /* Bytes and name are on disk; the size in `*ret`. */
 MUST_CHECK int spool_harden(struct cache *c, const char *name, uint64_t *ret);
 

@@ -339,14 +339,16 @@ int cache_open(const struct cache_config *cfg, unsigned wait_ms,
 
 void cache_close(struct cache *c)
 {
+	bool is_clean;
+
 	if (!c)
 		return;
 
 	if (c->writer.started) {
 		touches_queue(c);
-		writer_stop(c);
+		is_clean = writer_stop(c);
 		db_bind_text(&c->write, S_VALUE_SET, 1, "clean");
-		db_bind_int(&c->write, S_VALUE_SET, 2, 1);
+		db_bind_int(&c->write, S_VALUE_SET, 2, is_clean);
 		/* Failing costs a sweep at the next start. */
 		(void)db_run(&c->write, S_VALUE_SET);
 	}

@@ -305,9 +305,10 @@ int writer_start(struct cache *c)
 	return 0;
 }
 
-void writer_stop(struct cache *c)
+bool writer_stop(struct cache *c)
 {
 	struct writer *w = &c->writer;
+	bool is_lost;
 
 	if (w->started) {
 		lock_take(&w->lock);
@@ -322,7 +323,8 @@ void writer_stop(struct cache *c)
 	 * changes of the user's are as if they had not been made. Bodies that
 	 * are put back on the way may queue more.
 	 */
-	if (w->batch || w->head)
+	is_lost = w->batch || w->head;
+	if (is_lost)
 		log_error("cache: what was changed last is lost: the index in "
 			  "'%s' cannot be written",
 			  c->state_dir);
@@ -335,4 +337,5 @@ void writer_stop(struct cache *c)
 			w->head = w->tail = NULL;
 		free_batch(c, batch, -EIO);
 	}
+	return !is_lost;
 }

@@ -60,8 +60,11 @@ struct writer {
 };
 
 MUST_CHECK int writer_start(struct cache *c);
-/* Write what is queued (tried once more if it fails) and end the thread. */
-void writer_stop(struct cache *c);
+/*
+ * Write what is queued (tried once more if it fails) and end the thread. False:
+ * some of it is lost.
+ */
+bool writer_stop(struct cache *c);
 
 /* A zeroed block for an operation: NULL if there is no memory. */
 void *op_new(size_t bytes, int (*run)(struct cache *c, struct op *op),

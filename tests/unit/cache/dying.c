@@ -29,21 +29,29 @@ static void die_if_last(void)
 		(void)kill(getpid(), SIGKILL);
 }
 
-static bool is_log(int fd)
+static bool ends_in(int fd, const char *name)
 {
 	char link[64], path[400];
+	size_t len = strlen(name);
 	ssize_t n;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, path, sizeof(path) - 1);
-	path[n > 0 ? n : 0] = '\0';
-	return strstr(path, "index.db-wal") != NULL;
+	return n >= (ssize_t)len && memcmp(path + n - len, name, len) == 0;
+}
+
+static bool is_log(int fd)
+{
+	return ends_in(fd, "index.db-wal");
 }
 
 static ssize_t write_or_die(int fd, const void *buf, size_t n, off_t at)
 {
 	if (is_log(fd))
 		progress->is_dirty = true;
+	/* That a file has gone must not be forgotten before it has. */
+	if (progress->is_loose && is_log(fd))
+		_exit(10);
 	if (is_last()) {
 		/* Torn: half of it is there. */
 		if (progress->tears)
@@ -52,16 +60,6 @@ static ssize_t write_or_die(int fd, const void *buf, size_t n, off_t at)
 	}
 	return pwrite(fd, buf, n, at);
 }
-
-#define WRAP1(ret, name, type)                                                 \
-	ret __real_##name(type a);                                             \
-	ret __wrap_##name(type a);                                             \
-	ret __wrap_##name(type a)                                              \
-	{                                                                      \
-		if (progress)                                                  \
-			die_if_last();                                         \
-		return __real_##name(a);                                       \
-	}
 
 #define WRAP2(ret, name, type1, type2)                                         \
 	ret __real_##name(type1 a, type2 b);                                   \
@@ -74,8 +72,18 @@ static ssize_t write_or_die(int fd, const void *buf, size_t n, off_t at)
 	}
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the linker wants these names. */
-WRAP1(int, fsync, int)
 WRAP2(int, link, const char *, const char *)
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+	if (progress)
+		die_if_last();
+	if (progress && ends_in(fd, "/spool"))
+		progress->is_loose = false;
+	return __real_fsync(fd);
+}
 
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
@@ -94,12 +102,14 @@ int __wrap_fdatasync(int fd)
  */
 static void check_order(const char *path)
 {
+	bool is_file = strstr(path, "/spool/0") && !strchr(path, '~');
+
 	if (!progress)
 		return;
 	die_if_last();
-	if (progress->is_dirty && strstr(path, "/spool/0") &&
-	    !strchr(path, '~'))
+	if (progress->is_dirty && is_file)
 		_exit(9);
+	progress->is_loose |= is_file;
 }
 
 int __real_unlink(const char *path);

@@ -13,6 +13,7 @@ struct progress {
 	atomic_long steps_left; /* until it dies; below 0: it does not */
 	bool tears;             /* the last write is cut */
 	atomic_bool is_dirty;   /* the log of the database was not fsynced */
+	atomic_bool is_loose;   /* a file left spool/, which was not fsynced */
 	bool created, published, synced, marked, answered, settled;
 	uint64_t new_id;
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cache/internal.h"
@@ -149,6 +151,45 @@ static void a_fast_caller_waits_for_the_writer(void **state)
 	}
 }
 
+static size_t count_descriptors(void)
+{
+	size_t n = 0;
+
+	for (int fd = 0; fd < 2000; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* A body is open until its row is written: of those there are not too many. */
+static void bodies_that_cannot_be_written_down_are_few(void **state)
+{
+	enum { BODIES = 1500, BODY = 100 };
+	struct scene *s = *state;
+	static uint64_t ids[BODIES];
+	size_t before, refused = 0;
+	int r;
+
+	scene_box(s);
+	for (uint32_t i = 0; i < BODIES; i++)
+		ids[i] = scene_add(s, i + 1, "m.eml");
+	assert_int_equal(cache_sync(s->c), 0);
+	before = count_descriptors();
+	scene_limit_files(4096);
+	for (uint32_t i = 0; i < BODIES; i++) {
+		r = scene_put_body(s, ids[i], BODY, i);
+		assert_true(r == 0 || scene_is_full(r));
+		refused += r != 0;
+	}
+	assert_true(count_descriptors() < before + 600);
+	assert_int_not_equal(refused, 0);
+	scene_limit_files(RLIM_INFINITY);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_int_equal(count_descriptors(), before);
+	for (uint32_t i = 0; i < BODIES; i++)
+		refused -= !cache_has_body(s->c, ids[i]);
+	assert_int_equal(refused, 0);
+}
+
 static void closing_without_room_ends(void **state)
 {
 	struct scene *s = *state;
@@ -162,6 +203,52 @@ static void closing_without_room_ends(void **state)
 	scene_open(s);
 	assert_int_equal(box_open(s->c, s->folder, &s->box), 0);
 	assert_int_equal(box_count(s->box), 0);
+}
+
+static int clean_mark(struct scene *s)
+{
+	char path[320];
+	sqlite3_stmt *st;
+	sqlite3 *db;
+	int mark;
+
+	snprintf(path, sizeof(path), "%s/index.db", s->state_dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db,
+					    "SELECT value FROM vals"
+					    " WHERE key = 'clean'",
+					    -1, &st, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	mark = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return mark;
+}
+
+/* Files of bodies whose rows were lost are looked for at the next start. */
+static void an_end_that_loses_rows_is_not_a_clean_one(void **state)
+{
+	struct scene *s = *state;
+	char path[320];
+	struct stat st;
+
+	scene_box(s);
+	assert_int_equal(cache_sync(s->c), 0);
+	snprintf(path, sizeof(path), "%s/index.db-wal", s->state_dir);
+	assert_int_equal(stat(path, &st), 0);
+	writer_hold(s->c);
+	for (uint32_t uid = 1; uid <= 100; uid++)
+		assert_int_equal(add_long(s, uid), 0);
+	/* There is room for a little. */
+	scene_limit_files((rlim_t)st.st_size + (64u << 10));
+	writer_release(s->c);
+	scene_close(s);
+	scene_limit_files(RLIM_INFINITY);
+	assert_int_equal(clean_mark(s), 0);
+	scene_open(s);
+	scene_close(s);
+	assert_int_equal(clean_mark(s), 1);
 }
 
 static void enter_small_disk(const struct scene *s)
@@ -216,6 +303,8 @@ int main(void)
 		T(changes_wait_until_there_is_room_again),
 		T(a_full_queue_is_an_error_not_a_hang),
 		T(a_fast_caller_waits_for_the_writer),
+		T(bodies_that_cannot_be_written_down_are_few),
+		T(an_end_that_loses_rows_is_not_a_clean_one),
 		T(closing_without_room_ends),
 		T(a_small_disk_says_enospc_and_recovers),
 	};
