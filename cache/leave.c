@@ -120,7 +120,7 @@ static int rebase_one(struct batch *b, uint64_t folder, uint32_t uidvalidity,
 	r = server_rebase_locked(&b->plan, &c->origin, &to);
 	/* The listing may have made a row of it; a copy's source has one. */
 	if (r == 0 && box && c->how == JOURNAL_MOVES)
-		r = settle_drop_uid_locked(&b->plan, box, v->uid, v->id);
+		r = server_drop_uid_locked(&b->plan, box, v->uid, v->id);
 	return r;
 }
 
