@@ -6,6 +6,8 @@
 
 #include "changed.h"
 
+#include "cache/heard.h"
+
 /* Copies: a second row at once, and what they wait for. */
 
 static uint64_t copy(struct box *from, uint64_t id, struct box *to,
@@ -256,6 +258,35 @@ static void two_messages_may_have_become_one(void **state)
 	assert_int_equal(count_state_files(t, "spool"), 0);
 }
 
+/* Its folder has other UIDs, and a listing was quicker than who looks. */
+static void a_moved_source_is_listed_once_under_its_new_uid(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml"), copy, listed;
+	struct journal_copy how = {.to = t->trash, .name = "copy.eml"};
+	struct cache_state s = {.uidvalidity = 99};
+	struct cache_moor moor = {.uid = 70};
+	struct journal_entry e;
+	struct cache_key *keys;
+	size_t n;
+
+	change_move(t->a, id, t->b, "m.eml");
+	assert_int_equal(journal_copy(t->b, id, &how, &copy), 0);
+	assert_int_equal(box_unmoor(t->a, &s, &n), 0);
+	listed = changed_add(t->a, 70, "m.eml");
+	assert_int_equal(journal_keys(t->s->c, t->in_a, 99, &keys, &n), 0);
+	assert_int_equal(n, 1); /* the source, or the copy */
+	moor.id = keys[0].of;
+	free(keys);
+	assert_int_equal(journal_rebase(t->s->c, t->in_a, 99, &moor, 1, NULL),
+			 0);
+	assert_true(changed_get(t, id, &e));
+	assert_int_equal(e.origin.uid, 70);
+	assert_true(changed_get(t, copy, &e));
+	assert_int_equal(e.origin.uid, 70);
+	assert_false(has_row(t->a, listed));
+}
+
 #define T(name)                                                                \
 	cmocka_unit_test_setup_teardown(name, changed_setup, changed_teardown)
 
@@ -271,6 +302,7 @@ int main(void)
 		T(a_copy_of_what_is_unsent_is_sent_too),
 		T(an_empty_new_file_becomes_a_copy),
 		T(two_messages_may_have_become_one),
+		T(a_moved_source_is_listed_once_under_its_new_uid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
