@@ -183,10 +183,16 @@ static size_t choose_name(const struct box *b, struct step *s)
 	return len;
 }
 
-static void touch(struct box *b, const struct step *s) REQUIRES(b->lock)
+/* Its mtime moves, though the clock may have been put back since it did. */
+static void touch(struct box *b, struct step *s) REQUIRES(b->lock)
 {
-	if (s->now_ns > b->state.changed_at_ns)
-		b->state.changed_at_ns = s->now_ns;
+	int64_t last = b->state.changed_at_ns;
+
+	if (s->now_ns == 0)
+		return;
+	if (s->now_ns <= last && last < INT64_MAX)
+		s->now_ns = last + 1;
+	b->state.changed_at_ns = s->now_ns;
 }
 
 /* The row stays in its folder. */

@@ -112,15 +112,22 @@ static int rebase_one(struct batch *b, uint64_t folder, uint32_t uidvalidity,
 {
 	struct journal_place to = {folder, uidvalidity, v->uid};
 	struct change *c = journal_find_locked(&b->plan.c->journal, v->id);
+	const struct change *mover = NULL;
 	struct box *box = batch_box(b, folder);
 	int r;
 
 	if (!c || c->origin.folder != folder || v->uid == 0)
 		return 0;
+	/*
+	 * The listing may have made a row of one that has left; the source of
+	 * a copy that has not has one.
+	 */
+	if (journal_has_left_locked(&b->plan.c->journal, &c->origin))
+		mover = journal_find_mover_locked(&b->plan.c->journal,
+						  &c->origin);
 	r = server_rebase_locked(&b->plan, &c->origin, &to);
-	/* The listing may have made a row of it; a copy's source has one. */
-	if (r == 0 && box && c->how == JOURNAL_MOVES)
-		r = settle_drop_uid_locked(&b->plan, box, v->uid, v->id);
+	if (r == 0 && box && mover)
+		r = server_drop_uid_locked(&b->plan, box, v->uid, mover->id);
 	return r;
 }
 

@@ -272,3 +272,61 @@ int server_moored_locked(struct plan *p, struct box *b, struct cache_moor *v,
 	plan_finish_locked(p);
 	return r;
 }
+
+/* --- a UID that is somebody else's --- */
+
+/* Who has this UID now; 0: nobody. */
+static uint64_t uid_owner(struct box *b, uint32_t uid)
+{
+	uint64_t id = 0;
+	size_t pos;
+
+	lock_take(&b->lock);
+	pos = index_find_uid(&b->index, uid);
+	if (pos != INDEX_NONE)
+		id = index_at(&b->index, pos)->id;
+	lock_drop(&b->lock);
+	return id;
+}
+
+/* The row goes, and what was to be changed of it cannot be any more. */
+static int drop_row(struct step *s)
+{
+	static const struct journal_failure why = {
+		.what = "to change a message",
+		.why = "it was another one's second row, which has gone"};
+	bool had_change = s->next != NULL;
+
+	step_row_to(s, ROW_NONE, NULL);
+	change_free(s->next);
+	s->next = NULL;
+	return had_change ? step_fail(s, &why) : 0;
+}
+
+int server_drop_uid_locked(struct plan *p, struct box *b, uint32_t uid,
+			   uint64_t id)
+{
+	uint64_t other = uid_owner(b, uid);
+	struct step *s = NULL;
+	int r = 0;
+
+	/* Two of this plan may have become one: Gmail keeps no text twice. */
+	for (size_t i = 0; r == 0 && i < p->n; i++) {
+		struct step *v = p->v[i];
+
+		if (v->id == other)
+			s = v;
+		if (v->id != id && v->will == ROW_BOX && v->to == b &&
+		    v->row.uid == uid)
+			r = drop_row(v);
+	}
+	if (r != 0 || other == 0 || other == id || (s && s->will != ROW_SAME))
+		return r;
+	r = plan_step_locked(p, other,
+			     journal_find_locked(&p->c->journal, other), &s);
+	if (r == 0)
+		r = step_load_row(s, b);
+	if (r != 0)
+		return r == -ENOENT ? 0 : r;
+	return drop_row(s);
+}

@@ -41,4 +41,12 @@ MUST_CHECK int server_rebase_locked(struct plan *p,
 				    const struct journal_place *to)
 	REQUIRES(p->c->journal.lock);
 
+/*
+ * The row of a box that has this UID goes, unless it is that of `id`: the one
+ * that has it now, and one that gets it in this plan.
+ */
+MUST_CHECK int server_drop_uid_locked(struct plan *p, struct box *b,
+				      uint32_t uid, uint64_t id)
+	REQUIRES(p->c->journal.lock);
+
 #endif

@@ -216,37 +216,6 @@ static int go(struct batch *b, struct step *s, const struct journal_result *v)
 	return r == 0 && v->why && !was_wanted ? step_fail(s, v->why) : r;
 }
 
-int settle_drop_uid_locked(struct plan *p, struct box *b, uint32_t uid,
-			   uint64_t id)
-{
-	static const struct journal_failure why = {
-		.what = "to change a message",
-		.why = "it was another one's second row, which has gone"};
-	struct change *change;
-	uint64_t other = 0;
-	struct step *s;
-	size_t pos;
-	int r;
-
-	lock_take(&b->lock);
-	pos = index_find_uid(&b->index, uid);
-	if (pos != INDEX_NONE)
-		other = index_at(&b->index, pos)->id;
-	lock_drop(&b->lock);
-	if (other == 0 || other == id)
-		return 0;
-	change = journal_find_locked(&p->c->journal, other);
-	r = plan_step_locked(p, other, change, &s);
-	if (r == 0)
-		r = step_load_row(s, b);
-	if (r != 0)
-		return r == -ENOENT ? 0 : r;
-	step_row_to(s, ROW_NONE, NULL);
-	change_free(s->next);
-	s->next = NULL;
-	return change ? step_fail(s, &why) : 0;
-}
-
 /*
  * A sync may have made a second row for the UID that is ours now, wherever our
  * own is.
@@ -257,7 +226,7 @@ static int drop_second_row(struct batch *b, struct step *s,
 {
 	struct box *box = batch_box(b, at->folder);
 
-	return box ? settle_drop_uid_locked(&b->plan, box, at->uid, s->id) : 0;
+	return box ? server_drop_uid_locked(&b->plan, box, at->uid, s->id) : 0;
 }
 
 /*

@@ -57,9 +57,4 @@ MUST_CHECK int settle_one_locked(struct batch *b,
 				 const struct journal_result *v)
 	REQUIRES(b->plan.c->journal.lock);
 
-/* The row of a box that has this UID goes, unless it is that of `id`. */
-MUST_CHECK int settle_drop_uid_locked(struct plan *p, struct box *b,
-				      uint32_t uid, uint64_t id)
-	REQUIRES(p->c->journal.lock);
-
 #endif

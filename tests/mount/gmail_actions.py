@@ -75,6 +75,8 @@ ROWS = [
     ("work", names.ALL, "work", "cp $o work/again_Letter-$n_.eml",
      "all: work"),
     ("", names.TRASH, TRASH, "cp $o work/again_Letter-$n_.eml", "all: work"),
+    ("work", names.ALL, "work", "cp $o work/again_Letter-$n_.eml && "
+     "cp $o work/more_Letter-$n_.eml", "all: work"),
     # No mark that takes a label away, and no link.
     ("\\Inbox", names.ALL, "INBOX", f"! {MARK} '\\Deleted' $f",
      "all: \\Inbox"),

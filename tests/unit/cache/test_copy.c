@@ -6,6 +6,8 @@
 
 #include "changed.h"
 
+#include "cache/heard.h"
+
 /* Copies: a second row at once, and what they wait for. */
 
 static uint64_t copy(struct box *from, uint64_t id, struct box *to,
@@ -225,6 +227,66 @@ static void an_empty_new_file_becomes_a_copy(void **state)
 	changed_expect(t, new, JOURNAL_STORE);
 }
 
+/* Gmail stores no text twice: whoever appends it again is told of the first. */
+static void two_messages_may_have_become_one(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = changed_add(t->b, 501, "old.eml");
+	uint64_t ids[] = {change_create(t->b, "one.eml", "Subject: x\r\n\r\n"),
+			  change_create(t->b, "two.eml", "Subject: x\r\n\r\n")};
+	struct journal_result r[2];
+	struct cache_msg m;
+
+	for (int i = 0; i < 2; i++) {
+		changed_send(t, ids[i], JOURNAL_APPEND);
+		r[i] = (struct journal_result){.id = ids[i],
+					       .done = JOURNAL_APPEND,
+					       .uidvalidity = VALID_B,
+					       .uid = 501};
+	}
+	assert_int_equal(journal_settle(t->s->c, r, 2, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_false(has_row(t->b, old));
+		assert_int_equal(box_count(t->b), 1);
+		assert_int_equal(box_find_uid(t->b, 501, &m), 0);
+		assert_int_equal(m.id, ids[1]);
+		changed_expect_none(t, ids[0]);
+		changed_expect_none(t, ids[1]);
+		changed_reopen(t);
+	}
+	assert_int_equal(sql_number(t, "SELECT count(*) FROM details"), 1);
+	assert_int_equal(count_state_files(t, "spool"), 0);
+}
+
+/* Its folder has other UIDs, and a listing was quicker than who looks. */
+static void a_moved_source_is_listed_once_under_its_new_uid(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml"), copy, listed;
+	struct journal_copy how = {.to = t->trash, .name = "copy.eml"};
+	struct cache_state s = {.uidvalidity = 99};
+	struct cache_moor moor = {.uid = 70};
+	struct journal_entry e;
+	struct cache_key *keys;
+	size_t n;
+
+	change_move(t->a, id, t->b, "m.eml");
+	assert_int_equal(journal_copy(t->b, id, &how, &copy), 0);
+	assert_int_equal(box_unmoor(t->a, &s, &n), 0);
+	listed = changed_add(t->a, 70, "m.eml");
+	assert_int_equal(journal_keys(t->s->c, t->in_a, 99, &keys, &n), 0);
+	assert_int_equal(n, 1); /* the source, or the copy */
+	moor.id = keys[0].of;
+	free(keys);
+	assert_int_equal(journal_rebase(t->s->c, t->in_a, 99, &moor, 1, NULL),
+			 0);
+	assert_true(changed_get(t, id, &e));
+	assert_int_equal(e.origin.uid, 70);
+	assert_true(changed_get(t, copy, &e));
+	assert_int_equal(e.origin.uid, 70);
+	assert_false(has_row(t->a, listed));
+}
+
 #define T(name)                                                                \
 	cmocka_unit_test_setup_teardown(name, changed_setup, changed_teardown)
 
@@ -239,6 +301,8 @@ int main(void)
 		T(a_copy_that_is_removed_unsent_leaves_nothing),
 		T(a_copy_of_what_is_unsent_is_sent_too),
 		T(an_empty_new_file_becomes_a_copy),
+		T(two_messages_may_have_become_one),
+		T(a_moved_source_is_listed_once_under_its_new_uid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "changed.h"
 
@@ -206,6 +207,30 @@ static void the_mtime_of_both_folders_moves(void **state)
 	assert_int_equal(a.uidvalidity, VALID_A);
 }
 
+/* It was moved last by a clock that was an hour ahead. */
+static void the_mtime_moves_after_the_clock_was_put_back(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	int64_t ahead = ((int64_t)time(NULL) + 3600) * 1000000000;
+	struct cache_state a, b;
+
+	box_state(t->a, &a);
+	a.changed_at_ns = ahead;
+	assert_int_equal(box_set_state(t->a, &a), 0);
+	box_state(t->b, &b);
+	b.changed_at_ns = ahead + 7;
+	assert_int_equal(box_set_state(t->b, &b), 0);
+	change_move(t->a, id, t->b, "m.eml");
+	for (int i = 0; i < 2; i++) {
+		box_state(t->a, &a);
+		box_state(t->b, &b);
+		assert_true(a.changed_at_ns > ahead);
+		assert_true(b.changed_at_ns > ahead + 7);
+		changed_reopen(t);
+	}
+}
+
 /* --- removing --- */
 
 static void a_removed_message_is_kept_out_of_sight(void **state)
@@ -268,6 +293,7 @@ int main(void)
 		T(what_arrives_hidden_waits_to_be_announced),
 		T(a_box_that_nobody_listed_can_be_moved_into),
 		T(the_mtime_of_both_folders_moves),
+		T(the_mtime_moves_after_the_clock_was_put_back),
 		T(a_removed_message_is_kept_out_of_sight),
 		T(a_removed_message_can_be_read_while_it_is_open),
 	};
