@@ -11,7 +11,9 @@
  * Which errors come: -EACCES, -EEXIST, -EINVAL (a name), -EISDIR, -ENOENT,
  * -EPERM, -EROFS, -ENOSPC, -EIO, -EBADMSG, -ENOMEM; and -EAGAIN: it is not
  * known at the moment which message of the server one of them is: wait until
- * `waits` has moved, then call again.
+ * `waits` has moved, then call again. Without `waits` it is on its way to where
+ * it is to be removed: wait until the flusher has moved (flush_gen()); or
+ * -ENOTCONN, if it cannot get there now.
  *
  * Threads: any, no lock held. Two changes of one name at a time, or of one
  * folder by its name, are kept apart by the kernel, which has the directories
@@ -25,7 +27,7 @@
 
 struct change_end {
 	uint64_t ids[2];      /* of those that flush.c sends now; 0: none */
-	struct folder *waits; /* with -EAGAIN */
+	struct folder *waits; /* with -EAGAIN; NULL: for FLUSH_INO */
 };
 
 /*

@@ -86,6 +86,16 @@ ROWS = [
 ]
 
 
+# In Trash and Spam here, and on its way there: it has to arrive first, or it
+# would only lose its label.
+ON_ITS_WAY = [
+    ("work home", names.ALL, "work", f"rm $f; rm {TRASH}/${{f##*/}}", "gone"),
+    ("\\Inbox", names.ALL, "INBOX", f"mv $f {SPAM}/; rm {SPAM}/${{f##*/}}",
+     "gone"),
+    ("", names.ALL, ALL, f"rm $f; rm {TRASH}/${{f##*/}}", "gone"),
+]
+
+
 def command_of(n, folder, command, outside):
     """As a shell has to see it."""
     if "$o" in command:
@@ -96,26 +106,26 @@ def command_of(n, folder, command, outside):
     return ["sh", "-c", f'f=$(echo "{folder}"/*Letter-{n}_*); {command}']
 
 
-def check_rows(env, **settings):
+def check_rows(env, rows=ROWS, **settings):
     """Each row with a message of its own, all in one mount."""
     server = env.gmail(**settings)
     for label in (b"work", b"home"):
         server.account.create(label)
     messages = [server.account.deliver(
         letter(n), [label.encode() for label in row[0].split()],
-        place=row[1]) for n, row in enumerate(ROWS, 100)]
+        place=row[1]) for n, row in enumerate(rows, 100)]
     m = env.mount(server, password=APP_PASSWORD)
-    for n, (_, _, folder, command, _) in enumerate(ROWS, 100):
+    for n, (_, _, folder, command, _) in enumerate(rows, 100):
         m.run(command_of(n, folder, command, env.tmp / f"{n}.eml"))
 
     def wrong():
         return [f"{row} is {where(message, server)}"
-                for message, row in zip(messages, ROWS)
+                for message, row in zip(messages, rows)
                 if where(message, server) != row[4]]
 
     wait_sent(m)
     wait_same(m, server, wrong)
-    assert len(server.account.messages) == sum(r[4] != "gone" for r in ROWS)
+    assert len(server.account.messages) == sum(r[4] != "gone" for r in rows)
     m.unmount()
     m.start()
     wait_same(m, server, wrong)
@@ -144,3 +154,8 @@ def test_every_command_where_the_last_label_trashes(env):
 @deadline(120)
 def test_every_command_where_the_last_label_deletes(env):
     check_setting(env, "delete")
+
+
+@deadline(120)
+def test_what_is_on_its_way_to_the_trash_is_removed_there(env):
+    check_rows(env, ON_ITS_WAY)
