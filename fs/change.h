@@ -64,6 +64,13 @@ MUST_CHECK int change_move(struct fs *fs, const struct change_move *how,
 MUST_CHECK int change_remove(struct fs *fs, struct folder *f, const char *name,
 			     struct change_end *end);
 
+/*
+ * Where the old text of a message of this folder goes when another one takes
+ * its place. NULL: it goes for good. Where folders are labels that would only
+ * take the label off, and the old text would stay among all messages.
+ */
+struct folder *change_place_of_old(struct fs *fs, struct folder *f);
+
 /* The flags in `mask` become as they are in `flags`. */
 MUST_CHECK int change_flags(struct fs *fs, uint64_t id, uint32_t mask,
 			    uint32_t flags, struct change_end *end);

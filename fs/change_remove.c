@@ -71,6 +71,15 @@ static int remove_for_good(struct fs *fs, struct folder *f, struct box *box,
 	return r;
 }
 
+struct folder *change_place_of_old(struct fs *fs, struct folder *f)
+{
+	struct folder *trash = NULL;
+
+	if (!change_folders_are_labels(fs) || trash_of(fs, f, &trash) != 0)
+		return NULL;
+	return trash;
+}
+
 int change_remove_one(struct fs *fs, struct folder *f, struct box *box,
 		      const struct cache_msg *m)
 {

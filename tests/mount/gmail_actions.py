@@ -3,8 +3,10 @@
 account has set for \\Deleted and for the last label; and that the mount shows
 what came of it."""
 
+import os
+
 from imapfstest import *
-from imapfstest.changed import wait_sent
+from imapfstest.changed import sent, wait_sent
 from imapfstest.gmail import APP_PASSWORD, names
 from imapfstest.gmail.shown import wait_same, where
 from imapfstest.letters import letter
@@ -159,3 +161,38 @@ def test_every_command_where_the_last_label_deletes(env):
 @deadline(120)
 def test_what_is_on_its_way_to_the_trash_is_removed_there(env):
     check_rows(env, ON_ITS_WAY)
+
+
+def test_the_old_text_of_a_draft_goes_to_the_trash(env):
+    server = env.gmail()
+    old = server.account.deliver(letter(1), [b"\\Draft"], place=names.ALL)
+    old.flags.add(b"\\Draft")
+    m = env.mount(server, password=APP_PASSWORD)
+    path, = (m.path / "[Gmail]" / "Drafts").glob("*Letter-1_*")
+    os.listdir(m.path / TRASH)
+    text = letter(1) + b"more\r\n"
+    path.write_bytes(text)
+    sent(m)
+    assert where(old, server) == "trash"
+    new, = [x for x in server.account.messages.values() if x is not old]
+    assert where(new, server) == "all: \\Draft" and new.data == text
+    assert path.read_bytes() == text
+    assert (m.path / TRASH / path.name).read_bytes() == letter(1)
+    wait_same(m, server)
+
+
+def test_what_is_written_behind_a_copy_does_not_touch_the_original(env):
+    server = env.gmail()
+    server.account.create(b"work")
+    old = server.account.deliver(letter(1), [b"\\Inbox"], place=names.ALL)
+    m = env.mount(server, password=APP_PASSWORD)
+    for between in ("", f"sync {m.path}/.imapfs/queue;"):
+        m.run(["sh", "-c", f"(cat INBOX/*Letter-1_*; {between} "
+               "printf 'more\\r\\n') > work/new.eml"])
+        sent(m)
+        assert where(old, server) == "all: \\Inbox"
+        new, = [x for x in server.account.messages.values()
+                if where(x, server) == "all: work"]
+        assert new.data == letter(1) + b"more\r\n"
+        (m.path / "work" / "new.eml").unlink()
+        sent(m)
