@@ -235,6 +235,8 @@ static int prepare(struct moving *v)
 		r = is_nothing(v) ? -EINVAL : 0;
 		if (r == 0)
 			r = trash_of(v->fs, v->how->to, &v->trash);
+		if (r == 0 && !v->trash)
+			r = change_may_vanish(v->fs, &v->other);
 	}
 	if (r == 0 && v->has_other && !v->trash)
 		folder_keep_body(v->fs, v->how->to, &v->other);

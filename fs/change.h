@@ -11,7 +11,9 @@
  * Which errors come: -EACCES, -EEXIST, -EINVAL (a name), -EISDIR, -ENOENT,
  * -EPERM, -EROFS, -ENOSPC, -EIO, -EBADMSG, -ENOMEM; and -EAGAIN: it is not
  * known at the moment which message of the server one of them is: wait until
- * `waits` has moved, then call again.
+ * `waits` has moved, then call again. Without `waits` it is on its way to where
+ * it is to be removed: wait until the flusher has moved (flush_gen()); or
+ * -ENOTCONN, if it cannot get there now.
  *
  * Threads: any, no lock held. Two changes of one name at a time, or of one
  * folder by its name, are kept apart by the kernel, which has the directories
@@ -25,7 +27,7 @@
 
 struct change_end {
 	uint64_t ids[2];      /* of those that flush.c sends now; 0: none */
-	struct folder *waits; /* with -EAGAIN */
+	struct folder *waits; /* with -EAGAIN; NULL: for FLUSH_INO */
 };
 
 /*
@@ -61,6 +63,13 @@ MUST_CHECK int change_move(struct fs *fs, const struct change_move *how,
  */
 MUST_CHECK int change_remove(struct fs *fs, struct folder *f, const char *name,
 			     struct change_end *end);
+
+/*
+ * Where the old text of a message of this folder goes when another one takes
+ * its place. NULL: it goes for good. Where folders are labels that would only
+ * take the label off, and the old text would stay among all messages.
+ */
+struct folder *change_place_of_old(struct fs *fs, struct folder *f);
 
 /* The flags in `mask` become as they are in `flags`. */
 MUST_CHECK int change_flags(struct fs *fs, uint64_t id, uint32_t mask,

@@ -35,6 +35,13 @@ void change_tell_arrival(struct fs *fs, struct folder *trash, uint64_t id);
 MUST_CHECK int change_remove_one(struct fs *fs, struct folder *f,
 				 struct box *box, const struct cache_msg *m);
 
+/*
+ * May it be removed for good where it is? Where folders are labels, not before
+ * it is in Trash or Junk on the server, too: out of the label that it has there
+ * it would only be archived. -EAGAIN, -ENOTCONN as in change.h.
+ */
+MUST_CHECK int change_may_vanish(struct fs *fs, const struct cache_msg *m);
+
 /* Can messages of the folder be taken away, and put there? -EACCES, -EROFS. */
 MUST_CHECK int change_may_leave(struct fs *fs, struct folder *f);
 MUST_CHECK int change_may_arrive(struct fs *fs, struct folder *f);

@@ -51,6 +51,14 @@ static int move_to_trash(struct fs *fs, struct folder *f, struct box *box,
 	return r;
 }
 
+int change_may_vanish(struct fs *fs, const struct cache_msg *m)
+{
+	if (m->uid != 0 || m->unmoored || change_is_only_here(fs, m) ||
+	    !change_folders_are_labels(fs))
+		return 0;
+	return flush_state(fs, m->id);
+}
+
 static int remove_for_good(struct fs *fs, struct folder *f, struct box *box,
 			   const struct cache_msg *m)
 {
@@ -63,6 +71,15 @@ static int remove_for_good(struct fs *fs, struct folder *f, struct box *box,
 	return r;
 }
 
+struct folder *change_place_of_old(struct fs *fs, struct folder *f)
+{
+	struct folder *trash = NULL;
+
+	if (!change_folders_are_labels(fs) || trash_of(fs, f, &trash) != 0)
+		return NULL;
+	return trash;
+}
+
 int change_remove_one(struct fs *fs, struct folder *f, struct box *box,
 		      const struct cache_msg *m)
 {
@@ -71,6 +88,8 @@ int change_remove_one(struct fs *fs, struct folder *f, struct box *box,
 
 	if (!change_is_only_here(fs, m))
 		r = trash_of(fs, f, &trash);
+	if (r == 0 && !trash)
+		r = change_may_vanish(fs, m);
 	if (r != 0)
 		return r;
 	draft_removing(fs, m->id);

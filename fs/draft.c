@@ -115,6 +115,7 @@ int draft_enter(struct drafts *ds, const struct draft_new *v,
 	d->mtime = v->mtime;
 	d->pinned = v->pinned;
 	d->name = v->name;
+	d->is_copy = v->is_copy;
 	d->refs = 2; /* the table's and the caller's */
 
 	lock_take(&ds->lock);

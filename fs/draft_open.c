@@ -220,6 +220,7 @@ static int begin_rewrite(struct fs *fs, struct folder *f,
 	v.pinned = f;
 	v.name = strdup(m->name);
 	v.mtime = time(NULL);
+	v.is_copy = draft_is_fresh_copy(fs, m->id);
 	r = v.name ? make_hidden(fs, box, m, truncating, &v.file_id, &v.size)
 		   : -ENOMEM;
 	if (r == 0) {

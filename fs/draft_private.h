@@ -48,9 +48,10 @@ struct draft {
 	uint64_t id; /* fixed */
 
 	/* Of DRAFT_REWRITE, fixed: the folder that is kept open for the hidden
-	 * row, and the name of the message. */
+	 * row, the name of the message, and whether that was a fresh copy. */
 	struct folder *pinned;
 	char *name;
+	bool is_copy;
 
 	struct lock lock;       /* RANK_DRAFT: whoever writes, or completes */
 	struct content content; /* of the first bytes, as far as looked at */
@@ -126,6 +127,7 @@ struct draft_new {
 	struct folder *f;
 	uint64_t size;
 	int64_t mtime;
+	bool is_copy;
 	/* Taken over on success. */
 	struct folder *pinned;
 	char *name;

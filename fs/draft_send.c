@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fs/attr.h"
+#include "fs/change.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
 #include "fs/spooled.h"
@@ -41,6 +42,7 @@ struct sending {
 	struct cache_msg m; /* the row of the inode */
 	bool has_row;
 	struct journal_effects *undone; /* of a file that was refused */
+	bool old_lives;                 /* it has another place now */
 };
 
 /* --- where it is --- */
@@ -226,24 +228,70 @@ static int make_converted(struct sending *s, uint64_t *ret_id, int *ret_fd)
 	return r;
 }
 
+/*
+ * Where the old text of a draft goes; NULL: for good. A copy has no text of its
+ * own: it may be one message with what it was made of.
+ */
+static struct folder *place_of_old(struct sending *s)
+{
+	if (s->file_id == s->d->id || !s->has_row || s->d->is_copy ||
+	    !(s->flags & MAIL_DRAFT))
+		return NULL;
+	return change_place_of_old(s->fs, s->to);
+}
+
+/* It is told without the draft's lock; without memory it shows later. */
+static void note_old(struct sending *s, const struct journal_moved *moved)
+{
+	struct journal_effects *e;
+
+	if (moved->replaced_to == 0)
+		return;
+	s->old_lives = true;
+	e = calloc(1, sizeof(*e) + sizeof(e->v[0]));
+	if (!e)
+		return;
+	e->n = 1;
+	e->v[0].id = moved->replaced;
+	e->v[0].to = moved->replaced_to;
+	memcpy(e->v[0].to_name, moved->replaced_name,
+	       sizeof(moved->replaced_name));
+	s->undone = e;
+}
+
 /* The name is this file's from now on. */
 static int take_name(struct sending *s, struct box *from, uint64_t id)
 {
-	const struct journal_move how = {
+	struct folder *place = place_of_old(s);
+	struct journal_moved moved;
+	struct journal_move how = {
 		.to = s->to_box,
 		.name = s->name,
 		.onto = s->has_row ? JOURNAL_REPLACE : JOURNAL_TWIN,
 		.only = s->d->id,
 		.make_message = true,
 	};
-	int r = journal_move(from, id, &how, NULL);
+	int r = place ? folder_get(s->fs, place, &how.trash) : 0;
 
+	if (r == 0) {
+		r = journal_move(from, id, &how, &moved);
+		if (place)
+			folder_put(s->fs, place);
+	}
 	/* It has another name or place by now, or is gone: look again. */
 	if (r != 0)
 		return r == -EEXIST ? -EAGAIN : r;
 	box_announce(s->to_box, id);
 	notify_added(s->fs->notify, tree_ino(s->fs->tree, s->to), s->name);
+	note_old(s, &moved);
 	return 0;
+}
+
+/* The inode is that of the old text, as the server has it. */
+static void leave_old(struct sending *s)
+{
+	draft_leave(s->fs->drafts, s->d);
+	notify_content(s->fs->notify, s->d->id);
 }
 
 /* It could not be queued now: it is a new message that is complete. */
@@ -287,7 +335,10 @@ static int replace(struct sending *s)
 		if (converted && s->file_id != s->d->id &&
 		    journal_remove(s->box, s->file_id) != 0)
 			log_warn("drafts: a hidden file stays");
-		give_up(s, 0, id);
+		if (s->old_lives)
+			leave_old(s);
+		else
+			give_up(s, 0, id);
 		r = 0;
 	} else if (converted && journal_remove(s->to_box, id) != 0) {
 		log_warn("drafts: a hidden file stays");

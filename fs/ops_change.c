@@ -19,8 +19,9 @@
  *
  * A change is made in one step (change.h), but may have to wait twice: before
  * it, until it is known which message of the server is meant (a mailbox with
- * other UIDs is being matched), and with the option sync after it, until the
- * server has answered. The kernel has the directories locked meanwhile.
+ * other UIDs is being matched), or that is where it is to be removed, and with
+ * the option sync after it, until the server has answered. The kernel has the
+ * directories locked meanwhile.
  */
 
 /* --- what changes share --- */
@@ -72,7 +73,8 @@ static int make(struct request *r)
 	int error = change_durably(r->fs, make_op, r, &end);
 
 	if (error == -EAGAIN)
-		r->edit.waits = tree_ino(r->fs->tree, end.waits);
+		r->edit.waits = end.waits ? tree_ino(r->fs->tree, end.waits)
+					  : FLUSH_INO;
 	if (error != 0)
 		return error;
 	r->edit.made = true;
@@ -111,7 +113,7 @@ static uint64_t edit_gen(struct request *r)
 {
 	struct folder *f;
 
-	if (r->edit.made)
+	if (r->edit.made || r->edit.waits == FLUSH_INO)
 		return flush_gen(r->fs);
 	f = r->edit.waits ? tree_find(r->fs->tree, r->edit.waits) : NULL;
 	return (f ? folder_gen(f) : 0) + draft_gen(r->fs);

@@ -3,8 +3,10 @@
 account has set for \\Deleted and for the last label; and that the mount shows
 what came of it."""
 
+import os
+
 from imapfstest import *
-from imapfstest.changed import wait_sent
+from imapfstest.changed import sent, wait_sent
 from imapfstest.gmail import APP_PASSWORD, names
 from imapfstest.gmail.shown import wait_same, where
 from imapfstest.letters import letter
@@ -88,6 +90,16 @@ ROWS = [
 ]
 
 
+# In Trash and Spam here, and on its way there: it has to arrive first, or it
+# would only lose its label.
+ON_ITS_WAY = [
+    ("work home", names.ALL, "work", f"rm $f; rm {TRASH}/${{f##*/}}", "gone"),
+    ("\\Inbox", names.ALL, "INBOX", f"mv $f {SPAM}/; rm {SPAM}/${{f##*/}}",
+     "gone"),
+    ("", names.ALL, ALL, f"rm $f; rm {TRASH}/${{f##*/}}", "gone"),
+]
+
+
 def command_of(n, folder, command, outside):
     """As a shell has to see it."""
     if "$o" in command:
@@ -98,26 +110,26 @@ def command_of(n, folder, command, outside):
     return ["sh", "-c", f'f=$(echo "{folder}"/*Letter-{n}_*); {command}']
 
 
-def check_rows(env, **settings):
+def check_rows(env, rows=ROWS, **settings):
     """Each row with a message of its own, all in one mount."""
     server = env.gmail(**settings)
     for label in (b"work", b"home"):
         server.account.create(label)
     messages = [server.account.deliver(
         letter(n), [label.encode() for label in row[0].split()],
-        place=row[1]) for n, row in enumerate(ROWS, 100)]
+        place=row[1]) for n, row in enumerate(rows, 100)]
     m = env.mount(server, password=APP_PASSWORD)
-    for n, (_, _, folder, command, _) in enumerate(ROWS, 100):
+    for n, (_, _, folder, command, _) in enumerate(rows, 100):
         m.run(command_of(n, folder, command, env.tmp / f"{n}.eml"))
 
     def wrong():
         return [f"{row} is {where(message, server)}"
-                for message, row in zip(messages, ROWS)
+                for message, row in zip(messages, rows)
                 if where(message, server) != row[4]]
 
     wait_sent(m)
     wait_same(m, server, wrong)
-    assert len(server.account.messages) == sum(r[4] != "gone" for r in ROWS)
+    assert len(server.account.messages) == sum(r[4] != "gone" for r in rows)
     m.unmount()
     m.start()
     wait_same(m, server, wrong)
@@ -146,3 +158,43 @@ def test_every_command_where_the_last_label_trashes(env):
 @deadline(120)
 def test_every_command_where_the_last_label_deletes(env):
     check_setting(env, "delete")
+
+
+@deadline(120)
+def test_what_is_on_its_way_to_the_trash_is_removed_there(env):
+    check_rows(env, ON_ITS_WAY)
+
+
+def test_the_old_text_of_a_draft_goes_to_the_trash(env):
+    server = env.gmail()
+    old = server.account.deliver(letter(1), [b"\\Draft"], place=names.ALL)
+    old.flags.add(b"\\Draft")
+    m = env.mount(server, password=APP_PASSWORD)
+    path, = (m.path / "[Gmail]" / "Drafts").glob("*Letter-1_*")
+    os.listdir(m.path / TRASH)
+    text = letter(1) + b"more\r\n"
+    path.write_bytes(text)
+    sent(m)
+    assert where(old, server) == "trash"
+    new, = [x for x in server.account.messages.values() if x is not old]
+    assert where(new, server) == "all: \\Draft" and new.data == text
+    assert path.read_bytes() == text
+    assert (m.path / TRASH / path.name).read_bytes() == letter(1)
+    wait_same(m, server)
+
+
+def test_what_is_written_behind_a_copy_does_not_touch_the_original(env):
+    server = env.gmail()
+    server.account.create(b"work")
+    old = server.account.deliver(letter(1), [b"\\Inbox"], place=names.ALL)
+    m = env.mount(server, password=APP_PASSWORD)
+    for between in ("", f"sync {m.path}/.imapfs/queue;"):
+        m.run(["sh", "-c", f"(cat INBOX/*Letter-1_*; {between} "
+               "printf 'more\\r\\n') > work/new.eml"])
+        sent(m)
+        assert where(old, server) == "all: \\Inbox"
+        new, = [x for x in server.account.messages.values()
+                if where(x, server) == "all: work"]
+        assert new.data == letter(1) + b"more\r\n"
+        (m.path / "work" / "new.eml").unlink()
+        sent(m)
