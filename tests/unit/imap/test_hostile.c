@@ -360,6 +360,32 @@ static void what_is_left_when_a_login_is_refused_asks_for_no_other(void **state)
 	end(im, s);
 }
 
+/* A quarter of an hour is for a server that has asked for patience for long. */
+static void an_outage_does_not_count_as_what_the_server_asks_for(void **state)
+{
+	const struct account_options o = {.tls = IMAP_TLS_NONE};
+	const struct imap_error cut = {-ENOTCONN, FAULT_NETWORK, ""};
+	const struct imap_error not_now = {-ENOTCONN, FAULT_LIMIT, ""};
+	struct server *s = SERVER(STEPS("N:"));
+	struct imap *im = account_new(s, &o);
+	int64_t first_ms, last_ms;
+
+	(void)state;
+	lock_take(&im->lock);
+	im->backoff_ms = 10000;
+	for (int i = 0; i < 20; i++)
+		keeper_back_off_locked(im, &cut);
+	keeper_back_off_locked(im, &not_now);
+	first_ms = im->retry_at_ms - clock_now_ms();
+	for (int i = 0; i < 20; i++)
+		keeper_back_off_locked(im, &not_now);
+	last_ms = im->retry_at_ms - clock_now_ms();
+	lock_drop(&im->lock);
+	end(im, s);
+	assert_true(first_ms < 20000);
+	assert_true(last_ms > 2 * POOL_BACKOFF_MAX_MS);
+}
+
 static void a_server_that_throws_us_out_is_left_alone_longer(void **state)
 {
 	struct server *s = SERVER(STEPS(LOGIN, "C: EXAMINE", "X:"),
@@ -397,6 +423,8 @@ int main(void)
 		cmocka_unit_test(a_login_refused_later_is_not_tried_again),
 		cmocka_unit_test(
 			what_is_left_when_a_login_is_refused_asks_for_no_other),
+		cmocka_unit_test(
+			an_outage_does_not_count_as_what_the_server_asks_for),
 		cmocka_unit_test(
 			a_server_that_throws_us_out_is_left_alone_longer),
 	};
