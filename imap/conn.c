@@ -394,7 +394,7 @@ static void note_closed(struct conn *c, int r)
 	conn_publish_locked(im, c);
 	/* A server that lets us in only to throw us out counts as failing. */
 	if (c->useful)
-		im->failures = 0;
+		im->failures = im->put_offs = 0;
 	if (im->n_ready == 0 && !atomic_load(&im->stop)) {
 		im->just_lost = true;
 		keeper_back_off_locked(im, &c->session.why);

@@ -179,7 +179,7 @@ void imap_retry(struct imap *im)
 {
 	lock_take(&im->lock);
 	im->refused = false;
-	im->failures = 0;
+	im->failures = im->put_offs = 0;
 	im->fail_until_ms = 0;
 	if (im->limit_until_ms == CLOCK_NEVER)
 		im->limit_until_ms = 0;

@@ -64,8 +64,9 @@ void keeper_tell(struct imap *im)
 
 void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 {
-	int64_t max = why->fault == FAULT_LIMIT ? POOL_BACKOFF_LIMIT_MS
-						: POOL_BACKOFF_MAX_MS;
+	bool put_off = why->fault == FAULT_LIMIT;
+	int64_t max = put_off ? POOL_BACKOFF_LIMIT_MS : POOL_BACKOFF_MAX_MS;
+	unsigned *before = put_off ? &im->put_offs : &im->failures;
 	int64_t wait = im->backoff_ms;
 
 	if (why->fault == FAULT_AUTH) {
@@ -73,11 +74,11 @@ void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 		im->retry_at_ms = CLOCK_NEVER;
 		return;
 	}
-	for (unsigned i = 0; i < im->failures && wait < max; i++)
+	for (unsigned i = 0; i < *before && wait < max; i++)
 		wait *= 2;
 	if (wait > max)
 		wait = max;
-	im->failures++;
+	(*before)++;
 	/* Up to a quarter more, so that clients of one server spread out. */
 	im->jitter = im->jitter * 1664525u + 1013904223u;
 	wait += (int64_t)((uint64_t)wait * (im->jitter >> 16) / 65536 / 4);
@@ -138,7 +139,7 @@ static void woke_up(struct imap *im) REQUIRES(im->lock)
 {
 	log_debug("imap: the machine or this process did not run for a while");
 	pool_probe_locked(im, im->awake_ms);
-	im->failures = 0;
+	im->failures = im->put_offs = 0;
 	if (im->n_ready == 0)
 		im->retry_at_ms = clock_now_ms();
 }

@@ -138,6 +138,7 @@ struct imap {
 	int64_t fail_until_ms;
 	int64_t retry_at_ms; /* CLOCK_NEVER: not by ourselves */
 	unsigned failures;   /* one after the other */
+	unsigned put_offs;   /* likewise, but of FAULT_LIMIT */
 	bool refused;        /* FAULT_AUTH: ask the user, never loop */
 	uint32_t jitter;
 	struct imap_error last_error;

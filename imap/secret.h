@@ -64,8 +64,9 @@ void secret_get(struct secret *s, char *buf, size_t *ret_n);
  * The server has refused this token: get another one. If there is one already,
  * because another connection was refused before, that is it; else tokencmd is
  * run, once for all who ask meanwhile. *ret_is_new: what secret_get() gives now
- * is not what was refused, so it is worth a try. -EACCES if the command fails
- * or the secret is no token. Any thread; waits for the command, at most 30 s.
+ * is not what was refused, so it is worth a try. -ENOTCONN (FAULT_LIMIT: it may
+ * work later) if the command fails; -EACCES if there is none; -ENOMEM. Any
+ * thread; waits for the command, at most 30 s.
  */
 MUST_CHECK int secret_renew(struct secret *s, const char *refused,
 			    bool *ret_is_new, struct imap_error *why);

@@ -50,6 +50,17 @@ static void end_renewal(struct secret *s, const struct secret *fresh)
 	lock_drop(&s->lock);
 }
 
+/*
+ * The command has failed: it may have met a network that was just coming up.
+ * No server has refused what it would have printed, so it is no reason to stop.
+ */
+static int fail_for_now(struct imap_error *why)
+{
+	why->code = -ENOTCONN;
+	why->fault = FAULT_LIMIT;
+	return -ENOTCONN;
+}
+
 int secret_renew(struct secret *s, const char *refused, bool *ret_is_new,
 		 struct imap_error *why)
 {
@@ -72,6 +83,8 @@ int secret_renew(struct secret *s, const char *refused, bool *ret_is_new,
 	r = secret_run(fresh, "tokencmd=", s->tokencmd, why);
 	if (r == 0)
 		is_new = !is_same(fresh, refused, strlen(refused));
+	else
+		r = fail_for_now(why);
 	end_renewal(s, r == 0 ? fresh : NULL);
 out:
 	secret_free(fresh);

@@ -175,8 +175,9 @@ static void a_token_that_stays_refused_ends_it(void **state)
 /* One whose command says another word each time; none of these is good. */
 #define REFUSED_TOKEN "C: AUTHENTICATE OAUTHBEARER", "S: $T NO [EXPIRED] no"
 
-/* A token command that says "1", "2", and so on. */
-static struct imap *account_of_new_tokens(struct server *s, char *folder)
+/* A token command that says "1", "2", and so on, where `test` lets it. */
+static struct imap *account_of_tokens(struct server *s, char *folder,
+				      const char *test)
 {
 	char command[128];
 	const struct account_options o = {
@@ -184,7 +185,9 @@ static struct imap *account_of_new_tokens(struct server *s, char *folder)
 
 	assert_non_null(mkdtemp(folder));
 	(void)snprintf(command, sizeof(command),
-		       "cd %s && echo x >>runs && wc -l <runs", folder);
+		       "cd %s && echo x >>runs && n=$(wc -l <runs) && %s "
+		       "echo $n",
+		       folder, test);
 	return account_new(s, &o);
 }
 
@@ -213,7 +216,7 @@ static void tokens_that_are_never_good_are_tried_three_times(void **state)
 		STEPS(TOKEN_LOGIN, "C: EXAMINE \"B\"", "V:", "X:"),
 		STEPS(BEARER_GREETING, REFUSED_TOKEN, REFUSED_TOKEN, "N:"),
 		STEPS(BEARER_GREETING, REFUSED_TOKEN, "N:"));
-	struct imap *im = account_of_new_tokens(s, folder);
+	struct imap *im = account_of_tokens(s, folder, "");
 	struct seen a = {0}, b = {0}, c = {0};
 	struct imap_error why;
 	struct imap_state now;
@@ -238,6 +241,26 @@ static void tokens_that_are_never_good_are_tried_three_times(void **state)
 	assert_int_equal(a.result, -EACCES);
 	assert_int_equal(c.result, -EACCES);
 	assert_int_equal(server_connections(s), 4);
+	end(im, s);
+	remove_runs(folder);
+}
+
+/* It has no network, say; nothing was refused but the old token. */
+static void a_token_command_that_fails_is_run_again_later(void **state)
+{
+	char folder[] = "/tmp/imapfs-test-token-XXXXXX";
+	struct server *s = SERVER(STEPS(BEARER_GREETING, REFUSED_TOKEN, "N:"),
+				  STEPS(TOKEN_LOGIN, "N:"));
+	struct imap *im = account_of_tokens(s, folder, "test $n != 2 &&");
+	struct imap_error why;
+	struct imap_state now;
+
+	(void)state;
+	/* By now it may have been run again. */
+	if (imap_connect(im, &why) < 0)
+		assert_int_equal(why.code, -ENOTCONN);
+	WAIT_STATE(im, now, now.online);
+	assert_int_equal(server_connections(s), 2);
 	end(im, s);
 	remove_runs(folder);
 }
@@ -337,6 +360,32 @@ static void what_is_left_when_a_login_is_refused_asks_for_no_other(void **state)
 	end(im, s);
 }
 
+/* A quarter of an hour is for a server that has asked for patience for long. */
+static void an_outage_does_not_count_as_what_the_server_asks_for(void **state)
+{
+	const struct account_options o = {.tls = IMAP_TLS_NONE};
+	const struct imap_error cut = {-ENOTCONN, FAULT_NETWORK, ""};
+	const struct imap_error not_now = {-ENOTCONN, FAULT_LIMIT, ""};
+	struct server *s = SERVER(STEPS("N:"));
+	struct imap *im = account_new(s, &o);
+	int64_t first_ms, last_ms;
+
+	(void)state;
+	lock_take(&im->lock);
+	im->backoff_ms = 10000;
+	for (int i = 0; i < 20; i++)
+		keeper_back_off_locked(im, &cut);
+	keeper_back_off_locked(im, &not_now);
+	first_ms = im->retry_at_ms - clock_now_ms();
+	for (int i = 0; i < 20; i++)
+		keeper_back_off_locked(im, &not_now);
+	last_ms = im->retry_at_ms - clock_now_ms();
+	lock_drop(&im->lock);
+	end(im, s);
+	assert_true(first_ms < 20000);
+	assert_true(last_ms > 2 * POOL_BACKOFF_MAX_MS);
+}
+
 static void a_server_that_throws_us_out_is_left_alone_longer(void **state)
 {
 	struct server *s = SERVER(STEPS(LOGIN, "C: EXAMINE", "X:"),
@@ -368,11 +417,14 @@ int main(void)
 		cmocka_unit_test(a_token_that_stays_refused_ends_it),
 		cmocka_unit_test(
 			tokens_that_are_never_good_are_tried_three_times),
+		cmocka_unit_test(a_token_command_that_fails_is_run_again_later),
 		cmocka_unit_test(
 			a_password_that_no_quotes_can_hold_is_a_literal),
 		cmocka_unit_test(a_login_refused_later_is_not_tried_again),
 		cmocka_unit_test(
 			what_is_left_when_a_login_is_refused_asks_for_no_other),
+		cmocka_unit_test(
+			an_outage_does_not_count_as_what_the_server_asks_for),
 		cmocka_unit_test(
 			a_server_that_throws_us_out_is_left_alone_longer),
 	};
