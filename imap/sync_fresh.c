@@ -29,6 +29,8 @@ void sync_fresh_begin(struct sync_job *j, const struct session *s)
 void sync_fresh_ask(struct sync_job *j, struct session *s,
 		    struct mail_range uids)
 {
+	if (j->n_fresh == SYNC_FRESH_MAX)
+		j->l.in_two_steps = false;
 	if (j->l.in_two_steps) {
 		if (uids.last - uids.first >= SYNC_FRESH_UIDS)
 			uids.last = uids.first + SYNC_FRESH_UIDS - 1;
@@ -74,8 +76,8 @@ static void go_on(struct sync_job *j, const struct session *s)
 	if (top == UINT32_MAX ||
 	    (s->box.uidnext > 0 && s->box.uidnext <= top + 1))
 		return;
-	if (s->box.uidnext == 0 || ++j->n_fresh == SYNC_FRESH_MAX)
-		j->l.in_two_steps = false;
+	/* Only behind this range, which has yet to take its second step. */
+	j->n_fresh = s->box.uidnext == 0 ? SYNC_FRESH_MAX : j->n_fresh + 1;
 	sync_push(j, SYNC_ASK_NEW, top + 1, UINT32_MAX);
 }
 

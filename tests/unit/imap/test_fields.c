@@ -235,7 +235,7 @@ static void messages_without_a_number_are_fetched(void **state)
 		"S: * OK [UIDNEXT " uidnext "] ok", DONE
 
 /* Sync INBOX, whose messages below UID 100 are known, on this server. */
-static void expect_new(struct server *s, const char *rows)
+static struct seen sync_new(struct server *s)
 {
 	const struct imap_sync_request req = {
 		.uidvalidity = 7, .uidnext = 100, .recall = recall};
@@ -252,6 +252,12 @@ static void expect_new(struct server *s, const char *rows)
 	seen_wait(&seen);
 	account_end(im, s);
 	assert_int_equal(seen.result, 0);
+	return seen;
+}
+
+static void expect_new(struct server *s, const char *rows)
+{
+	(void)sync_new(s);
 	assert_string_equal(told, rows);
 }
 
@@ -309,6 +315,44 @@ static void without_uidnext_the_rest_is_asked_for_in_one_step(void **state)
 		   "5:(none) 100:known 900:x");
 }
 
+#define MANY 80 /* more than are asked for once more */
+
+static void the_last_range_of_two_steps_takes_both(void **state)
+{
+	static char text[2 * MANY][256];
+	const char *steps[2 * MANY + 24] = {GMAIL,
+					    "C: EXAMINE",
+					    "S: * 90 EXISTS",
+					    "S: * OK [UIDVALIDITY 7] ok",
+					    DONE,
+					    KNOWN,
+					    NEW("100:599")};
+	size_t n = 0;
+
+	(void)state;
+	while (steps[n])
+		n++;
+	for (unsigned i = 0; i < 2 * MANY; i++) {
+		if (i == MANY) {
+			steps[n++] = DONE;
+			steps[n++] = SECOND("100:179");
+		}
+		(void)snprintf(text[i], sizeof(text[i]),
+			       i < MANY ? BARE("%u", "%u", "200")
+					: HEADER("%u", "%u", "n"),
+			       i % MANY + 2, i % MANY + 100);
+		steps[n++] = text[i];
+	}
+	steps[n++] = DONE;
+	steps[n++] = "C: UID FETCH 600:* (UID FLAGS RFC822.SIZE INTERNALDATE "
+		     "BODY.PEEK";
+	steps[n++] = "S: " ROW("82", "900") ")";
+	steps[n++] = DONE;
+	steps[n++] = "N:";
+	assert_true(n < sizeof(steps) / sizeof(*steps));
+	assert_int_equal(sync_new(SERVER(steps)).n, 1 + MANY + 1);
+}
+
 static void a_sync_that_loses_its_connection_begins_again(void **state)
 {
 	(void)state;
@@ -349,6 +393,7 @@ int main(void)
 		cmocka_unit_test(a_range_in_part_is_asked_for_in_halves),
 		cmocka_unit_test(
 			without_uidnext_the_rest_is_asked_for_in_one_step),
+		cmocka_unit_test(the_last_range_of_two_steps_takes_both),
 		cmocka_unit_test(a_sync_that_loses_its_connection_begins_again),
 	};
 
