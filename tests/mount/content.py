@@ -281,3 +281,14 @@ def test_a_session_that_has_not_heard_of_a_message_is_no_proof(env):
     else:
         raise AssertionError("it was read")
     assert server.count(rb"UID FETCH 3 .*BODY\.PEEK\[\]") <= 4
+
+
+def test_a_header_of_megabytes_hides_no_message(env):
+    """How long a header is, is for the sender to say."""
+    long = b"To: someone@example.com\r\n" * 100_000 + letter(2)
+    server = env.dovecot()
+    with Client(server) as c:
+        for data in (letter(1), long, letter(3)):
+            c.append("INBOX", data)
+        truth = truth_of(c, ["INBOX"])
+    names_of(env.mount(server), truth)
