@@ -88,7 +88,7 @@ bool listing_send(struct listing *l, struct session *s, const char *what,
 /* Send what is to be asked again. */
 void listing_pump_again(struct listing *l, struct session *s);
 
-/* CALL_AGAIN is over. If it was refused for now, so is the listing. */
+/* CALL_AGAIN is over. A refusal that may not last ends the listing. */
 void listing_answer_again(struct listing *l, const struct call *call,
 			  const struct status *st);
 
