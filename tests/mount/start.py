@@ -72,6 +72,20 @@ def test_bad_sources_are_refused(env):
         check_refused(env.mount_fails(url), word)
 
 
+def test_a_mailbox_that_is_not_there(env):
+    """One sentence, though another connection is on its way just then."""
+    server = server_with_mail(env)
+
+    def only_the_first(session, tag, command):
+        if session.number != min(s.number for s in server.sessions()):
+            session.hang()
+        return session.default(tag, command)
+
+    server.on(rb"AUTHENTICATE|LOGIN", only_the_first)
+    for _ in range(10):
+        check_refused(env.mount_fails(server.url() + "Nowhere"), "Nowhere")
+
+
 def program(*args):
     return run([os.environ["IMAPFS_BINARY"], *map(str, args)], check=False)
 
