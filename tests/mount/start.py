@@ -327,6 +327,14 @@ def test_default_places(env):
         assert os.stat(folder).st_mode & 0o777 == 0o700
 
 
+def test_a_cache_below_a_file_is_refused_as_that(env):
+    server = server_with_mail(env)
+    file = env.tmp / "file"
+    file.touch()
+    check_refused(env.mount_fails(server, cache=file), "Not a directory",
+                  str(file))
+
+
 def test_mounts_from_the_cache_without_a_network(env):
     server = server_with_mail(env)
     m = env.mount(server, background=True)
