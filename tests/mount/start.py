@@ -4,6 +4,7 @@ the program comes back only when the account is usable."""
 
 import os
 import re
+import select
 import signal
 import socket
 import threading
@@ -11,7 +12,7 @@ import time
 
 from imapfstest import *
 from imapfstest.letters import letter
-from imapfstest.util import of_process
+from imapfstest.util import of_process, popen, wait_end
 
 
 def check_refused(result, *words):
@@ -302,6 +303,25 @@ def test_comes_back_when_it_can_be_unmounted(env):
         os.kill(pid, signal.SIGCONT)
     start.join()
     m.umount()
+
+
+def test_a_pipe_of_who_mounts_is_let_go(env):
+    """Or the lock of a script would be held until somebody unmounts."""
+    m = env.mount_object(server_with_mail(env), background=True)
+    ca = os.open(m.cafile, os.O_RDONLY)
+    ours, theirs = os.pipe()
+    m.cafile = f"/dev/fd/{ca}"
+    try:
+        mounting = popen(m.args(), env=m.env(), pass_fds=[ca, theirs])
+        assert wait_end(mounting, 20) == 0
+    finally:
+        os.close(theirs)
+        os.close(ca)
+    assert select.select([ours], [], [], 10)[0], "it is held"
+    assert os.read(ours, 1) == b""
+    os.close(ours)
+    assert m.messages()
+    m.unmount()
 
 
 def test_second_mount_of_an_account_is_refused(env):
