@@ -79,7 +79,7 @@ int home_make(const char *dir, struct cache_report *report)
 	if (r != 0) {
 		snprintf(report->text, sizeof(report->text),
 			 "cannot make the folder '%.300s': %s", dir,
-			 strerrordesc_np(-r));
+			 strerrordesc_np(errno)); /* `r` has a few only */
 		return r;
 	}
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||

@@ -18,6 +18,7 @@
 
 #include "fs/connection.h"
 #include "fs/entrance.h"
+#include "fs/inherited.h"
 #include "fs/writers.h"
 
 /*
@@ -379,6 +380,7 @@ int helper_start(int close_fd, int *ret_fd, pid_t *ret_pid)
 		if (chdir("/") != 0)
 			_exit(1);
 		leave_terminal();
+		inherited_close();
 		close(pair[0]);
 		if (close_fd >= 0)
 			close(close_fd);

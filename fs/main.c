@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/inherited.h"
 #include "fs/options.h"
 #include "fs/start.h"
 #include "imap/account.h"
@@ -67,6 +68,7 @@ static void ready_in_background(int report_fd)
 
 	log_turn(LOG_LEVEL_INFO, LOG_TO_SYSLOG);
 	leave_terminal();
+	inherited_close();
 	/* A parent that is gone cannot be told; the mount stays. */
 	if (write(report_fd, &ok, 1) != 1)
 		log_warn("main: nobody waits for the mount");
@@ -228,6 +230,7 @@ int main(int argc, char *argv[])
 	char why[OPTIONS_ERROR] = "";
 	int status = EXIT_OK;
 
+	inherited_note();
 	/* The password is in memory: no core dump, no ptrace by others. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)signal(SIGPIPE, SIG_IGN);

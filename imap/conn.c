@@ -316,8 +316,9 @@ static void note_failure(struct conn *c, int r)
 				clock_now_ms() + POOL_BACKOFF_LIMIT_MS;
 		else if (why->fault == FAULT_AUTH)
 			im->limit_until_ms = CLOCK_NEVER;
-		log_warn("imap: going on with %u connections: %s", im->n_ready,
-			 why->text);
+		if (r != -ECANCELED) /* else nothing goes on: we end */
+			log_warn("imap: going on with %u connections: %s",
+				 im->n_ready, why->text);
 		/* What waited for this one has to share another. */
 		pool_kick_locked(im);
 		if (r == -ETIMEDOUT)

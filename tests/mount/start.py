@@ -4,6 +4,7 @@ the program comes back only when the account is usable."""
 
 import os
 import re
+import select
 import signal
 import socket
 import threading
@@ -11,7 +12,7 @@ import time
 
 from imapfstest import *
 from imapfstest.letters import letter
-from imapfstest.util import of_process
+from imapfstest.util import of_process, popen, wait_end
 
 
 def check_refused(result, *words):
@@ -70,6 +71,20 @@ def test_bad_sources_are_refused(env):
                       ("imaps://alice%zz@localhost/", "."),
                       ("imaps://al%0aice@localhost/", ".")]:
         check_refused(env.mount_fails(url), word)
+
+
+def test_a_mailbox_that_is_not_there(env):
+    """One sentence, though another connection is on its way just then."""
+    server = server_with_mail(env)
+
+    def only_the_first(session, tag, command):
+        if session.number != min(s.number for s in server.sessions()):
+            session.hang()
+        return session.default(tag, command)
+
+    server.on(rb"AUTHENTICATE|LOGIN", only_the_first)
+    for _ in range(10):
+        check_refused(env.mount_fails(server.url() + "Nowhere"), "Nowhere")
 
 
 def program(*args):
@@ -290,6 +305,25 @@ def test_comes_back_when_it_can_be_unmounted(env):
     m.umount()
 
 
+def test_a_pipe_of_who_mounts_is_let_go(env):
+    """Or the lock of a script would be held until somebody unmounts."""
+    m = env.mount_object(server_with_mail(env), background=True)
+    ca = os.open(m.cafile, os.O_RDONLY)
+    ours, theirs = os.pipe()
+    m.cafile = f"/dev/fd/{ca}"
+    try:
+        mounting = popen(m.args(), env=m.env(), pass_fds=[ca, theirs])
+        assert wait_end(mounting, 20) == 0
+    finally:
+        os.close(theirs)
+        os.close(ca)
+    assert select.select([ours], [], [], 10)[0], "it is held"
+    assert os.read(ours, 1) == b""
+    os.close(ours)
+    assert m.messages()
+    m.unmount()
+
+
 def test_second_mount_of_an_account_is_refused(env):
     server = server_with_mail(env)
     first = env.mount(server)
@@ -311,6 +345,14 @@ def test_default_places(env):
     assert (state[0] / "index.db").exists()
     for folder in (state[0], cache[0]):
         assert os.stat(folder).st_mode & 0o777 == 0o700
+
+
+def test_a_cache_below_a_file_is_refused_as_that(env):
+    server = server_with_mail(env)
+    file = env.tmp / "file"
+    file.touch()
+    check_refused(env.mount_fails(server, cache=file), "Not a directory",
+                  str(file))
 
 
 def test_mounts_from_the_cache_without_a_network(env):
