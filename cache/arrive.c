@@ -82,6 +82,9 @@ static int ensure_file(struct body *b)
 
 	if (fd >= 0)
 		return fd;
+	fd = home_keep_lock(b->c);
+	if (fd < 0)
+		return fd;
 	path = blob_part_path(b->c, b->id);
 	fd = path ? create_part(path) : -ENOMEM;
 	free(path);

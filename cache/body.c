@@ -173,7 +173,7 @@ static int load_part(struct body *b)
 	if (r != 0)
 		return r;
 	path = blob_part_path(c, b->id);
-	if (path)
+	if (path && home_keep_lock(c) == 0)
 		b->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	free(path);
 	lock_take(&b->c->bodies.lock);

@@ -4,9 +4,9 @@
  *
  * On disk. `state_dir` holds what could not be fetched again: index.db
  * (SQLite, WAL), spool/ with the texts of what is unsent, rejected/ with those
- * that were refused, and a lock, so that two mounts of one account do not share
- * it. `cache_dir` holds bodies and may be wiped at any time, also while
- * mounted. Both 0700. Invariants:
+ * that were refused. `cache_dir` holds bodies and may be wiped at any time,
+ * also while mounted. Each has a lock, so that two mounts of one account share
+ * neither. Both 0700. Invariants:
  *
  *  C1  An id is given once, to a folder or a message, and never again: not
  *      after a removal, a kill or a rebuild of the database in one boot. Ids

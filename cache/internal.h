@@ -273,6 +273,7 @@ struct cache {
 	char *state_dir; /* fixed at cache_open(), as what follows */
 	char *cache_dir;
 	int lock_fd;
+	int bodies_lock_fd; /* guarded by bodies.lock; -1: none */
 	unsigned char secret[SECRET_BYTES];
 	struct timespec started_at; /* on the clock of file times */
 
@@ -299,6 +300,12 @@ MUST_CHECK int home_make_dirs(const char *dir);
 MUST_CHECK int home_make(const char *dir, struct cache_report *report);
 MUST_CHECK int home_lock(struct cache *c, unsigned wait_ms,
 			 struct cache_report *report);
+/*
+ * Before a file of parts/ is opened or made: the lock of cache_dir is held,
+ * anew if its file was deleted with the rest. -EIO: another mount was faster;
+ * -ENOMEM.
+ */
+MUST_CHECK int home_keep_lock(struct cache *c);
 
 /* DIR/NAME, yours to free; NULL: no memory. */
 char *path_join(const char *dir, const char *name);

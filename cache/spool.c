@@ -362,8 +362,10 @@ static int copy_blob(struct cache *c, uint64_t id, int fd, const char *to)
 {
 	char *part = blob_part_path(c, id);
 	int flags = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
-	int out, r = part ? blob_make_dir(part) : -ENOMEM;
+	int out, r = part ? home_keep_lock(c) : -ENOMEM;
 
+	if (r == 0)
+		r = blob_make_dir(part);
 	if (r != 0) {
 		free(part);
 		return r;

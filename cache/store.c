@@ -15,10 +15,10 @@
 #include "imap/log.h"
 
 /*
- * Opening and closing: the folders, the lock, the database, and what to do
+ * Opening and closing: the folders, the locks, the database, and what to do
  * when it is damaged.
  *
- * Order of an opening: folders, lock, then everything that touches the
+ * Order of an opening: folders, locks, then everything that touches the
  * database; the writer thread starts last, so that until then one thread owns
  * both connections. A damaged database (found now, or marked as damaged by an
  * earlier run) is renamed together with its -wal and -shm, never deleted, and
@@ -276,6 +276,7 @@ static struct cache *new_cache(const struct cache_config *cfg)
 	if (!c)
 		return NULL;
 	c->lock_fd = -1;
+	c->bodies_lock_fd = -1;
 	c->writer.wal_fd = -1;
 	clock_gettime(CLOCK_REALTIME_COARSE, &c->started_at);
 	c->bodies.stats.max_bytes = cfg->max_bytes;
@@ -355,7 +356,9 @@ void cache_close(struct cache *c)
 	close_db(c);
 	if (c->writer.wal_fd >= 0)
 		close(c->writer.wal_fd);
-	/* Order matters: the lock goes when nothing is open any more. */
+	/* Order matters: the locks go when nothing is open any more. */
+	if (c->bodies_lock_fd >= 0)
+		close(c->bodies_lock_fd);
 	if (c->lock_fd >= 0)
 		close(c->lock_fd);
 	journal_finish(c);

@@ -152,8 +152,7 @@ static int count_one(const char *path, const struct stat *st, int type,
 		     struct FTW *ftw)
 {
 	(void)st;
-	(void)ftw;
-	if (type == FTW_F) {
+	if (type == FTW_F && strcmp(path + ftw->base, "bodies.lock") != 0) {
 		found_files++;
 		snprintf(found_path, sizeof(found_path), "%s", path);
 	}

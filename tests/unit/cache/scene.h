@@ -52,7 +52,7 @@ uint64_t scene_add_gm(struct scene *s, uint32_t uid, const char *name,
 
 /* The path of the one file with the content of `id`'s body, by inode. */
 void scene_blob_path(struct scene *s, char *ret, size_t n);
-/* Files below cache_dir. */
+/* Files below cache_dir, without its lock. */
 size_t scene_count_files(struct scene *s);
 /* Remove cache_dir and all in it. */
 void scene_wipe_cache_dir(struct scene *s);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,7 @@
 
 #include "scene.h"
 
-/* Opening: folders, lock, versions, damage, ids over all of these. */
+/* Opening: folders, versions, damage, ids over all of these. */
 
 static void both_folders_are_made_private(void **state)
 {
@@ -60,39 +59,6 @@ static void a_link_on_the_way_to_the_folder_is_followed(void **state)
 	assert_false(s->report.is_new);
 	snprintf(path, sizeof(path), "%s/state/index.db", s->dir);
 	assert_int_equal(stat(path, &st), 0);
-}
-
-static void a_second_mount_is_told_who_has_it(void **state)
-{
-	struct scene *s = *state;
-	struct cache_config cfg = {s->state_dir, s->cache_dir, 0};
-	struct cache *other;
-	char pid[32];
-
-	snprintf(pid, sizeof(pid), "process %d", (int)getpid());
-	assert_int_equal(cache_open(&cfg, 0, &other, &s->report), -EBUSY);
-	assert_non_null(strstr(s->report.text, pid));
-}
-
-static void *close_scene(void *arg)
-{
-	scene_close(arg);
-	return NULL;
-}
-
-static void the_next_mount_waits_for_the_last(void **state)
-{
-	struct scene *s = *state;
-	struct cache_config cfg = {s->state_dir, s->cache_dir, 0};
-	struct cache *other;
-	struct cache_report report;
-	pthread_t t;
-
-	assert_int_equal(pthread_create(&t, NULL, close_scene, s), 0);
-	assert_int_equal(cache_open(&cfg, 60000, &other, &report), 0);
-	pthread_join(t, NULL);
-	assert_null(s->c);
-	cache_close(other);
 }
 
 /* --- ids --- */
@@ -387,8 +353,6 @@ int main(void)
 		T(both_folders_are_made_private),
 		T(a_folder_that_others_can_write_to_is_refused),
 		T(a_link_on_the_way_to_the_folder_is_followed),
-		T(a_second_mount_is_told_who_has_it),
-		T(the_next_mount_waits_for_the_last),
 		T(an_id_is_never_given_twice),
 		T(a_removed_message_gives_its_id_to_nobody),
 		T(ids_end_in_an_error_not_in_a_repetition),
