@@ -218,7 +218,7 @@ static int go(struct batch *b, struct step *s, const struct journal_result *v)
 
 /*
  * A sync may have made a second row for the UID that is ours now, wherever our
- * own is.
+ * own is. Where UIDs are other ones than the answer's it is another message's.
  */
 static int drop_second_row(struct batch *b, struct step *s,
 			   const struct journal_place *at)
@@ -226,7 +226,9 @@ static int drop_second_row(struct batch *b, struct step *s,
 {
 	struct box *box = batch_box(b, at->folder);
 
-	return box ? server_drop_uid_locked(&b->plan, box, at->uid, s->id) : 0;
+	if (!box || box_uidvalidity(box) != at->uidvalidity)
+		return 0;
+	return server_drop_uid_locked(&b->plan, box, at->uid, s->id);
 }
 
 /*

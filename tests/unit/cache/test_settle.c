@@ -46,6 +46,20 @@ static void an_answer_without_a_uid_is_refused(void **state)
 	changed_expect(t, id, JOURNAL_MOVE);
 }
 
+/* The mailbox was made anew before, or after, and the row is another one's. */
+static void an_answer_with_another_uidvalidity_drops_no_row(void **state)
+{
+	struct changed *t = *state;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+	uint64_t other = changed_add(t->b, 501, "other.eml");
+
+	change_move(t->a, id, t->b, "m.eml");
+	changed_send(t, id, JOURNAL_MOVE);
+	changed_done(t, id, JOURNAL_MOVE, VALID_B + 1, 501);
+	assert_int_equal(row_of(t->b, other).uid, 501);
+	assert_true(row_of(t->b, id).unmoored);
+}
+
 static void what_was_changed_meanwhile_is_a_new_difference(void **state)
 {
 	struct changed *t = *state;
@@ -412,6 +426,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_move_that_is_done_has_its_new_uid),
 		T(an_answer_without_a_uid_is_refused),
+		T(an_answer_with_another_uidvalidity_drops_no_row),
 		T(what_was_changed_meanwhile_is_a_new_difference),
 		T(a_message_that_came_home_on_its_way_is_moved_back),
 		T(parts_are_settled_one_by_one),
