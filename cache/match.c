@@ -68,24 +68,28 @@ static size_t run_of(const struct cache_key *v, size_t n, size_t at)
 size_t cache_match(struct cache_key *ids, size_t n_ids, struct cache_key *uids,
 		   size_t n_uids, struct cache_moor *ret)
 {
-	size_t i = 0, k = 0, found = 0;
+	size_t i = 0, k = 0, found = 0, run_i, run_k;
 
 	if (n_ids == 0 || n_uids == 0)
 		return 0;
 	qsort(ids, n_ids, sizeof(ids[0]), by_hash);
 	qsort(uids, n_uids, sizeof(uids[0]), by_hash);
+	run_i = run_of(ids, n_ids, 0);
+	run_k = run_of(uids, n_uids, 0);
 	while (i < n_ids && k < n_uids) {
 		int order = by_hash(&ids[i], &uids[k]);
-		size_t run_i = run_of(ids, n_ids, i);
-		size_t run_k = run_of(uids, n_uids, k);
 
 		if (order == 0 && run_i == 1 && run_k == 1)
 			ret[found++] = (struct cache_moor){
 				ids[i].of, (uint32_t)uids[k].of};
-		if (order <= 0)
+		if (order <= 0) {
 			i += run_i;
-		if (order >= 0)
+			run_i = run_of(ids, n_ids, i);
+		}
+		if (order >= 0) {
 			k += run_k;
+			run_k = run_of(uids, n_uids, k);
+		}
 	}
 	return found;
 }

@@ -329,6 +329,28 @@ static void nothing_is_matched_that_is_not_alone(void **state)
 	assert_int_equal(got[0].uid, 52);
 }
 
+#define MANY 400000
+
+/* Equal ones are counted once, not for each of the others (else: hours). */
+static void a_folder_of_equal_messages_is_no_long_work(void **state)
+{
+	struct cache_key *ids = calloc(MANY, sizeof(*ids));
+	struct cache_key *uids = calloc(MANY, sizeof(*uids));
+	struct cache_moor got;
+
+	(void)state;
+	assert_non_null(ids);
+	assert_non_null(uids);
+	for (uint32_t i = 0; i < MANY; i++) {
+		memcpy(ids[i].hash, &i, sizeof(i));
+		memset(uids[i].hash, 0xff, sizeof(uids[i].hash));
+	}
+	assert_int_equal(cache_match(ids, MANY, uids, MANY, &got), 0);
+	assert_int_equal(cache_match(uids, MANY, ids, MANY, &got), 0);
+	free(ids);
+	free(uids);
+}
+
 static void a_message_without_anything_to_know_it_by_has_no_key(void **state)
 {
 	struct scene *s = *state;
@@ -355,6 +377,7 @@ int main(void)
 		T(a_kill_in_between_leaves_rows_unmoored),
 		T(rows_on_disk_match_rows_that_are_listed),
 		T(nothing_is_matched_that_is_not_alone),
+		T(a_folder_of_equal_messages_is_no_long_work),
 		T(a_message_without_anything_to_know_it_by_has_no_key),
 	};
 
