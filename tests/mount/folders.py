@@ -164,6 +164,19 @@ def test_hostile_names_are_harmless(env):
             folder_with(m, n + 10)
 
 
+def test_status_can_be_read_whatever_a_mailbox_is_called(env):
+    """Neither 8-bit text that is no UTF-8, nor commands for the terminal."""
+    names = {"Entw?rfe": b"Entw\xfcrfe", "es?[31mcape": b"es\x1b[31mcape"}
+    server = env.script({b"INBOX": one_message(1), **{
+        name: one_message(n + 10) for n, name in enumerate(names.values())}})
+    m = env.mount(server, options=["connections=2"])
+    for n, name in enumerate(names):
+        os.utime(m.path / folder_with(m, n + 10))
+        env.wait_for(lambda: name in [c["mailbox"] for c in
+                                      m.status()["connections"]], 20, name)
+        assert name in m.control("status")
+
+
 def test_hostile_names_survive_a_remount(env):
     boxes = {name: one_message(n + 10) for n, name in enumerate(HOSTILE)}
     server = env.script({b"INBOX": one_message(1), **boxes})
