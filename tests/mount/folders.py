@@ -237,6 +237,22 @@ def test_folder_in_the_url(env):
     assert any("Letter-1_" in name for name in m.messages("."))
 
 
+def test_folder_in_the_url_is_deleted_and_made_again(env):
+    server = env.script({b"INBOX": one_message(1), b"Work": one_message(2),
+                         b"Work/A": one_message(3)})
+    m = env.mount(server.url() + "Work")
+    assert len(os.listdir(m.path)) == 2
+    folders = [server.boxes.pop(name) for name in (b"Work", b"Work/A")]
+    os.utime(m.path)
+    env.wait_for(lambda: not os.listdir(m.path), 20)
+    folders[0].uidvalidity += 1
+    server.boxes[b"Work"], server.boxes[b"Work/A"] = folders
+    os.utime(m.path)
+    env.wait_for(lambda: "A" in os.listdir(m.path) and
+                 any("Letter-2_" in name for name in m.messages(".")), 20)
+    assert any("Letter-3_" in name for name in m.messages("A"))
+
+
 def test_vanished_folder_goes_new_one_comes(env):
     server = some_folders(env)
     m = env.mount(server)
