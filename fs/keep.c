@@ -24,17 +24,20 @@
 
 /* --- what is due --- */
 
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 void keep_make_due(struct keep *k, struct folder *f, int64_t not_before_ms)
 {
-	int64_t at_ms = folder_due_ms(f);
-	int64_t soon_ms = clock_now_ms() + KEEP_GAP_MS;
+	int64_t at_ms = folder_due_ms(f), soon_ms;
 
 	if (at_ms == CLOCK_NEVER)
 		return;
-	if (at_ms < not_before_ms)
-		at_ms = not_before_ms;
-	if (soon_ms < at_ms)
-		soon_ms = at_ms;
+	at_ms = later(at_ms, not_before_ms);
+	/* What it was to wait for is over; but not the gap behind a sync. */
+	soon_ms = later(at_ms, clock_now_ms() + KEEP_GAP_MS);
 	lock_take(&k->lock);
 	if (!f->due && !k->stopping) {
 		f->due = true;
@@ -42,8 +45,8 @@ void keep_make_due(struct keep *k, struct folder *f, int64_t not_before_ms)
 		f->next_due = k->due;
 		k->due = f;
 		lock_cond_wake_all(&k->cond);
-	} else if (f->due && f->due_ms > soon_ms) {
-		f->due_ms = soon_ms; /* it was for later */
+	} else if (f->due && soon_ms < f->due_ms) {
+		f->due_ms = soon_ms;
 		lock_cond_wake_all(&k->cond);
 	}
 	lock_drop(&k->lock);
