@@ -176,7 +176,7 @@ static int undo(struct batch *b, struct step *s, const struct carried *sent,
 
 	if (s->was == ROW_SAME)
 		return 0;
-	if (parts & JOURNAL_STORE)
+	if ((parts & JOURNAL_STORE) && !b->is_undoing)
 		r = undo_flags(s, &sent->delta);
 	if (r != 0)
 		return r;
