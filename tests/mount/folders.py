@@ -171,10 +171,14 @@ def test_status_can_be_read_whatever_a_mailbox_is_called(env):
         name: one_message(n + 10) for n, name in enumerate(names.values())}})
     m = env.mount(server, options=["connections=2"])
     for n, name in enumerate(names):
-        os.utime(m.path / folder_with(m, n + 10))
-        env.wait_for(lambda: name in [c["mailbox"] for c in
-                                      m.status()["connections"]], 20, name)
-        assert name in m.control("status")
+        folder = m.path / folder_with(m, n + 10)
+
+        def told():
+            os.utime(folder)
+            return [c["mailbox"] for c in m.status()["connections"]]
+
+        env.wait_for(lambda: name in told(), 20, name)
+        env.wait_for(lambda: told() and name in m.control("status"), 20, name)
 
 
 def test_hostile_names_survive_a_remount(env):
