@@ -299,12 +299,14 @@ static int settle_all_locked(struct batch *b, const struct journal_result *v,
 
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = settle_one_locked(b, &v[i]);
+	b->is_undoing = true;
 	for (size_t i = 0; r == 0 && i < b->n_undo; i++) {
 		struct journal_result undo = {.id = b->undo[i],
 					      .rest = JOURNAL_UNDO};
 
 		r = settle_one_locked(b, &undo);
 	}
+	b->is_undoing = false;
 	return r == 0 ? plan_commit_locked(&b->plan) : r;
 }
 

@@ -30,9 +30,12 @@ const struct sql db_blob_sql[] = {
 		      " LIMIT 1"},
 	{S_BLOB_TOUCH, "UPDATE blobs SET read_at = ? WHERE key = ?"},
 	{S_BLOB_SUM, "SELECT count(*), total(size) FROM blobs"},
-	{S_BLOB_OLDEST, "SELECT key, 0, read_at FROM blobs WHERE read_at > ?1"
-			" UNION ALL SELECT NULL, id, read_at FROM parts"
-			" WHERE read_at > ?1 ORDER BY 3 LIMIT 256"},
+	{S_BLOB_OLDEST,
+	 "SELECT key, 0, read_at, size FROM blobs"
+	 " WHERE read_at > ?1 UNION ALL"
+	 " SELECT NULL, id, read_at,"
+	 " (SELECT count(*) FROM part_chunks c WHERE c.id = p.id)"
+	 " FROM parts p WHERE read_at > ?1 ORDER BY 3 LIMIT 256"},
 	{S_BLOB_KEPT, "SELECT 1 FROM details d CROSS JOIN folders f"
 		      " CROSS JOIN messages m WHERE d.blob = ? AND f.kept <> 0"
 		      " AND m.folder = f.id AND m.id = d.id LIMIT 1"},

@@ -438,7 +438,7 @@ struct cache_stats {
 	uint64_t evicted; /* since the start */
 	uint64_t damaged; /* found damaged since the start */
 	uint64_t lost;    /* found missing since the start, all at once */
-	bool full; /* over the bound, and what is left may not be evicted */
+	bool full; /* over the bound by bodies of folders that are kept */
 	/*
 	 * With what is not written down yet it is over the bound, or an
 	 * eviction is on its way: `full` is known soon.

@@ -299,12 +299,25 @@ static void leave(struct step *s, struct journal_effect *e)
 	lock_drop(&b->lock);
 }
 
+/* Of a row without a record two steps may say that it goes. */
+static bool has_gone(const struct step *s)
+{
+	bool is_here;
+
+	if (s->was != ROW_BOX || s->will != ROW_NONE)
+		return false;
+	lock_take(&s->from->lock);
+	is_here = box_find_living(s->from, s->id) != INDEX_NONE;
+	lock_drop(&s->from->lock);
+	return !is_here;
+}
+
 static void apply_row(struct plan *p, struct step *s)
 {
 	struct box *from = s->was == ROW_BOX ? s->from : s->home;
 	struct journal_effect *e;
 
-	if (s->was != ROW_BOX && s->will != ROW_BOX)
+	if ((s->was != ROW_BOX && s->will != ROW_BOX) || has_gone(s))
 		return;
 	e = note_effect(p, s);
 	if (s->will != ROW_BOX) {

@@ -8,7 +8,8 @@
  * it, the writer removes the least recently read, whole or partial, until
  * 95 % are left. What is open stays, and what is of a folder whose bodies are
  * kept; if these alone are more than that, the next attempt is made when
- * another hundredth of the bound has come. Runs in the writer thread only.
+ * another hundredth of the bound has come. What is open goes later: the cache
+ * is not full by that. Runs in the writer thread only.
  */
 
 #define LOT 256
@@ -18,6 +19,7 @@ struct candidate {
 	blob_hash key;
 	uint64_t id;
 	int64_t read_at;
+	uint64_t bytes;
 };
 
 /* The next lot of those that were read after `*at`, which moves on. */
@@ -35,6 +37,8 @@ static int read_lot(struct cache *c, int64_t *at, struct candidate *lot,
 		to->is_part = sqlite3_column_type(st, 0) == SQLITE_NULL;
 		to->id = (uint64_t)sqlite3_column_int64(st, 1);
 		to->read_at = sqlite3_column_int64(st, 2);
+		to->bytes = (uint64_t)sqlite3_column_int64(st, 3) *
+			    (to->is_part ? CACHE_CHUNK : 1);
 		if (sqlite3_column_bytes(st, 0) == KEY_BYTES)
 			memcpy(to->key, sqlite3_column_blob(st, 0), KEY_BYTES);
 	}
@@ -73,7 +77,7 @@ static int is_kept(struct cache *c, const struct candidate *what)
 
 struct evict_op {
 	struct op op;
-	bool met_kept; /* in the last attempt to run it */
+	uint64_t open_bytes; /* of what may go, in the last attempt to run it */
 };
 
 static int evict_one(struct cache *c, const struct candidate *what,
@@ -83,12 +87,13 @@ static int evict_one(struct cache *c, const struct candidate *what,
 				     : body_has_key_open(c, 0, what->key);
 	int r;
 
-	if (is_open)
-		return 0;
 	r = is_kept(c, what);
-	op->met_kept |= r > 0;
 	if (r != 0)
 		return r < 0 ? r : 0;
+	if (is_open) {
+		op->open_bytes += what->bytes;
+		return 0;
+	}
 	c->bodies.add_evicted++;
 	if (what->is_part)
 		return parts_remove(c, what->id);
@@ -108,7 +113,7 @@ static int run_evict(struct cache *c, struct op *op)
 	size_t n = LOT;
 	int r;
 
-	e->met_kept = false;
+	e->open_bytes = 0;
 	r = touches_write(c); /* who was read last is known only now */
 	while (r == 0 && n == LOT && bytes_now(c) > goal(c)) {
 		r = read_lot(c, &at, lot, &n);
@@ -123,13 +128,14 @@ static int run_evict(struct cache *c, struct op *op)
 
 static void evict_done(struct cache *c, struct op *op, int err)
 {
+	uint64_t open_bytes = ((struct evict_op *)op)->open_bytes;
 	struct bodies *all = &c->bodies;
 
-	(void)op;
 	lock_take(&all->lock);
 	all->evicting = false;
 	if (err == 0) {
-		all->stats.full = all->stats.body_bytes > all->stats.max_bytes;
+		all->stats.full = all->stats.body_bytes >
+				  all->stats.max_bytes + open_bytes;
 		all->evict_above = all->stats.body_bytes > goal(c)
 					   ? all->stats.body_bytes +
 						     all->stats.max_bytes / 100

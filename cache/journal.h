@@ -399,7 +399,7 @@ struct journal_effects {
  * The answers for a batch, in one transaction. What the user changed since it
  * was sent is left as a new difference. Those that are not in the journal are
  * left out. A row that comes back is not announced. A message that replaced
- * another and is undone takes that one's change back, too. A second row that a
+ * another and is undone takes that one's move back, too. A second row that a
  * sync made meanwhile for the UID that a message has now goes, as an effect
  * tells. After APPEND the file becomes the stored body if the sizes agree, else
  * the body is fetched when it is read. -EINVAL: no UID; -ENOMEM. May wait for

@@ -307,21 +307,11 @@ int server_drop_uid_locked(struct plan *p, struct box *b, uint32_t uid,
 			   uint64_t id)
 {
 	uint64_t other = uid_owner(b, uid);
-	struct step *s = NULL;
-	int r = 0;
+	struct step *s;
+	int r;
 
-	/* Two of this plan may have become one: Gmail keeps no text twice. */
-	for (size_t i = 0; r == 0 && i < p->n; i++) {
-		struct step *v = p->v[i];
-
-		if (v->id == other)
-			s = v;
-		if (v->id != id && v->will == ROW_BOX && v->to == b &&
-		    v->row.uid == uid)
-			r = drop_row(v);
-	}
-	if (r != 0 || other == 0 || other == id || (s && s->will != ROW_SAME))
-		return r;
+	if (other == 0 || other == id)
+		return 0;
 	r = plan_step_locked(p, other,
 			     journal_find_locked(&p->c->journal, other), &s);
 	if (r == 0)
@@ -329,4 +319,19 @@ int server_drop_uid_locked(struct plan *p, struct box *b, uint32_t uid,
 	if (r != 0)
 		return r == -ENOENT ? 0 : r;
 	return drop_row(s);
+}
+
+int server_drop_twins_locked(struct plan *p, const struct box *b, uint32_t uid,
+			     uint64_t id)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->n; i++) {
+		struct step *s = p->v[i];
+
+		if (s->id != id && s->will == ROW_BOX && s->to == b &&
+		    s->row.uid == uid)
+			r = drop_row(s);
+	}
+	return r;
 }

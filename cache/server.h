@@ -41,12 +41,17 @@ MUST_CHECK int server_rebase_locked(struct plan *p,
 				    const struct journal_place *to)
 	REQUIRES(p->c->journal.lock);
 
-/*
- * The row of a box that has this UID goes, unless it is that of `id`: the one
- * that has it now, and one that gets it in this plan.
- */
+/* The row of a box that has this UID goes, unless it is that of `id`. */
 MUST_CHECK int server_drop_uid_locked(struct plan *p, struct box *b,
 				      uint32_t uid, uint64_t id)
+	REQUIRES(p->c->journal.lock);
+
+/*
+ * So do those that get it in this plan: two messages may have become one (Gmail
+ * keeps no text twice). Looks at all of the plan.
+ */
+MUST_CHECK int server_drop_twins_locked(struct plan *p, const struct box *b,
+					uint32_t uid, uint64_t id)
 	REQUIRES(p->c->journal.lock);
 
 #endif

@@ -176,7 +176,7 @@ static int undo(struct batch *b, struct step *s, const struct carried *sent,
 
 	if (s->was == ROW_SAME)
 		return 0;
-	if (parts & JOURNAL_STORE)
+	if ((parts & JOURNAL_STORE) && !b->is_undoing)
 		r = undo_flags(s, &sent->delta);
 	if (r != 0)
 		return r;
@@ -221,14 +221,19 @@ static int go(struct batch *b, struct step *s, const struct journal_result *v)
  * own is. Where UIDs are other ones than the answer's it is another message's.
  */
 static int drop_second_row(struct batch *b, struct step *s,
-			   const struct journal_place *at)
+			   const struct journal_place *at, bool is_told)
 	REQUIRES(b->plan.c->journal.lock)
 {
 	struct box *box = batch_box(b, at->folder);
+	int r = 0;
 
 	if (!box || box_uidvalidity(box) != at->uidvalidity)
 		return 0;
-	return server_drop_uid_locked(&b->plan, box, at->uid, s->id);
+	if (is_told)
+		r = server_drop_twins_locked(&b->plan, box, at->uid, s->id);
+	if (r == 0)
+		r = server_drop_uid_locked(&b->plan, box, at->uid, s->id);
+	return r;
 }
 
 /*
@@ -241,6 +246,7 @@ static int finish(struct batch *b, struct step *s, bool is_new, bool arrived)
 	struct change *c = s->next;
 	struct box *box = batch_box(b, c->at);
 	struct journal_place origin = c->origin;
+	bool is_home = false;
 
 	if (is_new) {
 		c->seq = b->plan.c->journal.next_seq++;
@@ -255,9 +261,9 @@ static int finish(struct batch *b, struct step *s, bool is_new, bool arrived)
 		return 0;
 	if (box) {
 		step_drop_if_done(s, box_uidvalidity(box));
-		arrived |= s->row.uid != 0;
+		is_home = s->row.uid != 0;
 	}
-	return arrived ? drop_second_row(b, s, &origin) : 0;
+	return arrived || is_home ? drop_second_row(b, s, &origin, arrived) : 0;
 }
 
 #define ARRIVES ((unsigned)JOURNAL_APPEND | JOURNAL_COPY | JOURNAL_MOVE)

@@ -31,8 +31,9 @@ struct batch {
 	struct batch_file *file; /* of unsent messages */
 	size_t n_files;
 
-	uint64_t *undo; /* ids of records that are to be undone, too */
+	uint64_t *undo; /* ids of records whose moves are undone, too */
 	size_t n_undo;
+	bool is_undoing; /* these: nobody has refused their flags */
 };
 
 void batch_init(struct batch *b, struct cache *c, bool wants_effects);

@@ -52,13 +52,15 @@ static int64_t own_end_locked(const struct folder *f) REQUIRES(f->lock)
 
 static int64_t due_locked(const struct folder *f) REQUIRES(f->lock)
 {
+	int64_t due = CLOCK_NEVER;
+
 	if (!is_used_locked(f))
 		return CLOCK_NEVER;
+	if (f->moved_ms != 0 && f->moved_ms >= f->known_ms)
+		due = own_end_locked(f);
 	if (f->doubted)
-		return f->known_ms + KEEP_ENTER_MS;
-	return f->moved_ms != 0 && f->moved_ms >= f->known_ms
-		       ? own_end_locked(f)
-		       : CLOCK_NEVER;
+		due = clock_earlier(due, f->doubted_ms + RULES_DOUBT_MS);
+	return due;
 }
 
 int64_t folder_due_ms(struct folder *f)

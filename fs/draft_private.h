@@ -48,14 +48,15 @@ struct draft {
 	uint64_t id; /* fixed */
 
 	/* Of DRAFT_REWRITE, fixed: the folder that is kept open for the hidden
-	 * row, the name of the message, and whether that was a fresh copy. */
+	 * row, and the name of the message. */
 	struct folder *pinned;
 	char *name;
-	bool is_copy;
 
 	struct lock lock;       /* RANK_DRAFT: whoever writes, or completes */
 	struct content content; /* of the first bytes, as far as looked at */
 	int refused; /* what a write was told: no message; 0: none was */
+
+	bool is_copy; /* fixed: of DRAFT_REWRITE, of a fresh copy */
 
 	/* The table's lock. */
 	struct draft *next;

@@ -40,7 +40,7 @@ static bool must_ask_locked(struct fs *fs, struct folder *f) REQUIRES(f->lock)
 	const struct rules_enter e = {
 		.now_ms = clock_now_ms(),
 		.known_ms = f->known_ms,
-		.moved_ms = f->doubted ? 0 : f->moved_ms,
+		.moved_ms = f->moved_ms,
 		.interval_ms = keep_interval_ms(fs),
 		.watched = watched && since_ms != 0 &&
 			   f->known_ms >= since_ms && !f->doubted,
@@ -193,6 +193,7 @@ void folder_resync(struct fs *fs, struct folder *f)
 	lock_take(&f->lock);
 	f->error = 0;
 	f->moved_ms = clock_now_ms();
+	f->doubted_ms = -RULES_DOUBT_MS; /* the next word is believed */
 	r = folder_open_box_locked(fs, f);
 	if (r == 0 && f->busy == FOLDER_IDLE && f->flushing == 0)
 		r = folder_start_job_locked(fs, f, IMAP_PRIO_LISTING);

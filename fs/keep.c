@@ -24,18 +24,29 @@
 
 /* --- what is due --- */
 
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 void keep_make_due(struct keep *k, struct folder *f, int64_t not_before_ms)
 {
-	int64_t at_ms = folder_due_ms(f);
+	int64_t at_ms = folder_due_ms(f), soon_ms;
 
 	if (at_ms == CLOCK_NEVER)
 		return;
+	at_ms = later(at_ms, not_before_ms);
+	/* What it was to wait for is over; but not the gap behind a sync. */
+	soon_ms = later(at_ms, clock_now_ms() + KEEP_GAP_MS);
 	lock_take(&k->lock);
 	if (!f->due && !k->stopping) {
 		f->due = true;
-		f->due_ms = at_ms > not_before_ms ? at_ms : not_before_ms;
+		f->due_ms = at_ms;
 		f->next_due = k->due;
 		k->due = f;
+		lock_cond_wake_all(&k->cond);
+	} else if (f->due && soon_ms < f->due_ms) {
+		f->due_ms = soon_ms;
 		lock_cond_wake_all(&k->cond);
 	}
 	lock_drop(&k->lock);
@@ -86,6 +97,9 @@ void keep_job_ended(struct fs *fs, struct folder *f, int result)
 		   folder_denied(f) != FOLDER_EMPTY) {
 		/* It is not there any more: what is? */
 		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
+	} else if (result == -EIO || result == -ETIMEDOUT) {
+		/* Nobody tells of these news again. */
+		keep_make_due(k, f, clock_now_ms() + KEEP_RETRY_MS);
 	}
 }
 

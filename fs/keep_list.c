@@ -32,6 +32,25 @@ static void hear_all(struct fs *fs, const struct mail_folder *v, size_t n,
 	}
 }
 
+/*
+ * INBOX at least is always there (RFC 9051 section 5.1): a server that names
+ * nothing at all has a bad day, and all that is known would be forgotten.
+ */
+static int check_names(struct fs *fs, size_t n)
+{
+	struct folder **known;
+	size_t n_known;
+	int r;
+
+	if (n > 0)
+		return 0;
+	r = tree_all(fs->tree, &known, &n_known);
+	if (r != 0)
+		return r;
+	free(known);
+	return n_known == 0 ? 0 : -ENODATA;
+}
+
 /* What the watch has named before it was listed is watched, too. */
 static void name_early(struct keep *k)
 {
@@ -77,6 +96,8 @@ static void list_done(void *ctx, int result, const struct mail_folder *v,
 	asked_ms = k->list_asked_ms;
 	epoch = k->list_epoch;
 	lock_drop(&k->lock);
+	if (result == 0)
+		result = check_names(fs, n);
 	if (result == 0 && !mailboxes_believe(fs, epoch, v, n)) {
 		list_overtaken(k);
 		return;

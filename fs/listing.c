@@ -29,8 +29,9 @@
 struct listing_job {
 	struct fs *fs;
 	struct folder *f;
-	bool again; /* rows that were found again are here already */
-	bool came;  /* rows did, of this job */
+	bool again;   /* rows that were found again are here already */
+	bool goes_on; /* what is above was listed by an earlier one */
+	bool came;    /* rows did, of this job */
 	uint32_t heard_uidnext; /* messages from here on are news; or 0 */
 	unsigned budget;        /* replays that may still be made */
 	bool recalled; /* what was added before it began is on the disk */
@@ -69,6 +70,7 @@ int listing_start_locked(struct fs *fs, struct folder *f,
 		.fs = fs,
 		.f = f,
 		.again = s.low_uid == 0 && box_count(f->box) > 0,
+		.goes_on = s.low_uid != 0,
 		.budget = FS_REPLAY_MAX,
 	};
 	/* Nobody is listing it: what has come is news to who watches. */
@@ -254,11 +256,13 @@ static void list_done(void *ctx, int result, const struct imap_error *why)
 	if (j->again)
 		notify_listing(j->fs->notify, tree_ino(j->fs->tree, j->f));
 	/*
-	 * Flags are next; or the rest, over another connection, if there is
-	 * one: Dovecot ends those that read from a mailbox which somebody
-	 * deletes or renames, and who waits here is to hear what became of it.
+	 * What has changed meanwhile is next; or the rest, over another
+	 * connection, if there is one: Dovecot ends those that read from a
+	 * mailbox which somebody deletes or renames, and who waits here is to
+	 * hear what became of it.
 	 */
-	if ((j->again && result == 0) || (j->came && result == -ENOTCONN))
+	if (((j->again || j->goes_on) && result == 0) ||
+	    (j->came && result == -ENOTCONN))
 		result = -ESTALE;
 	folder_job_done(j->fs, j->f, result);
 	offline_note(j->fs, j->f);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/ahead.h"
+#include "fs/attr.h"
 #include "fs/budget.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
@@ -182,16 +183,6 @@ static void part_ends(struct part_job *j)
 	free(j);
 }
 
-/*
- * The mailbox has other UIDs now: the reader waits until it is known which of
- * them is this message's (moor.c wakes it), or its time is up.
- */
-static void part_stale(struct part_job *j)
-{
-	folder_resync(j->fs, j->from.f);
-	part_ends(j);
-}
-
 /* It, or its folder, was moved while it was asked for. */
 static void part_moved(struct part_job *j)
 {
@@ -200,6 +191,30 @@ static void part_moved(struct part_job *j)
 
 	part_ends(j);
 	load_moved(fs, id);
+}
+
+static bool is_gone(struct fs *fs, uint64_t id)
+{
+	struct cache_msg m;
+	struct folder *f;
+
+	return attr_find_message(fs, id, &m, &f) != 0 || m.dead;
+}
+
+/*
+ * The mailbox has other UIDs now: the reader waits until it is known which of
+ * them is this message's (moor.c wakes it), or its time is up. It may be known
+ * since the part was asked for.
+ */
+static void part_stale(struct part_job *j)
+{
+	if (is_gone(j->fs, j->t->id) ||
+	    origin_has_moved(j->fs, j->t->id, &j->from)) {
+		part_moved(j);
+		return;
+	}
+	folder_resync(j->fs, j->from.f);
+	part_ends(j);
 }
 
 /* So there is news of its folder that nobody has told. */

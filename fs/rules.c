@@ -44,7 +44,7 @@ bool rules_is_limit(uint32_t messages)
 /*
  * A message that goes between EXAMINE and the answer makes the answer short by
  * one; so does a message that the server forgot to name. A few of the second
- * kind are told from the first by the next sync, which names them again.
+ * kind are told from the first by a later sync, which names them again.
  */
 enum rules_verdict rules_judge(const struct rules_gone *g)
 {

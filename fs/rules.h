@@ -50,6 +50,12 @@ bool rules_is_limit(uint32_t messages);
  */
 #define RULES_MASS 100
 
+/*
+ * What an answer misses is missed by the next one, too, if that comes at once:
+ * so much later it is another word.
+ */
+#define RULES_DOUBT_MS 60000
+
 struct rules_gone {
 	size_t known;      /* messages of the folder */
 	size_t gone;       /* of those, gone by the answer */
@@ -57,11 +63,11 @@ struct rules_gone {
 	uint64_t named;    /* messages that the answer named as there ... */
 	uint32_t messages; /* ... and that EXAMINE counted */
 	bool second;       /* the answer to the second question */
-	bool doubted;      /* the last sync missed some, too */
+	bool doubted;      /* one missed some, too, RULES_DOUBT_MS ago */
 };
 enum rules_verdict {
 	RULES_BELIEVE,
-	RULES_DOUBT,     /* not now; if the next sync says it again */
+	RULES_DOUBT,     /* not now; if a later sync says it again */
 	RULES_ASK_AGAIN, /* put the second question: plainly, all flags */
 	RULES_REFUSE,    /* the answers contradict each other */
 };

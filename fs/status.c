@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unictype.h>
 #include <unistd.h>
+#include <unistr.h>
 
 #include "fs/flush.h"
 #include "fs/park.h"
@@ -19,10 +21,36 @@
  * while others are asked.
  */
 
+/*
+ * Some of it is as the server has said it. Terminals and readers of JSON want
+ * UTF-8, and nothing that commands them.
+ */
+static void make_readable(char *text)
+{
+	uint8_t *s = (uint8_t *)text;
+	size_t n = strlen(text), len;
+	ucs4_t c;
+
+	for (size_t i = 0; i < n; i += len) {
+		int r = u8_mbtoucr(&c, s + i, n - i);
+
+		len = r > 0 ? (size_t)r : 1;
+		if (r <= 0 || uc_is_property_bidi_control(c) ||
+		    uc_is_general_category_withtable(
+			    c, UC_CATEGORY_MASK_Cc | UC_CATEGORY_MASK_Zl |
+				       UC_CATEGORY_MASK_Zp))
+			memset(s + i, '?', len);
+	}
+}
+
 static int report_make(struct fs *fs, struct report *ret)
 {
 	ret->fs = fs;
 	imap_get_state(fs->imap, &ret->imap);
+	make_readable(ret->imap.server);
+	make_readable(ret->imap.last_error.text);
+	for (unsigned i = 0; i < ret->imap.n_connections; i++)
+		make_readable(ret->imap.conn[i].mailbox);
 	cache_get_stats(fs->cache, &ret->cache);
 	load_get_stats(fs, &ret->load);
 	ahead_get_stats(fs, &ret->ahead);

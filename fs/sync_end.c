@@ -88,17 +88,20 @@ static int find_gone(struct sync *y, struct box *box, bool by_absence,
 static int judge(struct sync *y, bool by_absence, size_t gone, size_t known)
 {
 	struct folder *f = y->f;
-	const struct rules_gone g = {
+	struct rules_gone g = {
 		.known = known,
 		.gone = gone,
 		.by_absence = by_absence,
 		.named = ranges_count(&y->named),
 		.messages = y->messages,
 		.second = y->second,
-		.doubted = f->doubted,
 	};
-	enum rules_verdict verdict = rules_judge(&g);
+	enum rules_verdict verdict;
 
+	lock_take(&f->lock);
+	g.doubted = f->doubted && f->asked_ms - f->doubted_ms >= RULES_DOUBT_MS;
+	lock_drop(&f->lock);
+	verdict = rules_judge(&g);
 	switch (verdict) {
 	case RULES_BELIEVE:
 		break;
@@ -114,6 +117,8 @@ static int judge(struct sync *y, bool by_absence, size_t gone, size_t known)
 			 verdict == RULES_DOUBT ? " at first" : "");
 	}
 	lock_take(&f->lock);
+	if (!f->doubted)
+		f->doubted_ms = f->asked_ms;
 	f->doubted = verdict == RULES_DOUBT;
 	lock_drop(&f->lock);
 	return (int)verdict;

@@ -74,6 +74,7 @@ struct folder {
 	int64_t moved_ms;    /* somebody said that it moved; 0: nobody */
 	int64_t heard_ms;    /* it had these numbers then, if it was told */
 	struct mail_folder heard;
+	int64_t doubted_ms;     /* the first sync that was doubted began */
 	int64_t ended_ms;       /* when the last job that succeeded had ended */
 	int64_t failed_ms;      /* when the last job failed; 0: it did not */
 	struct ghost *ghosts;   /* bodies of removed messages that are open */

@@ -166,7 +166,8 @@ static bool leave_locked(struct tree *t, struct apply *a, struct folder *f)
 {
 	if (f->gone || f->listed || f->doomed || reserve(a) != 0)
 		return false;
-	if (is_needed(f)) {
+	/* What is mounted stays, too: it may be made again. */
+	if (is_needed(f) || f == t->root) {
 		(void)!set_attrs_locked(t, a, f,
 					FOLDER_NOSELECT | FOLDER_IMPLIED);
 		return false;

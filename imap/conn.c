@@ -351,6 +351,7 @@ static void note_ready(struct conn *c)
 	c->state = CONN_READY;
 	c->wanted = false;
 	im->n_ready++;
+	keeper_note_login_locked(im);
 	im->just_lost = false;
 	im->attempts++;
 	c->useful = false;
@@ -394,11 +395,13 @@ static void note_closed(struct conn *c, int r)
 	lock_take(&im->lock);
 	conn_publish_locked(im, c);
 	/* A server that lets us in only to throw us out counts as failing. */
-	if (c->useful)
+	if (c->useful && !keeper_is_rush_locked(im))
 		im->failures = im->put_offs = 0;
 	if (im->n_ready == 0 && !atomic_load(&im->stop)) {
 		im->just_lost = true;
 		keeper_back_off_locked(im, &c->session.why);
+		if (keeper_is_rush_locked(im))
+			pool_fail_locked(im, -ENOTCONN, &c->session.why);
 		lock_cond_wake(&im->keeper_wake);
 	}
 	keeper_stay_refused_locked(im);

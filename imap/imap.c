@@ -116,6 +116,9 @@ int imap_new(const struct imap_config *cfg, const struct imap_events *events,
 	im->noop_ms = POOL_NOOP_MS;
 	im->burst_ms = POOL_BURST_MS;
 	im->asleep_ms = keeper_asleep_ms;
+	im->rush_max = POOL_RUSH_MAX;
+	im->rush_ms = POOL_RUSH_MS;
+	im->rush_at_ms = clock_now_ms();
 	im->jitter = (uint32_t)clock_now_ms();
 
 	r = build(im, cfg, why);
@@ -179,7 +182,7 @@ void imap_retry(struct imap *im)
 {
 	lock_take(&im->lock);
 	im->refused = false;
-	im->failures = im->put_offs = 0;
+	im->failures = im->put_offs = im->rush = 0;
 	im->fail_until_ms = 0;
 	if (im->limit_until_ms == CLOCK_NEVER)
 		im->limit_until_ms = 0;

@@ -85,6 +85,21 @@ void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 	im->retry_at_ms = clock_now_ms() + wait;
 }
 
+bool keeper_is_rush_locked(struct imap *im)
+{
+	int64_t n = (clock_now_ms() - im->rush_at_ms) / im->rush_ms;
+
+	im->rush -= n < im->rush ? (unsigned)n : im->rush;
+	im->rush_at_ms += n * im->rush_ms;
+	return im->rush >= im->rush_max;
+}
+
+void keeper_note_login_locked(struct imap *im)
+{
+	if (!keeper_is_rush_locked(im))
+		im->rush++;
+}
+
 /*
  * As long as there are good connections, those do it. Without any, one last
  * login finds out; if that was refused by now, what waits ends.

@@ -108,6 +108,8 @@ static struct conn *spare(struct imap *im) REQUIRES(im->lock)
 
 	if (im->limit < im->cfg.connections && now >= im->limit_until_ms)
 		im->limit = im->cfg.connections;
+	if (keeper_is_rush_locked(im))
+		return NULL;
 
 	for (unsigned i = 0; i < im->cfg.connections; i++) {
 		struct conn *c = &im->conn[i];

@@ -93,7 +93,7 @@ static int refusal(struct imap *im) REQUIRES(im->lock)
 		return 0;
 	if (im->refused)
 		return -EACCES;
-	if (clock_now_ms() < im->fail_until_ms)
+	if (clock_now_ms() < im->fail_until_ms || keeper_is_rush_locked(im))
 		return -ENOTCONN;
 	return 0;
 }

@@ -23,6 +23,8 @@
 #define POOL_BACKOFF_MIN_MS 1000
 #define POOL_BACKOFF_MAX_MS 60000
 #define POOL_BACKOFF_LIMIT_MS 900000   /* the server itself asked for less */
+#define POOL_RUSH_MAX 20               /* logins are too many ... */
+#define POOL_RUSH_MS 2000              /* ... but for one in so long */
 #define POOL_EXTRA_RETRY_MS 5000       /* an extra connection that failed */
 #define POOL_IDLE_MS 180000            /* an extra connection closes */
 #define POOL_KEEPALIVE_MS 540000       /* NOOP, before a NAT forgets us */
@@ -112,6 +114,8 @@ struct imap {
 	int64_t noop_ms;
 	int64_t burst_ms;           /* fixed at imap_watch() */
 	int64_t (*asleep_ms)(void); /* how long was the machine, in all? */
+	unsigned rush_max;          /* POOL_RUSH_MAX */
+	int64_t rush_ms;
 
 	struct lock lock; /* guards what follows, and `im->lock:` above */
 	struct lock_cond keeper_wake;
@@ -139,6 +143,8 @@ struct imap {
 	int64_t retry_at_ms; /* CLOCK_NEVER: not by ourselves */
 	unsigned failures;   /* one after the other */
 	unsigned put_offs;   /* likewise, but of FAULT_LIMIT */
+	unsigned rush;       /* logins; one is forgotten in each rush_ms */
+	int64_t rush_at_ms;  /* ... since then */
 	bool refused;        /* FAULT_AUTH: ask the user, never loop */
 	uint32_t jitter;
 	struct imap_error last_error;
@@ -202,6 +208,16 @@ void *keeper_main(void *arg);
 /* A try failed: when is the next one? */
 void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 	REQUIRES(im->lock);
+
+/*
+ * Were there too many logins lately? A server that lets us in, and throws us
+ * out at some command, is not to be logged in to in a loop: each login makes
+ * somebody submit jobs, and each job is a reason for the next login. So no
+ * connection is made for jobs then; without any they fail at once, and the
+ * keeper tries again, later each time.
+ */
+bool keeper_is_rush_locked(struct imap *im) REQUIRES(im->lock);
+void keeper_note_login_locked(struct imap *im) REQUIRES(im->lock);
 
 /*
  * A connection is lost, and what it had to do waits again: a login that was

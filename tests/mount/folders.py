@@ -164,6 +164,23 @@ def test_hostile_names_are_harmless(env):
             folder_with(m, n + 10)
 
 
+def test_status_can_be_read_whatever_a_mailbox_is_called(env):
+    """Neither 8-bit text that is no UTF-8, nor commands for the terminal."""
+    names = {"Entw?rfe": b"Entw\xfcrfe", "es?[31mcape": b"es\x1b[31mcape"}
+    server = env.script({b"INBOX": one_message(1), **{
+        name: one_message(n + 10) for n, name in enumerate(names.values())}})
+    m = env.mount(server, options=["connections=2"])
+    for n, name in enumerate(names):
+        folder = m.path / folder_with(m, n + 10)
+
+        def told():
+            os.utime(folder)
+            return [c["mailbox"] for c in m.status()["connections"]]
+
+        env.wait_for(lambda: name in told(), 20, name)
+        env.wait_for(lambda: told() and name in m.control("status"), 20, name)
+
+
 def test_hostile_names_survive_a_remount(env):
     boxes = {name: one_message(n + 10) for n, name in enumerate(HOSTILE)}
     server = env.script({b"INBOX": one_message(1), **boxes})
@@ -222,6 +239,22 @@ def test_folder_in_the_url(env):
     m = env.mount(server.url() + "Work")
     assert m.folders() == ["A", "B"]
     assert any("Letter-1_" in name for name in m.messages("."))
+
+
+def test_folder_in_the_url_is_deleted_and_made_again(env):
+    server = env.script({b"INBOX": one_message(1), b"Work": one_message(2),
+                         b"Work/A": one_message(3)})
+    m = env.mount(server.url() + "Work")
+    assert len(os.listdir(m.path)) == 2
+    folders = [server.boxes.pop(name) for name in (b"Work", b"Work/A")]
+    os.utime(m.path)
+    env.wait_for(lambda: not os.listdir(m.path), 20)
+    folders[0].uidvalidity += 1
+    server.boxes[b"Work"], server.boxes[b"Work/A"] = folders
+    os.utime(m.path)
+    env.wait_for(lambda: "A" in os.listdir(m.path) and
+                 any("Letter-2_" in name for name in m.messages(".")), 20)
+    assert any("Letter-3_" in name for name in m.messages("A"))
 
 
 def test_vanished_folder_goes_new_one_comes(env):

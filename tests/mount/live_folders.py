@@ -409,3 +409,23 @@ def test_folder_that_is_a_mailbox_again_can_be_listed_at_once(env):
     set_attributes(m, server, work)
     env.wait_for(names, PUSHED)
     assert not codes, codes
+
+
+def test_list_that_names_no_mailbox_at_all_is_not_believed(env):
+    server = env.script({b"INBOX": Box(), b"Work": Box([Msg(1, letter(1))])})
+    m = env.mount(server)
+    path = numbered(m, "Work")[1]
+    os.rename(path, m.path / "Work/mine.eml")
+    inode = os.stat(m.path / "Work/mine.eml").st_ino
+    root = env.watch(m.path)
+    server.on(rb"LIST", b"%TAG% OK nothing\r\n")
+    os.utime(m.path)
+    m.wait_status(lambda s: "folders did not come" in m.log())
+    server.clear()
+    with server.lock:
+        server.boxes[b"New"] = Box()
+    os.utime(m.path)
+    root.wait_any(CAME, "^New$")
+    assert not root.events("DELETE"), root.found
+    assert os.stat(m.path / "Work/mine.eml").st_ino == inode
+    assert (m.path / "Work/mine.eml").read_bytes() == letter(1)

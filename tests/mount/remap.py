@@ -367,3 +367,27 @@ def test_mailbox_that_is_missing_has_the_folders_asked_for(env):
     root.wait("DELETE", "^A$")
     root.wait("CREATE", "^New$")
     assert sorted(numbered(m, "New")) == [5]
+
+
+def test_reader_whose_mailbox_was_opened_when_all_was_found_again(env):
+    """Its body was asked for by the old UID: it is asked for once more, or
+    it is gone."""
+    server = env.script({b"INBOX": Box(), b"Other": Box(),
+                         b"Work": box(range(1, 6))})
+    m = env.mount(server)
+    paths = numbered(m, "Work")
+    m.messages("Other")
+    server.on(rb"EXAMINE \"?Work", lambda s, tag, command: s.hang() or
+              s.default(tag, command), times=1)
+    opened = server.count(rb"EXAMINE \"?Work")
+    readers = [popen(["cat", str(paths[n])], stdout=subprocess.PIPE,
+                     stderr=subprocess.PIPE) for n in (4, 2)]
+    server.wait_for_command(rb"EXAMINE \"?Work", times=opened + 1)
+    m.wait_status(lambda s: s["parked"] == 2)
+    with server.lock:
+        server.boxes[b"Work"] = box(range(4, 9), 11, 7777)
+    os.utime(m.path / "Work")
+    env.wait_for(lambda: sorted(numbered(m, "Work")) == [4, 5, 6, 7, 8], 20)
+    server.release()
+    assert readers[0].communicate(timeout=20)[0] == letter(4)
+    assert b"No such file" in readers[1].communicate(timeout=20)[1]

@@ -4,6 +4,7 @@ entered: at once after a mount, and after a minute while mounted."""
 
 import os
 import re
+import subprocess
 
 from imapfstest import *
 from imapfstest.changed import sent
@@ -232,3 +233,31 @@ def test_mail_that_comes_during_the_first_listing(env):
     m.start()
     env.wait_for(lambda: sorted(numbered(m)) ==
                  [x.uid for x in box.messages], 20)
+
+
+def test_mail_that_came_before_a_broken_listing_went_on(env):
+    """What it finds above and beside where it goes on is news, too."""
+    box = Box([Msg(n, letter(n)) for n in range(1, 2001)])
+    server = env.script({b"INBOX": Box(), b"Work": box})
+    server.on(rb"(UID )?FETCH 1:.*HEADER", lambda s, tag, command: s.hang() or
+              s.default(tag, command))
+    m = env.mount(server)
+    lister = popen(["ls", "-U", str(m.path / "Work")],
+                   stdout=subprocess.DEVNULL)
+    m.wait_status(lambda s: next(f for f in s["folders"] if f["path"] ==
+                                 "Work")["messages"] > 200)
+    m.kill9()
+    m.wait_end()
+    lister.wait(10)
+    server.clear()
+    server.release()
+    with server.lock:
+        box.messages.append(Msg(2001, letter(2001)))
+        box.uidnext = 2002
+        del box.messages[1990]
+        box.messages[1980].flags.add(b"\\Flagged")
+        flagged = box.messages[1980].uid
+    m.start()
+    env.wait_for(lambda: sorted(numbered(m, "Work")) ==
+                 [x.uid for x in box.messages], 20)
+    assert os.stat(numbered(m, "Work")[flagged]).st_mode & 0o100

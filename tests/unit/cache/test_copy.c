@@ -287,6 +287,30 @@ static void a_moved_source_is_listed_once_under_its_new_uid(void **state)
 	assert_false(has_row(t->a, listed));
 }
 
+/* A server may say so of two that were moved away, whatever it means. */
+static void a_listed_row_goes_once(void **state)
+{
+	struct changed *t = *state;
+	struct cache_moor moor[2] = {{.uid = 70}, {.uid = 70}};
+	struct cache_state s = {.uidvalidity = 99};
+	uint64_t listed;
+	size_t n;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		moor[i].id = changed_add(t->a, 5 + i, "m.eml");
+		change_move(t->a, moor[i].id, t->b, i ? "n.eml" : "m.eml");
+	}
+	assert_int_equal(box_unmoor(t->a, &s, &n), 0);
+	listed = changed_add(t->a, 70, "m.eml");
+	assert_int_equal(journal_rebase(t->s->c, t->in_a, 99, moor, 2, NULL),
+			 0);
+	assert_false(has_row(t->a, listed));
+	assert_int_equal(box_count(t->a), 0);
+	changed_reopen(t);
+	assert_int_equal(box_count(t->a), 0);
+	assert_int_equal(box_count(t->b), 2);
+}
+
 #define T(name)                                                                \
 	cmocka_unit_test_setup_teardown(name, changed_setup, changed_teardown)
 
@@ -303,6 +327,7 @@ int main(void)
 		T(an_empty_new_file_becomes_a_copy),
 		T(two_messages_may_have_become_one),
 		T(a_moved_source_is_listed_once_under_its_new_uid),
+		T(a_listed_row_goes_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,6 +108,34 @@ static void that_it_may_be_full_is_known_before_it_is_written(void **state)
 	assert_true(st.full && !st.deciding);
 }
 
+/* What is being read may not go now, but it may soon. */
+static void what_is_open_does_not_make_it_full(void **state)
+{
+	struct scene *s = *state;
+	struct body *open[12];
+	struct cache_stats st;
+	uint64_t id;
+
+	scene_box(s);
+	for (uint32_t i = 0; i < 12; i++) {
+		id = scene_add(s, i + 1, "o.eml");
+		assert_int_equal(body_open(s->c, id, BODY, &open[i]), 0);
+		assert_int_equal(scene_put_body(s, id, BODY, i), 0);
+	}
+	assert_int_equal(count(s, &id, 1), 1);
+	cache_get_stats(s->c, &st);
+	assert_true(st.body_bytes > s->max_bytes);
+	assert_false(st.full || st.deciding);
+
+	for (uint32_t i = 0; i < 12; i++)
+		body_put(open[i]);
+	id = scene_add(s, 13, "o.eml");
+	assert_int_equal(scene_put_body(s, id, BODY, 13), 0);
+	assert_int_equal(count(s, &id, 1), 1);
+	cache_get_stats(s->c, &st);
+	assert_true(st.body_bytes <= s->max_bytes);
+}
+
 static void kept_is_remembered_until_it_is_taken_back(void **state)
 {
 	struct scene *s = *state;
@@ -258,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(kept_bodies_outlive_others_that_are_read_later),
 		T(that_it_may_be_full_is_known_before_it_is_written),
+		T(what_is_open_does_not_make_it_full),
 		T(kept_is_remembered_until_it_is_taken_back),
 		T(a_body_shared_with_a_kept_folder_is_kept),
 		T(parts_of_kept_bodies_are_kept),

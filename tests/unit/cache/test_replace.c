@@ -205,6 +205,32 @@ static void what_is_replaced_waits_until_the_other_one_is_there(void **state)
 	assert_int_equal(e.waits_for, 0);
 }
 
+/* It comes back, and so does what the user had changed of it before. */
+static void what_comes_back_has_its_own_changes(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = changed_add(t->b, 6, "m.eml");
+	uint64_t new = changed_add(t->a, 5, "n.eml");
+	struct journal_entry e;
+
+	change_flags(t->b, old, MAIL_FLAGGED, MAIL_SEEN);
+	change_replace(t->a, new, t->b, "m.eml", t->trash);
+	changed_undo(t, new);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(row_of(t->b, old).uid, 6);
+		assert_int_equal(row_of(t->b, old).flags, MAIL_FLAGGED);
+		assert_true(changed_get(t, old, &e));
+		assert_int_equal(e.what, JOURNAL_STORE);
+		assert_int_equal(e.add, MAIL_FLAGGED);
+		assert_int_equal(e.remove, MAIL_SEEN);
+		assert_int_equal(e.waits_for, 0);
+		changed_reopen(t);
+	}
+	changed_send(t, old, JOURNAL_STORE);
+	changed_done(t, old, JOURNAL_STORE, 0, 0);
+	changed_expect_none(t, old);
+}
+
 #define T(name)                                                                \
 	cmocka_unit_test_setup_teardown(name, changed_setup, changed_teardown)
 
@@ -217,6 +243,7 @@ int main(void)
 		T(what_waits_for_a_new_one_waits_for_its_successor),
 		T(what_waits_comes_back_if_the_successor_is_refused),
 		T(what_is_replaced_waits_until_the_other_one_is_there),
+		T(what_comes_back_has_its_own_changes),
 		T(a_replaced_draft_goes_with_its_file),
 		T(what_is_left_of_a_batch_is_in_order),
 	};

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "flushing.h"
 
+#include <errno.h>
+
 #include "fs/folder.h"
 #include "fs/keep.h"
 
@@ -59,6 +61,35 @@ static void gmails_numbers_are_believed_when_it_was_asked_once(void **state)
 	flushing_end(t);
 }
 
+/* In how many ms is B to be asked for? -1: never. */
+static int64_t due_in_ms(struct flushing *t)
+{
+	return t->b->due ? t->b->due_ms - clock_now_ms() : -1;
+}
+
+static void what_was_refused_is_asked_for_again(void **state)
+{
+	struct flushing *t = *state;
+
+	flushing_begin(t, SCRIPTS(STEPS(LOGIN)));
+	t->fs->stopping = true; /* nothing is begun */
+	t->b->held++;
+	keep_job_ended(t->fs, t->b, -EIO);
+	assert_int_equal(due_in_ms(t), -1); /* there was no news */
+	folder_note_moved(t->b, clock_now_ms());
+	keep_job_ended(t->fs, t->b, -ENOTCONN);
+	assert_int_equal(due_in_ms(t), -1); /* until there is a connection */
+	keep_job_ended(t->fs, t->b, -EIO);
+	assert_in_range(due_in_ms(t), KEEP_RETRY_MS / 2, KEEP_RETRY_MS);
+	/* More news do not wait for that. */
+	folder_note_moved(t->b, clock_now_ms());
+	keep_look_again(t->fs, t->b);
+	assert_true(due_in_ms(t) <= KEEP_GAP_MS);
+	t->b->held--;
+	t->fs->stopping = false;
+	flushing_end(t);
+}
+
 #define TEST(f)                                                                \
 	cmocka_unit_test_setup_teardown(f, flushing_setup, flushing_teardown)
 
@@ -67,6 +98,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_server_with_labels_is_asked_seldom),
 		TEST(gmails_numbers_are_believed_when_it_was_asked_once),
+		TEST(what_was_refused_is_asked_for_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,26 @@ static void a_mailbox_of_the_source_becomes_the_root(void **state)
 			 FS_ROOT_INO);
 }
 
+static void the_mounted_mailbox_may_go_and_come_again(void **state)
+{
+	struct mail_folder with[] = {FOLDER("INBOX"), FOLDER("Work"),
+				     FOLDER("Work/Sub")};
+	struct mail_folder without[] = {FOLDER("INBOX")};
+	struct world *w = *state;
+	struct folder *root;
+
+	assert_int_equal(tree_apply(w->fs.tree, with, 3), 0);
+	assert_int_equal(tree_set_root(w->fs.tree, "Work"), 0);
+	root = tree_root(w->fs.tree);
+	assert_int_equal(tree_apply(w->fs.tree, without, 1), 0);
+	assert_null(walk(w, "Sub", NULL));
+	assert_true(root->attrs & FOLDER_NOSELECT);
+	assert_int_equal(tree_apply(w->fs.tree, with, 3), 0);
+	assert_false(root->gone);
+	assert_false(root->attrs & FOLDER_NOSELECT);
+	assert_non_null(walk(w, "Sub", NULL));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
@@ -188,6 +208,7 @@ int main(void)
 		TEST(a_parent_stays_while_a_child_is_listed),
 		TEST(only_folders_that_the_options_name_are_shown),
 		TEST(a_mailbox_of_the_source_becomes_the_root),
+		TEST(the_mounted_mailbox_may_go_and_come_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

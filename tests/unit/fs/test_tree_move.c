@@ -294,6 +294,48 @@ static void a_folder_that_is_gone_shows_until_its_rmdir(void **state)
 	end_serving(w);
 }
 
+/* LIST names what is below it before its rmdir has come. */
+static void a_folder_on_its_way_out_stays_for_one_that_comes_below(void **state)
+{
+	struct mail_folder before[] = {FOLDER("INBOX"), FOLDER("One")};
+	struct mail_folder after[] = {FOLDER("INBOX")};
+	struct mail_folder below[] = {FOLDER("INBOX"), FOLDER("One/Sub")};
+	struct world *w = *state;
+	struct folder *root = tree_root(w->fs.tree), *f;
+
+	APPLY(w, before);
+	f = walk(w, "One", NULL);
+	begin_serving(w);
+	folder_hold(f);
+	APPLY(w, after);
+	APPLY(w, below);
+	assert_false(tree_take_rmdir(w->fs.tree, root, "One"));
+	assert_non_null(tree_take_mkdir(w->fs.tree, f, "Sub"));
+	assert_true(f->attrs & FOLDER_NOSELECT);
+	end_serving(w);
+}
+
+/* All that was below it goes, and it with that, but for one that moves in. */
+static void a_folder_on_its_way_out_stays_for_one_that_moves_in(void **state)
+{
+	struct mail_folder before[] = {BOX("Way/Old", 6, 6), BOX("One", 7, 5)};
+	struct mail_folder after[] = {BOX("Way/One", 7, 5)};
+	struct world *w = *state;
+	struct folder *root = tree_root(w->fs.tree), *f, *way;
+
+	APPLY(w, before);
+	list(w, "One", NULL, 7, 5);
+	f = walk(w, "One", NULL);
+	way = walk(w, "Way", NULL);
+	begin_serving(w);
+	folder_hold(way);
+	APPLY(w, after);
+	assert_true(tree_take_rename(w->fs.tree, root, "One", way, "One"));
+	assert_false(tree_take_rmdir(w->fs.tree, root, "Way"));
+	assert_ptr_equal(walk(w, "Way", "One"), f);
+	end_serving(w);
+}
+
 static void a_renamed_folder_shows_where_it_was_until_its_rename(void **state)
 {
 	struct mail_folder before[] = {BOX("INBOX", 1, 1), BOX("One", 7, 5),
@@ -398,6 +440,8 @@ int main(void)
 		TEST(a_hundred_renames_leave_a_sound_tree),
 		TEST(a_new_folder_shows_by_its_mkdir),
 		TEST(a_folder_that_is_gone_shows_until_its_rmdir),
+		TEST(a_folder_on_its_way_out_stays_for_one_that_comes_below),
+		TEST(a_folder_on_its_way_out_stays_for_one_that_moves_in),
 		TEST(a_renamed_folder_shows_where_it_was_until_its_rename),
 		TEST(a_folder_renamed_twice_ends_where_it_is),
 	};

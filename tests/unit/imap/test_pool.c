@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "imap/pool.h"
 #include "script.h"
 
 /*
@@ -375,6 +376,32 @@ static void names_that_are_no_mailbox_are_refused(void **state)
 	account_end(im, s);
 }
 
+static void who_is_thrown_out_does_not_log_in_in_a_loop(void **state)
+{
+	const script login = STEPS(LOGIN, EXAMINE("3"), "C: FETCH", "X:");
+	const struct account_options o = {.tls = IMAP_TLS_NONE};
+	struct server *s = SERVER(login, login, login, login);
+	struct imap *im = account_new(s, &o);
+	struct imap_error why;
+	struct seen seen = {0};
+	imap_job job;
+
+	(void)state;
+	im->backoff_ms = 60000;
+	im->rush_max = 2;
+	im->rush_ms = 3600000;
+	assert_int_equal(imap_connect(im, &why), 0);
+	seen_list(im, &seen, 0);
+	seen_wait(&seen);
+	assert_int_equal(seen.result, -ENOTCONN);
+	assert_int_equal(imap_list_folders(im, IMAP_PRIO_READER,
+					   &seen_no_status, &seen_folders_ops,
+					   &seen, &job),
+			 -ENOTCONN);
+	assert_int_equal(server_connections(s), 2);
+	account_end(im, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +421,7 @@ int main(void)
 		cmocka_unit_test(a_queued_job_can_be_cancelled),
 		cmocka_unit_test(a_running_job_can_be_cancelled),
 		cmocka_unit_test(names_that_are_no_mailbox_are_refused),
+		cmocka_unit_test(who_is_thrown_out_does_not_log_in_in_a_loop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
