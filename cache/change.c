@@ -150,20 +150,23 @@ int box_add(struct box *b, const struct cache_new *rows, size_t n,
 
 int box_set_state(struct box *b, const struct cache_state *s)
 {
+	struct cache_state next = *s;
 	struct op *op;
 	int r = writer_wait_room(b->c);
 
 	if (r != 0)
 		return r;
-	op = folders_state_new(b->folder, s);
-	if (!op)
-		return -ENOMEM;
-
 	lock_take(&b->lock);
-	b->state = *s;
-	writer_push(b->c, op);
+	/* The user may have moved something since the caller looked. */
+	if (next.changed_at_ns < b->state.changed_at_ns)
+		next.changed_at_ns = b->state.changed_at_ns;
+	op = folders_state_new(b->folder, &next);
+	if (op) {
+		b->state = next;
+		writer_push(b->c, op);
+	}
 	lock_drop(&b->lock);
-	return 0;
+	return op ? 0 : -ENOMEM;
 }
 
 size_t box_find_living(const struct box *b, uint64_t id)

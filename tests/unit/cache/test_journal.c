@@ -208,6 +208,27 @@ static void the_mtime_of_both_folders_moves(void **state)
 }
 
 /* It was moved last by a clock that was an hour ahead. */
+/* A sync has looked at the state before, and stores it behind. */
+static void the_mtime_is_not_put_back_by_a_sync(void **state)
+{
+	struct changed *t = *state;
+	struct cache_state before, after, last;
+	uint64_t id = changed_add(t->a, 5, "m.eml");
+
+	box_state(t->b, &before);
+	change_move(t->a, id, t->b, "m.eml");
+	box_state(t->b, &after);
+	assert_true(after.changed_at_ns > before.changed_at_ns);
+	before.uidnext = 700;
+	assert_int_equal(box_set_state(t->b, &before), 0);
+	for (int i = 0; i < 2; i++) {
+		box_state(t->b, &last);
+		assert_int_equal(last.uidnext, 700);
+		assert_int_equal(last.changed_at_ns, after.changed_at_ns);
+		changed_reopen(t);
+	}
+}
+
 static void the_mtime_moves_after_the_clock_was_put_back(void **state)
 {
 	struct changed *t = *state;
@@ -293,6 +314,7 @@ int main(void)
 		T(what_arrives_hidden_waits_to_be_announced),
 		T(a_box_that_nobody_listed_can_be_moved_into),
 		T(the_mtime_of_both_folders_moves),
+		T(the_mtime_is_not_put_back_by_a_sync),
 		T(the_mtime_moves_after_the_clock_was_put_back),
 		T(a_removed_message_is_kept_out_of_sight),
 		T(a_removed_message_can_be_read_while_it_is_open),
