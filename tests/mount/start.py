@@ -335,6 +335,18 @@ def test_second_mount_of_an_account_is_refused(env):
     assert other.messages() == first.messages(), "another cache is fine"
 
 
+def test_second_mount_does_not_share_bodies(env):
+    server = server_with_mail(env)
+    shared = {"XDG_CACHE_HOME": env.tmp / "shared"}
+    first = env.mount(server, cache=False, extra_env=shared)
+    result = env.mount_fails(server, cache=False, extra_env=shared)
+    check_refused(result, "already", str(first.pid))
+    assert first.messages()
+    first.unmount()
+    other = env.mount(server, cache=False, extra_env=shared)
+    assert other.home != first.home and other.messages()
+
+
 def test_default_places(env):
     m = env.mount(server_with_mail(env), cache=False)
     m.run("cat INBOX/*")
