@@ -77,7 +77,9 @@ static int is_kept(struct cache *c, const struct candidate *what)
 
 struct evict_op {
 	struct op op;
-	uint64_t open_bytes; /* of what may go, in the last attempt to run it */
+	/* Of the last attempt to run it: bytes left, and those that are open
+	 * and may go. More may come behind it in the same transaction. */
+	uint64_t left, open_bytes;
 };
 
 static int evict_one(struct cache *c, const struct candidate *what,
@@ -105,6 +107,21 @@ static uint64_t goal(const struct cache *c)
 	return c->bodies.stats.max_bytes / 100 * 95;
 }
 
+/* Note that an eviction is on its way; false: not needed, or there is one. */
+static bool note_eviction(struct bodies *all)
+{
+	bool due;
+
+	lock_take(&all->lock);
+	due = all->stats.max_bytes > 0 && !all->evicting &&
+	      all->stats.body_bytes > all->stats.max_bytes &&
+	      all->stats.body_bytes > all->evict_above;
+	if (due)
+		all->evicting = true;
+	lock_drop(&all->lock);
+	return due;
+}
+
 static int run_evict(struct cache *c, struct op *op)
 {
 	struct candidate lot[LOT];
@@ -123,40 +140,25 @@ static int run_evict(struct cache *c, struct op *op)
 			r = evict_one(c, &lot[i], e);
 		}
 	}
+	e->left = bytes_now(c);
 	return r;
 }
 
 static void evict_done(struct cache *c, struct op *op, int err)
 {
-	uint64_t open_bytes = ((struct evict_op *)op)->open_bytes;
+	const struct evict_op *e = (struct evict_op *)op;
 	struct bodies *all = &c->bodies;
+	uint64_t max = all->stats.max_bytes;
 
 	lock_take(&all->lock);
 	all->evicting = false;
 	if (err == 0) {
-		all->stats.full = all->stats.body_bytes >
-				  all->stats.max_bytes + open_bytes;
-		all->evict_above = all->stats.body_bytes > goal(c)
-					   ? all->stats.body_bytes +
-						     all->stats.max_bytes / 100
-					   : 0;
+		all->stats.full = e->left > max + e->open_bytes;
+		all->evict_above = e->left > goal(c) ? e->left + max / 100 : 0;
 	}
 	lock_drop(&all->lock);
-}
-
-/* Note that an eviction is on its way; false: not needed, or there is one. */
-static bool note_eviction(struct bodies *all)
-{
-	bool due;
-
-	lock_take(&all->lock);
-	due = all->stats.max_bytes > 0 && !all->evicting &&
-	      all->stats.body_bytes > all->stats.max_bytes &&
-	      all->stats.body_bytes > all->evict_above;
-	if (due)
-		all->evicting = true;
-	lock_drop(&all->lock);
-	return due;
+	if (err == 0)
+		evict_if_over(c); /* by what came behind it */
 }
 
 void evict_if_over(struct cache *c)

@@ -141,12 +141,12 @@ struct imap {
 	uint64_t attempts;
 	int64_t fail_until_ms;
 	int64_t retry_at_ms; /* CLOCK_NEVER: not by ourselves */
-	unsigned failures;   /* one after the other */
-	unsigned put_offs;   /* likewise, but of FAULT_LIMIT */
-	unsigned rush;       /* logins; one is forgotten in each rush_ms */
-	int64_t rush_at_ms;  /* ... since then */
-	bool refused;        /* FAULT_AUTH: ask the user, never loop */
+	int64_t rush_at_ms;  /* since then ... */
+	unsigned rush;       /* ... one login is forgotten in each rush_ms */
 	uint32_t jitter;
+	unsigned failures; /* one after the other */
+	unsigned put_offs; /* likewise, but of FAULT_LIMIT */
+	bool refused;      /* FAULT_AUTH: ask the user, never loop */
 	struct imap_error last_error;
 	char server[128];
 	unsigned caps; /* of the last login: enum capability */
