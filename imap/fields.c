@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "imap/change.h"
 #include "imap/lock.h"
 #include "imap/log.h"
 
@@ -181,7 +182,7 @@ static void halve(struct listing *l, struct fields *w, const struct status *st)
 		return;
 	}
 	/* That it cannot now says nothing of this message. */
-	if (session_change_errno(st) == -EAGAIN) {
+	if (imap_is_for_now(session_change_errno(st))) {
 		job_refuse(&l->job, st);
 		return;
 	}

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/change.h"
 #include "imap/lock.h"
 #include "imap/log.h"
 #include "imap/pool.h"
@@ -261,7 +262,7 @@ static void leave_out(struct list_job *j, uint32_t number,
 		      const struct status *st)
 {
 	/* That it cannot now says nothing of this message. */
-	if (session_change_errno(st) == -EAGAIN)
+	if (imap_is_for_now(session_change_errno(st)))
 		job_refuse(&j->l.job, st);
 	else
 		log_warn("imap: message number %u of '%s' is left out: the "

@@ -263,6 +263,20 @@ static void what_is_refused_for_now_when_asked_again_is_no_end(void **state)
 	assert_int_equal(seen.result, -EDQUOT);
 }
 
+/* Dovecot says so when it waited for a lock in vain. */
+static void what_is_in_use_is_not_left_out(void **state)
+{
+	const char *in_use = "S: $T NO [INUSE] Timeout while waiting for lock";
+	struct seen seen = refused_again(in_use);
+
+	(void)state;
+	assert_int_equal(seen.result, -EIO);
+	seen = list_on(STEPS(LOGIN, EXAMINE("1"), "C: FETCH 1 (", in_use,
+			     "C: FETCH 1 (", in_use),
+		       STEPS("X:"));
+	assert_int_equal(seen.result, -EIO);
+}
+
 static void what_is_refused_or_gone_when_asked_again_is_left_out(void **state)
 {
 	struct seen seen = refused_again("S: $T NO it does not exist");
@@ -351,6 +365,7 @@ int main(void)
 			nothing_is_handed_on_above_what_is_asked_again),
 		cmocka_unit_test(
 			what_is_refused_for_now_when_asked_again_is_no_end),
+		cmocka_unit_test(what_is_in_use_is_not_left_out),
 		cmocka_unit_test(
 			what_is_refused_or_gone_when_asked_again_is_left_out),
 		cmocka_unit_test(halves_are_handed_on_before_what_is_below),
