@@ -45,17 +45,20 @@
 
 #define REFUSALS_MAX 64
 
-/* Which is the greatest sequence number with a UID below? */
-static void search(struct list_job *j, struct session *s)
+void list_search(struct list_job *j, struct session *s, uint32_t top)
 {
-	const struct call call = {.job = &j->l.job, .kind = CALL_SEARCH};
+	struct call call = {.job = &j->l.job, .kind = CALL_SEARCH, .first = 1};
+	bool one = session_has(s, CAP_ESEARCH);
 	struct command c;
 	int r;
 
+	if (!one && top > LISTING_SEARCH_MAX)
+		call.first = top - LISTING_SEARCH_MAX + 1;
 	session_begin(s, &c);
-	command_text(&c, "SEARCH %sUID 1:%u",
-		     session_has(s, CAP_ESEARCH) ? "RETURN (MAX) " : "",
-		     j->below_uid - 1);
+	command_text(&c, "SEARCH %s", one ? "RETURN (MAX) " : "");
+	if (call.first > 1)
+		command_text(&c, "%u:%u ", call.first, top);
+	command_text(&c, "UID 1:%u", j->below_uid - 1);
 	r = session_send(s, &c, &call);
 	if (r < 0) {
 		job_finish(&j->l.job, r, NULL);
@@ -105,7 +108,7 @@ static void start(struct job *job, struct session *s)
 	else if (j->below_uid == 1)
 		j->top = 0;
 	else if (j->below_uid > 1 && j->top > 0)
-		search(j, s);
+		list_search(j, s, j->top);
 }
 
 static void flush(struct list_job *j, struct rows *rows)
@@ -345,9 +348,7 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	} else if (call->kind == CALL_FIELDS) {
 		answer_fields(j, call, st);
 	} else if (call->kind == CALL_SEARCH) {
-		j->searching = false;
-		if (st->kind != STATUS_OK)
-			job_refuse(job, st);
+		list_search_answered(j, s, call, st);
 	} else if (call->kind == CALL_UIDS) {
 		answer_uids(j, s, st);
 	} else {

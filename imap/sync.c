@@ -41,8 +41,6 @@
  */
 
 #define HALVED_MAX 4096
-/* Numbers of a SEARCH that are sure to fit into a line of the framer's. */
-#define SEARCH_MAX 500000u
 
 void sync_push(struct sync_job *j, enum sync_question what, uint32_t first,
 	       uint32_t last)
@@ -107,8 +105,8 @@ static enum imap_sync_method choose(const struct sync_job *j,
 	if (session_has(s, CAP_QRESYNC) && session_has(s, CAP_ENABLE) &&
 	    !s->quirks.no_qresync && j->req.uidvalidity > 0)
 		return IMAP_SYNC_QRESYNC;
-	if (has_condstore(s) &&
-	    (session_has(s, CAP_ESEARCH) || j->req.uidnext <= SEARCH_MAX))
+	if (has_condstore(s) && (session_has(s, CAP_ESEARCH) ||
+				 j->req.uidnext <= LISTING_SEARCH_MAX))
 		return IMAP_SYNC_CONDSTORE;
 	return IMAP_SYNC_FLAGS;
 }

@@ -289,6 +289,27 @@ static void what_is_refused_or_gone_when_asked_again_is_left_out(void **state)
 	assert_int_equal(seen.n, 1);
 }
 
+/* All numbers in one answer would be more than is taken in one piece. */
+static void a_great_mailbox_is_searched_piece_by_piece(void **state)
+{
+	struct server *s = SERVER(STEPS(
+		LOGIN_WITH("IDLE"), EXAMINE("1200000"),
+		"C: SEARCH 700001:1200000 UID 1:49", "S: * SEARCH",
+		"S: $T OK done", "C: SEARCH 200001:700000 UID 1:49",
+		"S: * 200005 EXISTS", "S: $T OK done", "C: SEARCH UID 1:49",
+		"S: * SEARCH 1 2", "S: $T OK done", "C: FETCH 1:2 (",
+		SENT_ROW("1", "7"), SENT_ROW("2", "8"), "S: $T OK done"));
+	struct imap *im = connected(s, 10000);
+	struct seen seen = {0};
+
+	(void)state;
+	seen_list(im, &seen, 50);
+	seen_wait(&seen);
+	end(im, s);
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 2);
+}
+
 static void halves_are_handed_on_before_what_is_below(void **state)
 {
 	struct seen seen = list_on(
@@ -368,6 +389,7 @@ int main(void)
 		cmocka_unit_test(what_is_in_use_is_not_left_out),
 		cmocka_unit_test(
 			what_is_refused_or_gone_when_asked_again_is_left_out),
+		cmocka_unit_test(a_great_mailbox_is_searched_piece_by_piece),
 		cmocka_unit_test(halves_are_handed_on_before_what_is_below),
 		cmocka_unit_test(a_mailbox_of_billions_is_not_believed),
 		cmocka_unit_test(a_long_header_costs_no_other_message),
