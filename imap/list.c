@@ -43,8 +43,6 @@
  * place of the windows, which come if that is refused.
  */
 
-#define REFUSALS_MAX 64
-
 void list_search(struct list_job *j, struct session *s, uint32_t top)
 {
 	struct call call = {.job = &j->l.job, .kind = CALL_SEARCH, .first = 1};
@@ -101,6 +99,7 @@ static void start(struct job *job, struct session *s)
 	j->pace = (struct pace){.slow_ms = j->slow_ms};
 	j->searching = false;
 	j->halves.n = 0;
+	j->n_alone = 0;
 	j->l.in_two_steps = j->l.recall && session_has(s, CAP_GMAIL);
 	if (j->by_uid)
 		(void)listing_send(&j->l, s, "UID FETCH", j->uids.first,
@@ -273,6 +272,19 @@ static void leave_out(struct list_job *j, uint32_t number,
 			 number, j->l.job.mailbox);
 }
 
+/* Was it so once before? */
+static bool was_refused_alone(struct list_job *j, uint32_t number)
+{
+	for (unsigned i = 0; i < j->n_alone; i++) {
+		if (j->alone[i] == number) {
+			j->alone[i] = j->alone[--j->n_alone];
+			return true;
+		}
+	}
+	j->alone[j->n_alone++] = number;
+	return false;
+}
+
 /* A window was refused: its halves, without what is not there any more. One
  * that is a single message is asked for once more. */
 static void halve(struct list_job *j, struct session *s,
@@ -280,18 +292,16 @@ static void halve(struct list_job *j, struct session *s,
 {
 	const struct mail_range w = {.first = call->first, .last = call->last};
 
-	if (session_errno(st) != -EIO || ++j->l.refusals > REFUSALS_MAX) {
+	if (session_errno(st) != -EIO || ++j->l.refusals > LIST_REFUSALS_MAX) {
 		job_refuse(&j->l.job, st);
 		return;
 	}
 	if (w.first > s->box.messages)
 		return;
-	if (w.first == w.last && j->retried == w.first)
+	if (w.first == w.last && was_refused_alone(j, w.first))
 		leave_out(j, w.first, st);
 	else if (!halves_add(&j->halves, w, s->box.messages))
 		job_refuse(&j->l.job, st);
-	else if (w.first == w.last)
-		j->retried = w.first;
 }
 
 /* The window at this step that such a command was for; n_windows: none. */

@@ -11,6 +11,7 @@
 #include "imap/pace.h"
 
 #define WINDOWS_MAX 24
+#define LIST_REFUSALS_MAX 64 /* windows that are refused */
 
 enum { CALL_WINDOW = CALL_OWN, CALL_SEARCH, CALL_UIDS };
 
@@ -39,7 +40,8 @@ struct list_job {
 	int64_t handed_ms; /* rows were handed on, or spoken of */
 	struct rows spare; /* empty, with memory for the next window */
 	struct halves halves;
-	uint32_t retried; /* this number alone was refused; 0: none was */
+	uint32_t alone[LIST_REFUSALS_MAX]; /* refused alone, once */
+	unsigned n_alone;
 };
 
 /*

@@ -289,6 +289,23 @@ static void what_is_refused_or_gone_when_asked_again_is_left_out(void **state)
 	assert_int_equal(seen.n, 1);
 }
 
+static void two_that_are_refused_alone_keep_none_waiting(void **state)
+{
+	struct seen seen = list_on(
+		STEPS(LOGIN, EXAMINE("3"), "C: FETCH 1:3 (", "S: $T NO bad",
+		      "C: A4 FETCH 3 ", "C: A5 FETCH 1:2 ", "S: A4 NO bad",
+		      "S: A5 NO bad", "C: A6 FETCH 3 ", "C: A7 FETCH 2 ",
+		      "C: A8 FETCH 1 ", SENT_ROW("1", "5"), "S: A7 NO bad",
+		      "S: A6 NO bad", "S: A8 OK done", "C: A9 FETCH 2 ",
+		      "S: A9 NO bad", "N:"),
+		STEPS("X:"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.uid[0], 5);
+}
+
 /* All numbers in one answer would be more than is taken in one piece. */
 static void a_great_mailbox_is_searched_piece_by_piece(void **state)
 {
@@ -389,6 +406,7 @@ int main(void)
 		cmocka_unit_test(what_is_in_use_is_not_left_out),
 		cmocka_unit_test(
 			what_is_refused_or_gone_when_asked_again_is_left_out),
+		cmocka_unit_test(two_that_are_refused_alone_keep_none_waiting),
 		cmocka_unit_test(a_great_mailbox_is_searched_piece_by_piece),
 		cmocka_unit_test(halves_are_handed_on_before_what_is_below),
 		cmocka_unit_test(a_mailbox_of_billions_is_not_believed),
