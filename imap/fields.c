@@ -18,8 +18,6 @@
  * that one bad message costs some twenty questions.
  */
 
-#define REFUSALS_MAX 64
-
 /* Lines over 8,000 bytes are refused by some. */
 _Static_assert(ROWS_MAX * sizeof("4294967295,") < 7000, "a set of all UIDs");
 
@@ -169,7 +167,7 @@ static void halve(struct listing *l, struct fields *w, const struct status *st)
 	uint32_t uids[ROWS_MAX];
 	size_t n = gather(l, w, w->at, w->end, uids);
 
-	if (session_errno(st) != -EIO || ++l->refusals > REFUSALS_MAX) {
+	if (session_errno(st) != -EIO || ++l->refusals > LISTING_REFUSALS_MAX) {
 		job_refuse(&l->job, st);
 		return;
 	}

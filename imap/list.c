@@ -285,14 +285,14 @@ static bool was_refused_alone(struct list_job *j, uint32_t number)
 	return false;
 }
 
-/* A window was refused: its halves, without what is not there any more. One
- * that is a single message is asked for once more. */
+/* Its halves, without what is not there any more, or once more the same one. */
 static void halve(struct list_job *j, struct session *s,
 		  const struct call *call, const struct status *st)
 {
 	const struct mail_range w = {.first = call->first, .last = call->last};
 
-	if (session_errno(st) != -EIO || ++j->l.refusals > LIST_REFUSALS_MAX) {
+	if (session_errno(st) != -EIO ||
+	    ++j->l.refusals > LISTING_REFUSALS_MAX) {
 		job_refuse(&j->l.job, st);
 		return;
 	}

@@ -11,7 +11,6 @@
 #include "imap/pace.h"
 
 #define WINDOWS_MAX 24
-#define LIST_REFUSALS_MAX 64 /* windows that are refused */
 
 enum { CALL_WINDOW = CALL_OWN, CALL_SEARCH, CALL_UIDS };
 
@@ -40,7 +39,7 @@ struct list_job {
 	int64_t handed_ms; /* rows were handed on, or spoken of */
 	struct rows spare; /* empty, with memory for the next window */
 	struct halves halves;
-	uint32_t alone[LIST_REFUSALS_MAX]; /* refused alone, once */
+	uint32_t alone[LISTING_REFUSALS_MAX]; /* refused alone, once */
 	unsigned n_alone;
 };
 
