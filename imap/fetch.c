@@ -23,14 +23,6 @@
 #define EXPECTED_MAX (4u << 20)
 #define FIRST_GUESS (32u << 10)
 
-static void start(struct job *job, struct session *s)
-{
-	struct body_job *j = (struct body_job *)job;
-
-	if (s->box.uidvalidity != j->req.uidvalidity)
-		job_finish(job, -ESTALE, NULL);
-}
-
 static uint64_t guess(const struct body_job *j, const struct session *s)
 {
 	if (j->req.length > 0)
@@ -195,6 +187,19 @@ static bool repeat(struct job *job)
 	j->next = 0;
 	j->in_flight = 0;
 	return true;
+}
+
+static void start(struct job *job, struct session *s)
+{
+	struct body_job *j = (struct body_job *)job;
+
+	if (s->box.uidvalidity == j->req.uidvalidity)
+		return;
+	/* What went out behind an EXAMINE is to be asked again, too. */
+	if (job_reopen(job, s))
+		(void)repeat(job);
+	else
+		job_finish(job, -ESTALE, NULL);
 }
 
 static bool body_pause(struct job *job)

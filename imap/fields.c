@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "imap/change.h"
 #include "imap/lock.h"
 #include "imap/log.h"
 
@@ -16,8 +17,6 @@
  * part (MESSAGELIMIT, RFC 9738), is halved; portions grow again behind it, so
  * that one bad message costs some twenty questions.
  */
-
-#define REFUSALS_MAX 64
 
 /* Lines over 8,000 bytes are refused by some. */
 _Static_assert(ROWS_MAX * sizeof("4294967295,") < 7000, "a set of all UIDs");
@@ -168,7 +167,7 @@ static void halve(struct listing *l, struct fields *w, const struct status *st)
 	uint32_t uids[ROWS_MAX];
 	size_t n = gather(l, w, w->at, w->end, uids);
 
-	if (session_errno(st) != -EIO || ++l->refusals > REFUSALS_MAX) {
+	if (session_errno(st) != -EIO || ++l->refusals > LISTING_REFUSALS_MAX) {
 		job_refuse(&l->job, st);
 		return;
 	}
@@ -181,7 +180,7 @@ static void halve(struct listing *l, struct fields *w, const struct status *st)
 		return;
 	}
 	/* That it cannot now says nothing of this message. */
-	if (session_change_errno(st) == -EAGAIN) {
+	if (imap_is_for_now(session_change_errno(st))) {
 		job_refuse(&l->job, st);
 		return;
 	}

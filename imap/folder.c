@@ -6,13 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/change.h"
 #include "imap/lock.h"
 #include "imap/log.h"
 
 /*
  * imap_list_folders(): LIST, with STATUS of each mailbox in the same answer
  * where the server can do that. A server that refuses the long form, or
- * answers it with nothing, is asked in the plain one.
+ * answers it with nothing, is asked in the plain one; on this connection it is
+ * never asked in the long one again, if the plain one tells more. But the plain
+ * one may not say which mailbox is the Trash: so what was granted before is not
+ * given up for a refusal, and what cannot be had now is asked for the next
+ * time.
  *
  * Then, one STATUS for each mailbox that the caller named and that has no
  * numbers yet; also for the one that is selected here, which servers advise
@@ -43,6 +48,7 @@ struct folders_job {
 	bool sent;
 	bool listed; /* LIST is answered */
 	bool too_many;
+	bool can_only_plain; /* if that names any mailbox */
 };
 
 struct node {
@@ -189,6 +195,22 @@ static void pump(struct job *job, struct session *s)
 	send_list(j, s, can ? CALL_LONG : CALL_PLAIN);
 }
 
+/* The long form was refused, or named no mailbox. */
+static void answer_long(struct folders_job *j, struct session *s,
+			const struct status *st)
+{
+	bool refused = st->kind != STATUS_OK;
+
+	if (refused && s->quirks.long_list) {
+		job_refuse(&j->job, st);
+		return;
+	}
+	j->can_only_plain =
+		!refused || !imap_is_for_now(session_change_errno(st));
+	clear(j);
+	send_list(j, s, CALL_PLAIN);
+}
+
 static void answer(struct job *job, struct session *s, const struct call *call,
 		   const struct status *st)
 {
@@ -199,13 +221,15 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	if (call->kind == CALL_STATUS)
 		return;
 	if (call->kind == CALL_LONG && is_empty) {
-		clear(j);
-		s->quirks.plain_list = true;
-		send_list(j, s, CALL_PLAIN);
+		answer_long(j, s, st);
 	} else if (st->kind != STATUS_OK) {
 		job_refuse(job, st);
 	} else {
 		j->listed = true;
+		if (call->kind == CALL_LONG)
+			s->quirks.long_list = true;
+		else if (j->can_only_plain && !is_empty)
+			s->quirks.plain_list = true;
 	}
 }
 
@@ -284,6 +308,7 @@ static bool repeat(struct job *job)
 
 	clear(j);
 	j->listed = false;
+	j->can_only_plain = false;
 	j->next_status = 0;
 	return true;
 }

@@ -107,6 +107,16 @@ int job_retry(struct job *j, const char *mailbox)
 	return 0;
 }
 
+bool job_reopen(struct job *j, const struct session *s)
+{
+	if (s->opened_ms >= j->taken_ms)
+		return false;
+	j->since_ms = s->opened_ms;
+	j->again = true;
+	job_finish(j, -EAGAIN, NULL);
+	return true;
+}
+
 void job_begin_anew(struct job *j)
 {
 	if (!j->again)

@@ -8,7 +8,8 @@
  *                                      |    connections may be lost at once)
  *                                      |
  *                                      +--> queued again: it made room, or
- *                                           has another way (job_retry())
+ *                                           has another way (job_retry(),
+ *                                           job_reopen())
  *
  * A class says how a kind of job runs. Its functions are called by the thread
  * of the connection that has the job, with no lock held. They end the job by
@@ -92,7 +93,7 @@ struct job {
 	const struct job_class *class;
 	char *mailbox;    /* NULL: needs none */
 	uint64_t upload;  /* bytes of a message that it will send; fixed */
-	int64_t since_ms; /* the mailbox was opened after that; fixed */
+	int64_t since_ms; /* the mailbox was opened after that */
 	imap_job id;
 
 	enum imap_priority prio; /* pool's lock */
@@ -106,7 +107,7 @@ struct job {
 	bool sent;  /* a byte of a command may have reached the server */
 	bool yield; /* begin nothing new: see pause() */
 	bool finished;
-	bool again;            /* finished only here: see job_retry() */
+	bool again; /* finished only here: job_retry(), job_reopen() */
 	int64_t not_before_ms; /* lasting: not to be begun again earlier */
 	const char *word;      /* what it is doing; NULL: it is busy */
 	int result;
@@ -137,6 +138,14 @@ void job_explain(const struct job *j, const char *where,
  * -EINVAL, -ENOMEM: it goes on as it was.
  */
 MUST_CHECK int job_retry(struct job *j, const char *mailbox);
+
+/*
+ * From start(): the mailbox is not the one that the job is for. It may be the
+ * session that is behind: one that was begun before the mailbox was made anew.
+ * True: the job begins again, with the mailbox opened anew. False: it was
+ * opened just now.
+ */
+MUST_CHECK bool job_reopen(struct job *j, const struct session *s);
 
 /* Whatever its end was, it waits for a connection once more. */
 void job_begin_anew(struct job *j);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/change.h"
 #include "imap/lock.h"
 #include "imap/log.h"
 #include "imap/pool.h"
@@ -42,19 +43,20 @@
  * place of the windows, which come if that is refused.
  */
 
-#define REFUSALS_MAX 64
-
-/* Which is the greatest sequence number with a UID below? */
-static void search(struct list_job *j, struct session *s)
+void list_search(struct list_job *j, struct session *s, uint32_t top)
 {
-	const struct call call = {.job = &j->l.job, .kind = CALL_SEARCH};
+	struct call call = {.job = &j->l.job, .kind = CALL_SEARCH, .first = 1};
+	bool one = session_has(s, CAP_ESEARCH);
 	struct command c;
 	int r;
 
+	if (!one && top > LISTING_SEARCH_MAX)
+		call.first = top - LISTING_SEARCH_MAX + 1;
 	session_begin(s, &c);
-	command_text(&c, "SEARCH %sUID 1:%u",
-		     session_has(s, CAP_ESEARCH) ? "RETURN (MAX) " : "",
-		     j->below_uid - 1);
+	command_text(&c, "SEARCH %s", one ? "RETURN (MAX) " : "");
+	if (call.first > 1)
+		command_text(&c, "%u:%u ", call.first, top);
+	command_text(&c, "UID 1:%u", j->below_uid - 1);
 	r = session_send(s, &c, &call);
 	if (r < 0) {
 		job_finish(&j->l.job, r, NULL);
@@ -97,6 +99,7 @@ static void start(struct job *job, struct session *s)
 	j->pace = (struct pace){.slow_ms = j->slow_ms};
 	j->searching = false;
 	j->halves.n = 0;
+	j->n_alone = 0;
 	j->l.in_two_steps = j->l.recall && session_has(s, CAP_GMAIL);
 	if (j->by_uid)
 		(void)listing_send(&j->l, s, "UID FETCH", j->uids.first,
@@ -104,7 +107,7 @@ static void start(struct job *job, struct session *s)
 	else if (j->below_uid == 1)
 		j->top = 0;
 	else if (j->below_uid > 1 && j->top > 0)
-		search(j, s);
+		list_search(j, s, j->top);
 }
 
 static void flush(struct list_job *j, struct rows *rows)
@@ -261,7 +264,7 @@ static void leave_out(struct list_job *j, uint32_t number,
 		      const struct status *st)
 {
 	/* That it cannot now says nothing of this message. */
-	if (session_change_errno(st) == -EAGAIN)
+	if (imap_is_for_now(session_change_errno(st)))
 		job_refuse(&j->l.job, st);
 	else
 		log_warn("imap: message number %u of '%s' is left out: the "
@@ -269,25 +272,36 @@ static void leave_out(struct list_job *j, uint32_t number,
 			 number, j->l.job.mailbox);
 }
 
-/* A window was refused: its halves, without what is not there any more. One
- * that is a single message is asked for once more. */
+/* Was it so once before? */
+static bool was_refused_alone(struct list_job *j, uint32_t number)
+{
+	for (unsigned i = 0; i < j->n_alone; i++) {
+		if (j->alone[i] == number) {
+			j->alone[i] = j->alone[--j->n_alone];
+			return true;
+		}
+	}
+	j->alone[j->n_alone++] = number;
+	return false;
+}
+
+/* Its halves, without what is not there any more, or once more the same one. */
 static void halve(struct list_job *j, struct session *s,
 		  const struct call *call, const struct status *st)
 {
 	const struct mail_range w = {.first = call->first, .last = call->last};
 
-	if (session_errno(st) != -EIO || ++j->l.refusals > REFUSALS_MAX) {
+	if (session_errno(st) != -EIO ||
+	    ++j->l.refusals > LISTING_REFUSALS_MAX) {
 		job_refuse(&j->l.job, st);
 		return;
 	}
 	if (w.first > s->box.messages)
 		return;
-	if (w.first == w.last && j->retried == w.first)
+	if (w.first == w.last && was_refused_alone(j, w.first))
 		leave_out(j, w.first, st);
 	else if (!halves_add(&j->halves, w, s->box.messages))
 		job_refuse(&j->l.job, st);
-	else if (w.first == w.last)
-		j->retried = w.first;
 }
 
 /* The window at this step that such a command was for; n_windows: none. */
@@ -344,9 +358,7 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	} else if (call->kind == CALL_FIELDS) {
 		answer_fields(j, call, st);
 	} else if (call->kind == CALL_SEARCH) {
-		j->searching = false;
-		if (st->kind != STATUS_OK)
-			job_refuse(job, st);
+		list_search_answered(j, s, call, st);
 	} else if (call->kind == CALL_UIDS) {
 		answer_uids(j, s, st);
 	} else {

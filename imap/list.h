@@ -39,8 +39,19 @@ struct list_job {
 	int64_t handed_ms; /* rows were handed on, or spoken of */
 	struct rows spare; /* empty, with memory for the next window */
 	struct halves halves;
-	uint32_t retried; /* this number alone was refused; 0: none was */
+	uint32_t alone[LISTING_REFUSALS_MAX]; /* refused alone, once */
+	unsigned n_alone;
 };
+
+/*
+ * Which is the greatest sequence number with a UID below? It is asked of those
+ * up to `top`; of so many of them at a time, from above, where the server would
+ * tell all in place of one.
+ */
+void list_search(struct list_job *j, struct session *s, uint32_t top);
+/* CALL_SEARCH is over. */
+void list_search_answered(struct list_job *j, struct session *s,
+			  const struct call *call, const struct status *st);
 
 /* Members of the class of this job, see job.h. */
 void list_fetch(struct job *job, struct session *s, struct fetch *f);

@@ -105,3 +105,17 @@ void list_data(struct job *job, struct session *s, const struct response *r)
 	if (max > j->top)
 		j->top = max;
 }
+
+void list_search_answered(struct list_job *j, struct session *s,
+			  const struct call *call, const struct status *st)
+{
+	uint32_t top = call->first - 1;
+
+	if (top > s->box.messages)
+		top = s->box.messages;
+	j->searching = false;
+	if (st->kind != STATUS_OK)
+		job_refuse(&j->l.job, st);
+	else if (j->top == 0 && top > 0)
+		list_search(j, s, top);
+}

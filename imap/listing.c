@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imap/change.h"
 #include "imap/lock.h"
 #include "imap/log.h"
 
@@ -229,7 +230,7 @@ static void refused_again(struct listing *l, const struct again *a,
 {
 	if (st->code == CODE_EXPUNGEISSUED)
 		return;
-	if (session_change_errno(st) == -EAGAIN)
+	if (imap_is_for_now(session_change_errno(st)))
 		job_refuse(&l->job, st);
 	else
 		leave_out(l, a->uid, a->seq);

@@ -12,6 +12,12 @@
 #define AGAIN_MAX 64 /* messages that are asked for once more, at one time */
 #define AGAIN_SUM_MAX 4096 /* ... and by one job */
 
+/* Questions that are put in another way when they are refused. */
+#define LISTING_REFUSALS_MAX 64
+
+/* Numbers of a SEARCH that are sure to fit into a line of the framer's. */
+#define LISTING_SEARCH_MAX 500000u
+
 enum { ROW_FULL = ROW_UID | ROW_FLAGS | ROW_SIZE | ROW_DATE | ROW_FIELDS };
 
 /* The kinds of commands; sync.c and list.c add theirs from CALL_OWN on. */

@@ -13,6 +13,7 @@ struct quirks {
 	unsigned window; /* commands in flight */
 	size_t line_max; /* bytes of one command line */
 	bool plain_list; /* LIST without RETURN */
+	bool long_list;  /* ... with it was granted: found out */
 	bool body_alone; /* one body at a time: found out while fetching */
 	bool is_google;
 	bool no_qresync;   /* the table says so, or the server refused it */

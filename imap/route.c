@@ -12,9 +12,9 @@
  * body goes to the first job that waits for just that body, or is skipped.
  *
  * Eager jobs send behind EXAMINE without waiting for its answer. If it turns
- * out to be another mailbox than they knew, or none, they end before anything
- * of what comes is handed to them; it is skipped then, as what comes for a job
- * that was cancelled is.
+ * out to be another mailbox than they knew, or none, they end, or begin again,
+ * before anything of what comes is handed to them; it is skipped then, as what
+ * comes for a job that was cancelled is.
  *
  * Runs on the connection's thread, with no lock held: jobs call out from here.
  */

@@ -41,8 +41,6 @@
  */
 
 #define HALVED_MAX 4096
-/* Numbers of a SEARCH that are sure to fit into a line of the framer's. */
-#define SEARCH_MAX 500000u
 
 void sync_push(struct sync_job *j, enum sync_question what, uint32_t first,
 	       uint32_t last)
@@ -107,8 +105,8 @@ static enum imap_sync_method choose(const struct sync_job *j,
 	if (session_has(s, CAP_QRESYNC) && session_has(s, CAP_ENABLE) &&
 	    !s->quirks.no_qresync && j->req.uidvalidity > 0)
 		return IMAP_SYNC_QRESYNC;
-	if (has_condstore(s) &&
-	    (session_has(s, CAP_ESEARCH) || j->req.uidnext <= SEARCH_MAX))
+	if (has_condstore(s) && (session_has(s, CAP_ESEARCH) ||
+				 j->req.uidnext <= LISTING_SEARCH_MAX))
 		return IMAP_SYNC_CONDSTORE;
 	return IMAP_SYNC_FLAGS;
 }
@@ -333,16 +331,6 @@ static void halve(struct sync_job *j, struct session *s,
 	sync_push(j, what, call->first, middle);
 }
 
-/* May there be nothing to be told, so that NO is an answer? */
-static bool is_empty(const struct sync_job *j, const struct session *s,
-		     int kind)
-{
-	if (s->box.messages == 0)
-		return true;
-	return kind == SYNC_ASK_NEW && s->box.uidnext > 0 &&
-	       s->box.uidnext <= j->req.uidnext;
-}
-
 static void refused(struct sync_job *j, struct session *s,
 		    const struct call *call, const struct status *st)
 {
@@ -350,7 +338,10 @@ static void refused(struct sync_job *j, struct session *s,
 
 	if (no_reason && is_incremental(call->kind))
 		sync_fall_back(j);
-	else if (!no_reason || !is_empty(j, s, call->kind))
+	else if (no_reason && call->kind == SYNC_ASK_NEW)
+		sync_fresh_refused(j, s, call, st);
+	/* Where there is nothing to be told, NO is an answer. */
+	else if (!no_reason || s->box.messages > 0)
 		job_refuse(&j->l.job, st);
 }
 
@@ -367,7 +358,7 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	if (job->finished)
 		return;
 	if (call->kind == CALL_AGAIN)
-		listing_answer_again(&j->l, call, st);
+		sync_fresh_again(j, call, st);
 	else if (call->kind == SYNC_ASK_ODD)
 		sync_odd_answered(j, st->kind == STATUS_OK);
 	/* Of a question that was given up any answer will do. */

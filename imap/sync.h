@@ -53,6 +53,7 @@ struct sync_job {
 	bool has_fresh;     /* one is asked for */
 	uint32_t fresh_top; /* all up to it were */
 	unsigned n_fresh;
+	bool described; /* a new message was, as it should be */
 
 	bool opened;      /* the one who asked was told */
 	bool heard;       /* the server named what changed (QRESYNC) */
@@ -92,6 +93,12 @@ bool sync_fresh_take(struct sync_job *j, const struct mail_row *row);
 /* SYNC_ASK_NEW is over. */
 void sync_fresh_answer(struct sync_job *j, struct session *s,
 		       const struct call *call, const struct status *st);
+/* It was refused: if there is something new, its halves are asked for. */
+void sync_fresh_refused(struct sync_job *j, const struct session *s,
+			const struct call *call, const struct status *st);
+/* CALL_AGAIN is over. */
+void sync_fresh_again(struct sync_job *j, const struct call *call,
+		      const struct status *st);
 /* Hand on the rows that have taken both steps. */
 void sync_fresh_hand_on(struct sync_job *j);
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "imap/sync.h"
 
+#include <errno.h>
+
+#include "imap/change.h"
+
 /*
  * The new messages of an imap_sync() in two steps (fields.h), where header
  * fields may be known from another mailbox.
@@ -9,6 +13,11 @@
  * memory while they wait for their fields; EXAMINE says up to where. There may
  * be nothing at all in a range: so many are tried, and what is left is asked
  * for in one step, as other servers are asked for all of them.
+ *
+ * A range that is refused is asked for in halves, until the message that the
+ * server cannot describe is alone: it is asked for once more, and left out. But
+ * what is new is often one message, and a server may refuse all of them for a
+ * while: so only where another one was described.
  */
 
 static void drop(struct sync_job *j)
@@ -23,6 +32,7 @@ void sync_fresh_begin(struct sync_job *j, const struct session *s)
 	drop(j);
 	j->n_fresh = 0;
 	j->fresh_top = 0;
+	j->described = false;
 	j->l.in_two_steps = j->l.recall && session_has(s, CAP_GMAIL);
 }
 
@@ -88,11 +98,52 @@ void sync_fresh_answer(struct sync_job *j, struct session *s,
 		return;
 	if (st->kind != STATUS_OK || st->code == CODE_MESSAGELIMIT) {
 		drop(j);
-		return;
+		if (call->first < call->last)
+			return; /* its halves are yet to come */
+	} else {
+		fields_begin(&j->l, &j->fresh);
 	}
-	fields_begin(&j->l, &j->fresh);
 	if (call->last == j->fresh_top)
 		go_on(j, s);
+}
+
+void sync_fresh_refused(struct sync_job *j, const struct session *s,
+			const struct call *call, const struct status *st)
+{
+	const struct mail_row row = {.has = ROW_UID, .uid = call->first};
+	uint32_t last = call->last;
+	uint32_t middle;
+
+	if (s->box.uidnext > 0 && last >= s->box.uidnext)
+		last = s->box.uidnext - 1;
+	/* Of what is not there that is an answer. */
+	if (last < call->first || s->box.messages == 0)
+		return;
+	if (last == UINT32_MAX || imap_is_for_now(session_change_errno(st)) ||
+	    ++j->l.refusals > LISTING_REFUSALS_MAX) {
+		job_refuse(&j->l.job, st);
+		return;
+	}
+	if (last == call->first) {
+		listing_ask_again(&j->l, &row);
+		return;
+	}
+	middle = call->first + (last - call->first) / 2;
+	sync_push(j, SYNC_ASK_NEW, middle + 1, call->last);
+	sync_push(j, SYNC_ASK_NEW, call->first, middle);
+}
+
+void sync_fresh_again(struct sync_job *j, const struct call *call,
+		      const struct status *st)
+{
+	bool refused = st->kind != STATUS_OK &&
+		       st->code != CODE_EXPUNGEISSUED &&
+		       session_errno(st) == -EIO;
+
+	if (refused && !j->described)
+		job_refuse(&j->l.job, st);
+	else
+		listing_answer_again(&j->l, call, st);
 }
 
 void sync_fresh_hand_on(struct sync_job *j)

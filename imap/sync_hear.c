@@ -148,6 +148,18 @@ static void take_nameless(struct sync_job *j, const struct session *s,
 		sync_fall_back(j);
 }
 
+/* A row of a message that is new. */
+static void take_new(struct sync_job *j, struct fetch *f)
+{
+	if (!listing_is_row(&f->row))
+		return;
+	j->described |= (f->row.has & ROW_BARE) == ROW_BARE;
+	if (sync_fresh_take(j, &f->row))
+		return;
+	if ((f->row.has & ROW_FULL) == ROW_FULL || listing_again(&j->l, f))
+		add(j, &f->row);
+}
+
 void sync_fetch(struct job *job, struct session *s, struct fetch *f)
 {
 	struct sync_job *j = (struct sync_job *)job;
@@ -158,10 +170,8 @@ void sync_fetch(struct job *job, struct session *s, struct fetch *f)
 		take_nameless(j, s, f);
 	else if (f->row.uid < j->req.uidnext)
 		take_known(j, f);
-	else if (!listing_is_row(&f->row) || sync_fresh_take(j, &f->row))
-		return;
-	else if ((f->row.has & ROW_FULL) == ROW_FULL || listing_again(&j->l, f))
-		add(j, &f->row);
+	else
+		take_new(j, f);
 }
 
 /* --- sets --- */

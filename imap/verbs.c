@@ -80,6 +80,8 @@ bool verbs_begin(struct uid_change *j, const struct session *s)
 	j->next = 0;
 	j->step = 0;
 	j->c.in_flight = 0;
+	if (s->box.uidvalidity != j->uidvalidity && job_reopen(&j->c.job, s))
+		return false;
 	if (s->box.uidvalidity != j->uidvalidity)
 		change_fail(&j->c, -ESTALE,
 			    "is not the mailbox that it was (UIDVALIDITY)");

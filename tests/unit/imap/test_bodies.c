@@ -171,6 +171,35 @@ static void another_uidvalidity_is_stale(void **state)
 	assert_int_equal(seen.result, -ESTALE);
 }
 
+/* It was made anew meanwhile, and this session is one of what it was. */
+static void a_mailbox_that_is_behind_is_opened_anew(void **state)
+{
+	static const uint32_t four = 4;
+	struct server *s =
+		SERVER(STEPS(LOGIN, "C: A2 EXAMINE", "S: * 0 EXISTS",
+			     "S: * OK [UIDVALIDITY 6] ok", "S: $T OK done",
+			     "C: A3 EXAMINE", "C: A4 UID FETCH 4 ",
+			     "S: * 3 EXISTS", "S: * OK [UIDVALIDITY 7] ok",
+			     "S: A3 OK done", "S: * 1 FETCH (UID 4 BODY[] {3}",
+			     "R: abc)\r\n", "S: A4 OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen listed = {0};
+	struct seen seen = {0};
+	int64_t now_ms;
+
+	(void)state;
+	seen_list(im, &listed, 0);
+	seen_wait(&listed);
+	now_ms = clock_now_ms();
+	while (clock_now_ms() == now_ms)
+		wait_a_bit(now_ms + PATIENCE_MS);
+	(void)seen_fetch(im, &seen, &four, 1);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+	assert_string_equal(seen.body, "abc");
+}
+
 static void one_refused_body_does_not_stop_the_others(void **state)
 {
 	struct seen seen = fetch_on(
@@ -256,6 +285,7 @@ int main(void)
 		cmocka_unit_test(uids_behind_bodies_make_them_come_alone),
 		cmocka_unit_test(parts_with_another_origin_are_not_taken),
 		cmocka_unit_test(another_uidvalidity_is_stale),
+		cmocka_unit_test(a_mailbox_that_is_behind_is_opened_anew),
 		cmocka_unit_test(one_refused_body_does_not_stop_the_others),
 		cmocka_unit_test(small_bodies_are_asked_for_together),
 		cmocka_unit_test(a_body_that_came_makes_room_before_the_ok),

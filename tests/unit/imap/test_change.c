@@ -85,6 +85,32 @@ static void pairs_of_others_are_not_taken(void **state)
 	told_expect(&t, 0, false, "");
 }
 
+/* It was made anew meanwhile, and this session is one of what it was. */
+static void a_mailbox_that_is_behind_is_opened_anew(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(CAPS, "C: EXAMINE", "S: * OK [UIDVALIDITY 6] ok",
+		      "S: $T OK done", EXAMINED, "C: UID COPY 4:5,9 \"B\"",
+		      "S: $T OK [COPYUID 11 4:5,9 21:23] done"));
+	struct imap *im = account_connected(s, 1);
+	struct told stale = {0};
+	struct told t = {0};
+	int64_t now_ms;
+	imap_job job;
+
+	(void)state;
+	assert_int_equal(told_copy(im, &stale, &job), 0);
+	told_wait(&stale);
+	now_ms = clock_now_ms();
+	while (clock_now_ms() == now_ms)
+		wait_a_bit(now_ms + PATIENCE_MS);
+	assert_int_equal(told_copy(im, &t, &job), 0);
+	told_wait(&t);
+	account_end(im, s);
+	told_expect(&stale, -ESTALE, false, "");
+	told_expect(&t, 0, false, "4>21 5>22 9>23");
+}
+
 static void a_server_without_move_is_not_asked(void **state)
 {
 	struct server *s = SERVER(STEPS(LOGIN, SELECT, "N:"));
@@ -366,6 +392,7 @@ int main(void)
 		cmocka_unit_test(codes_without_ok_count),
 		cmocka_unit_test(without_uidplus_there_are_no_pairs),
 		cmocka_unit_test(pairs_of_others_are_not_taken),
+		cmocka_unit_test(a_mailbox_that_is_behind_is_opened_anew),
 		cmocka_unit_test(a_server_without_move_is_not_asked),
 		cmocka_unit_test(a_missing_destination_is_told),
 		cmocka_unit_test(what_was_moved_before_a_refusal_is_told),

@@ -28,6 +28,7 @@
 #define SECOND(set) "C: UID FETCH " set " (UID BODY.PEEK[HEADER.FIELDS "
 #define WHOLE(uid) "C: UID FETCH " uid " (UID FLAGS RFC822.SIZE"
 #define DONE "S: $T OK done"
+#define REFUSED "S: $T NO bad"
 
 /* What the rows of the last listing had: "uid:subject ...". */
 static char told[256];
@@ -302,6 +303,26 @@ static void a_range_in_part_is_asked_for_in_halves(void **state)
 		   "5:(none) 100:known 605:known");
 }
 
+/* The last one of a range, which does not end the sync. */
+static void one_that_is_refused_keeps_no_range_from_being_asked_for(
+	void **state)
+{
+	(void)state;
+	expect_new(SERVER(STEPS(GMAIL, EXAMINED("610"), KNOWN, NEW("100:599"),
+				REFUSED, NEW("100:349"), DONE, NEW("350:599"),
+				REFUSED, NEW("350:474"), DONE, NEW("475:599"),
+				REFUSED, NEW("475:537"), DONE, NEW("538:599"),
+				REFUSED, NEW("538:568"), DONE, NEW("569:599"),
+				REFUSED, NEW("569:584"), DONE, NEW("585:599"),
+				REFUSED, NEW("585:592"), DONE, NEW("593:599"),
+				REFUSED, NEW("593:596"), DONE, NEW("597:599"),
+				REFUSED, NEW("597:598"), DONE, NEW("599"),
+				REFUSED, NEW("600:1099"),
+				"C: A22 UID FETCH 599 (", BARE("3", "605", "8"),
+				"S: A21 OK done", "S: A22 NO bad", "N:")),
+		   "5:(none) 605:known");
+}
+
 /* Without UIDNEXT nobody knows where to stop. */
 static void without_uidnext_the_rest_is_asked_for_in_one_step(void **state)
 {
@@ -391,6 +412,8 @@ int main(void)
 		cmocka_unit_test(nothing_new_needs_no_second_step),
 		cmocka_unit_test(many_new_messages_are_asked_for_in_ranges),
 		cmocka_unit_test(a_range_in_part_is_asked_for_in_halves),
+		cmocka_unit_test(
+			one_that_is_refused_keeps_no_range_from_being_asked_for),
 		cmocka_unit_test(
 			without_uidnext_the_rest_is_asked_for_in_one_step),
 		cmocka_unit_test(the_last_range_of_two_steps_takes_both),

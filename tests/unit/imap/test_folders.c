@@ -116,6 +116,55 @@ static void what_list_has_told_is_not_asked_again(void **state)
 	assert_int_equal(find(&seen, "INBOX").messages, 3);
 }
 
+#define LONG_LIST "C: LIST \"\" \"*\" RETURN (SUBSCRIBED SPECIAL-USE)"
+#define TRASH "S: * LIST (\\Trash) \"/\" Bin", "S: $T OK done"
+#define REFUSED "S: $T NO [UNAVAILABLE] not now"
+
+static void list_folders(struct imap *im, int result, uint32_t attrs)
+{
+	struct seen seen = {0};
+
+	start_folders(im, NULL, 0, &seen);
+	seen_wait(&seen);
+	assert_int_equal(seen.result, result);
+	if (result == 0)
+		assert_int_equal(find(&seen, "Bin").attrs, attrs);
+}
+
+/* The plain form need not say which one it is. */
+static void the_trash_is_known_behind_a_refusal(void **state)
+{
+	struct server *s =
+		SERVER(STEPS(LOGIN_WITH("LIST-EXTENDED SPECIAL-USE"), LONG_LIST,
+			     REFUSED, "C: LIST \"\" \"*\"", REFUSED, LONG_LIST,
+			     TRASH, LONG_LIST, REFUSED, LONG_LIST, TRASH));
+	struct imap *im = account_connected(s, 1);
+
+	(void)state;
+	list_folders(im, -EIO, 0);
+	list_folders(im, 0, FOLDER_TRASH);
+	list_folders(im, -EIO, 0);
+	list_folders(im, 0, FOLDER_TRASH);
+	account_end(im, s);
+}
+
+/* What is refused for good is not asked for each time. */
+static void what_only_the_plain_form_brings_is_asked_for_plainly(void **state)
+{
+	struct server *s =
+		SERVER(STEPS(LOGIN_WITH("LIST-EXTENDED SPECIAL-USE"), LONG_LIST,
+			     "S: $T BAD what?", "C: LIST \"\" \"*\"",
+			     "S: * LIST () \"/\" Bin", "S: $T OK done",
+			     "C: A4 LIST \"\" \"*\"", "S: * LIST () \"/\" Bin",
+			     "S: $T OK done"));
+	struct imap *im = account_connected(s, 1);
+
+	(void)state;
+	list_folders(im, 0, 0);
+	list_folders(im, 0, 0);
+	account_end(im, s);
+}
+
 static unsigned in_flight(struct imap *im)
 {
 	unsigned n;
@@ -226,6 +275,9 @@ int main(void)
 		cmocka_unit_test(mailboxes_that_are_named_get_their_numbers),
 		cmocka_unit_test(the_selected_mailbox_gets_its_numbers_too),
 		cmocka_unit_test(what_list_has_told_is_not_asked_again),
+		cmocka_unit_test(the_trash_is_known_behind_a_refusal),
+		cmocka_unit_test(
+			what_only_the_plain_form_brings_is_asked_for_plainly),
 		cmocka_unit_test(only_so_many_are_asked_for_at_a_time),
 		cmocka_unit_test(a_reader_need_not_wait_for_all_of_them),
 	};

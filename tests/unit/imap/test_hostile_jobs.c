@@ -263,6 +263,20 @@ static void what_is_refused_for_now_when_asked_again_is_no_end(void **state)
 	assert_int_equal(seen.result, -EDQUOT);
 }
 
+/* Dovecot says so when it waited for a lock in vain. */
+static void what_is_in_use_is_not_left_out(void **state)
+{
+	const char *in_use = "S: $T NO [INUSE] Timeout while waiting for lock";
+	struct seen seen = refused_again(in_use);
+
+	(void)state;
+	assert_int_equal(seen.result, -EIO);
+	seen = list_on(STEPS(LOGIN, EXAMINE("1"), "C: FETCH 1 (", in_use,
+			     "C: FETCH 1 (", in_use),
+		       STEPS("X:"));
+	assert_int_equal(seen.result, -EIO);
+}
+
 static void what_is_refused_or_gone_when_asked_again_is_left_out(void **state)
 {
 	struct seen seen = refused_again("S: $T NO it does not exist");
@@ -273,6 +287,44 @@ static void what_is_refused_or_gone_when_asked_again_is_left_out(void **state)
 	seen = refused_again("S: $T NO [EXPUNGEISSUED] it has gone");
 	assert_int_equal(seen.result, 0);
 	assert_int_equal(seen.n, 1);
+}
+
+static void two_that_are_refused_alone_keep_none_waiting(void **state)
+{
+	struct seen seen = list_on(
+		STEPS(LOGIN, EXAMINE("3"), "C: FETCH 1:3 (", "S: $T NO bad",
+		      "C: A4 FETCH 3 ", "C: A5 FETCH 1:2 ", "S: A4 NO bad",
+		      "S: A5 NO bad", "C: A6 FETCH 3 ", "C: A7 FETCH 2 ",
+		      "C: A8 FETCH 1 ", SENT_ROW("1", "5"), "S: A7 NO bad",
+		      "S: A6 NO bad", "S: A8 OK done", "C: A9 FETCH 2 ",
+		      "S: A9 NO bad", "N:"),
+		STEPS("X:"));
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 1);
+	assert_int_equal(seen.uid[0], 5);
+}
+
+/* All numbers in one answer would be more than is taken in one piece. */
+static void a_great_mailbox_is_searched_piece_by_piece(void **state)
+{
+	struct server *s = SERVER(STEPS(
+		LOGIN_WITH("IDLE"), EXAMINE("1200000"),
+		"C: SEARCH 700001:1200000 UID 1:49", "S: * SEARCH",
+		"S: $T OK done", "C: SEARCH 200001:700000 UID 1:49",
+		"S: * 200005 EXISTS", "S: $T OK done", "C: SEARCH UID 1:49",
+		"S: * SEARCH 1 2", "S: $T OK done", "C: FETCH 1:2 (",
+		SENT_ROW("1", "7"), SENT_ROW("2", "8"), "S: $T OK done"));
+	struct imap *im = connected(s, 10000);
+	struct seen seen = {0};
+
+	(void)state;
+	seen_list(im, &seen, 50);
+	seen_wait(&seen);
+	end(im, s);
+	assert_int_equal(seen.result, 0);
+	assert_int_equal(seen.n, 2);
 }
 
 static void halves_are_handed_on_before_what_is_below(void **state)
@@ -351,8 +403,11 @@ int main(void)
 			nothing_is_handed_on_above_what_is_asked_again),
 		cmocka_unit_test(
 			what_is_refused_for_now_when_asked_again_is_no_end),
+		cmocka_unit_test(what_is_in_use_is_not_left_out),
 		cmocka_unit_test(
 			what_is_refused_or_gone_when_asked_again_is_left_out),
+		cmocka_unit_test(two_that_are_refused_alone_keep_none_waiting),
+		cmocka_unit_test(a_great_mailbox_is_searched_piece_by_piece),
 		cmocka_unit_test(halves_are_handed_on_before_what_is_below),
 		cmocka_unit_test(a_mailbox_of_billions_is_not_believed),
 		cmocka_unit_test(a_long_header_costs_no_other_message),

@@ -18,6 +18,42 @@
 
 /* --- rows --- */
 
+static void a_new_message_that_is_refused_hides_no_other(void **state)
+{
+	struct seen seen = seen_synced(
+		STEPS(FLAGS_ASKED, NUMBERS("3", "103", "60"), "S: A2 OK done",
+		      "S: A3 OK done", "S: A4 NO some cannot be fetched",
+		      "C: A5 UID FETCH 100:101 (", "C: A6 UID FETCH 102:* (",
+		      "S: A5 NO some cannot be fetched", NEW("3", "102"),
+		      "S: A6 OK done", "C: A7 UID FETCH 100 (",
+		      "C: A8 UID FETCH 101 (", NEW("1", "100"), "S: A7 OK done",
+		      "S: A8 NO it cannot be fetched", "C: A9 UID FETCH 101 (",
+		      "S: A9 NO it cannot be fetched"),
+		50);
+
+	(void)state;
+	assert_int_equal(seen.result, 0);
+	assert_string_equal(seen.told, "open new(102) new(100)");
+}
+
+/* It may be that just now none can be had. */
+static void the_only_new_message_is_not_left_out(void **state)
+{
+	struct seen seen = seen_synced(
+		STEPS(FLAGS_ASKED, NUMBERS("1", "101", "60"), "S: A2 OK done",
+		      "S: A3 OK done", "S: A4 NO hm", "C: A5 UID FETCH 100 (",
+		      "S: A5 NO hm"),
+		50);
+
+	(void)state;
+	assert_int_equal(seen.result, -EIO);
+	seen = seen_synced(STEPS(FLAGS_ASKED, NUMBERS("2", "102", "60"),
+				 "S: A2 OK done", "S: A3 OK done",
+				 "S: A4 NO [UNAVAILABLE] not now", "N:"),
+			   50);
+	assert_int_equal(seen.result, -EIO);
+}
+
 static void rows_without_flags_are_asked_for_again(void **state)
 {
 	struct seen seen = seen_synced(
@@ -264,6 +300,8 @@ static void an_answer_in_front_of_examine_is_a_lie(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_new_message_that_is_refused_hides_no_other),
+		cmocka_unit_test(the_only_new_message_is_not_left_out),
 		cmocka_unit_test(rows_without_flags_are_asked_for_again),
 		cmocka_unit_test(flags_that_stay_unknown_hold_the_modseq_back),
 		cmocka_unit_test(a_message_without_flags_is_not_gone),
