@@ -194,13 +194,14 @@ static int look(struct fs *fs, struct offline *o, struct kept *k)
 	return r;
 }
 
-/* Not missing any more, or, `by_others`, not for long if all goes well. */
+/* Not missing any more; or, `by_others`, soon if all goes well: was it so? */
 static void count_off(struct offline *o, struct kept *k, bool by_others)
 {
 	lock_take(&o->lock);
-	if (k->missing > 0)
+	if (by_others)
+		k->silent = true;
+	else if (k->missing > 0)
 		k->missing--;
-	k->failed |= by_others;
 	lock_drop(&o->lock);
 }
 

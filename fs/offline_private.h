@@ -20,8 +20,9 @@ struct kept {
 	/* offline.lock: */
 	bool look;   /* find out what is missing */
 	bool looks;  /* somebody does, so `missing` is old */
-	bool failed; /* some could not be fetched, or are not by us */
-	bool silent; /* some were asked for, and nothing came */
+	bool failed; /* some could not be fetched */
+	bool silent; /* some were asked for and did not come, or others fetch
+		      * them */
 	uint64_t missing;
 	unsigned in_flight; /* of the sets and large bodies, those of it */
 };

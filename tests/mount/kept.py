@@ -370,6 +370,27 @@ def test_folder_that_was_read_and_evicted_before_is_fetched(env):
         assert path.read_bytes() == letter(n, size=20_000)
 
 
+def test_what_a_reader_has_asked_for_is_missing_until_it_is_here(env):
+    server = env.script({b"INBOX": Box(), b"Work": Box(
+        [Msg(n, letter(n)) for n in range(1, 4)])})
+    m = env.mount(server)
+    path = numbered(m, "Work")[2]
+    m.run("cat Work/*Letter-[13]_*")
+    one = rb"UID FETCH 2 .*BODY\.PEEK\[\]"
+    server.on(one, lambda s, tag, command: s.hang() or
+              b"%TAG% NO [SERVERBUG] not now\r\n", times=1)
+    reader = popen(["cat", str(path)], stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    server.wait_for_command(one)
+    keep(m)
+    m.wait_status(lambda s: report(m)["state"] != "looking")
+    assert report(m)["state"] == "fetching" and report(m)["missing"] == 1
+    server.release()
+    reader.wait(20)
+    wait_complete(m)
+    assert all_cached(m)
+
+
 def test_mailbox_made_anew_while_a_large_body_comes(env):
     """What has its UID then is another message."""
     size = 4 * KIB * KIB
