@@ -16,7 +16,8 @@
  * come (`look`), but not while some of them are on their way, which would be
  * counted twice; the list is then worked off. What could not be fetched is
  * skipped, for one bad message must not stop a folder, and looked for again
- * OFFLINE_RETRY_MS later; what the server was silent about, soon.
+ * OFFLINE_RETRY_MS later; what the server was silent about, soon, and if it
+ * goes on being silent less and less often.
  *
  * The sets are those of the read-ahead (ahead_set.c): who reads a message of
  * one waits for that set, and nothing is fetched twice.
@@ -156,6 +157,8 @@ static enum next next_step(struct offline *o, struct kept *k, int64_t now)
 	if (k->retry_ms != 0 && now >= k->retry_ms) {
 		k->look = true;
 		k->retry_ms = 0;
+	} else if (k->look) {
+		k->soon_ms = 0; /* there is news */
 	}
 	if (!k->f->kept || k->f->gone || (k->look && k->in_flight > 0)) {
 		next = NEXT_WAIT;
@@ -302,6 +305,20 @@ static bool may_ask(struct fs *fs, struct offline *o, int64_t now,
 	return may;
 }
 
+/*
+ * How long is what did not come left alone? What never comes, as a body that
+ * the server calls NIL, is asked for less and less often.
+ */
+static int64_t pause_ms(struct kept *k, bool silent)
+{
+	int64_t ms = k->soon_ms ? k->soon_ms : SOON_MS;
+
+	if (!silent)
+		return OFFLINE_RETRY_MS;
+	k->soon_ms = 2 * ms < OFFLINE_RETRY_MS ? 2 * ms : OFFLINE_RETRY_MS;
+	return ms;
+}
+
 /* Work at one folder until enough is in flight, or nothing is missing. */
 static void run_folder(struct fs *fs, struct offline *o, struct kept *k,
 		       int64_t now)
@@ -322,7 +339,7 @@ static void run_folder(struct fs *fs, struct offline *o, struct kept *k,
 	silent = k->silent;
 	lock_drop(&o->lock);
 	if (k->at == k->n && (failed || silent) && k->retry_ms == 0)
-		k->retry_ms = now + (silent ? SOON_MS : OFFLINE_RETRY_MS);
+		k->retry_ms = now + pause_ms(k, silent);
 }
 
 /* Were bodies removed, by whoever wiped their folder? All is looked for. */

@@ -16,6 +16,7 @@ struct kept {
 	uint64_t *ids; /* of messages without a body, newest first */
 	size_t n, at;
 	int64_t retry_ms; /* look again for what failed; 0: nothing did */
+	int64_t soon_ms;  /* so much later, for what was silent; 0: SOON_MS */
 
 	/* offline.lock: */
 	bool look;   /* find out what is missing */

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 
 from imapfstest import *
 from imapfstest.letters import letter, numbered
@@ -389,6 +390,20 @@ def test_what_a_reader_has_asked_for_is_missing_until_it_is_here(env):
     reader.wait(20)
     wait_complete(m)
     assert all_cached(m)
+
+
+def test_body_that_never_comes_is_asked_for_less_and_less(env):
+    server = env.script({b"INBOX": Box(), b"Work": Box([Msg(1, letter(1))])})
+    server.on(BODY, b"%TAG% OK there is none\r\n")
+    m = env.mount(server)
+    m.messages("Work")
+    m.wait_status(lambda s: s["jobs"]["running"] == 0)
+    keep(m)
+    server.wait_for_command(BODY, times=2, timeout=30)
+    # The next one is not due for twenty seconds.
+    time.sleep(15)
+    assert server.count(BODY) == 2
+    assert report(m)["missing"] == 1
 
 
 def test_mailbox_made_anew_while_a_large_body_comes(env):
