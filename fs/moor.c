@@ -321,9 +321,11 @@ static void next_state(const struct moor *m, struct cache_state *ret)
 {
 	uint32_t top = m->uids.n > 0 ? m->uids.v[m->uids.n - 1].last : 0;
 
+	if (top < UINT32_MAX)
+		top++; /* behind it, if there can be another one */
 	*ret = (struct cache_state){
 		.uidvalidity = m->uidvalidity,
-		.uidnext = m->uidnext > top ? m->uidnext : top + 1,
+		.uidnext = m->uidnext > top ? m->uidnext : top,
 		.messages = m->messages,
 		.changed_at_ns = arrive_now_ns(),
 	};

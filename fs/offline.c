@@ -16,7 +16,8 @@
  * come (`look`), but not while some of them are on their way, which would be
  * counted twice; the list is then worked off. What could not be fetched is
  * skipped, for one bad message must not stop a folder, and looked for again
- * OFFLINE_RETRY_MS later; what the server was silent about, soon.
+ * OFFLINE_RETRY_MS later; what the server was silent about, soon, and if it
+ * goes on being silent less and less often.
  *
  * The sets are those of the read-ahead (ahead_set.c): who reads a message of
  * one waits for that set, and nothing is fetched twice.
@@ -156,6 +157,8 @@ static enum next next_step(struct offline *o, struct kept *k, int64_t now)
 	if (k->retry_ms != 0 && now >= k->retry_ms) {
 		k->look = true;
 		k->retry_ms = 0;
+	} else if (k->look) {
+		k->soon_ms = 0; /* there is news */
 	}
 	if (!k->f->kept || k->f->gone || (k->look && k->in_flight > 0)) {
 		next = NEXT_WAIT;
@@ -194,13 +197,14 @@ static int look(struct fs *fs, struct offline *o, struct kept *k)
 	return r;
 }
 
-/* Not missing any more, or, `by_others`, not for long if all goes well. */
+/* Not missing any more; or, `by_others`, soon if all goes well: was it so? */
 static void count_off(struct offline *o, struct kept *k, bool by_others)
 {
 	lock_take(&o->lock);
-	if (k->missing > 0)
+	if (by_others)
+		k->silent = true;
+	else if (k->missing > 0)
 		k->missing--;
-	k->failed |= by_others;
 	lock_drop(&o->lock);
 }
 
@@ -301,6 +305,20 @@ static bool may_ask(struct fs *fs, struct offline *o, int64_t now,
 	return may;
 }
 
+/*
+ * How long is what did not come left alone? What never comes, as a body that
+ * the server calls NIL, is asked for less and less often.
+ */
+static int64_t pause_ms(struct kept *k, bool silent)
+{
+	int64_t ms = k->soon_ms ? k->soon_ms : SOON_MS;
+
+	if (!silent)
+		return OFFLINE_RETRY_MS;
+	k->soon_ms = 2 * ms < OFFLINE_RETRY_MS ? 2 * ms : OFFLINE_RETRY_MS;
+	return ms;
+}
+
 /* Work at one folder until enough is in flight, or nothing is missing. */
 static void run_folder(struct fs *fs, struct offline *o, struct kept *k,
 		       int64_t now)
@@ -321,7 +339,7 @@ static void run_folder(struct fs *fs, struct offline *o, struct kept *k,
 	silent = k->silent;
 	lock_drop(&o->lock);
 	if (k->at == k->n && (failed || silent) && k->retry_ms == 0)
-		k->retry_ms = now + (silent ? SOON_MS : OFFLINE_RETRY_MS);
+		k->retry_ms = now + pause_ms(k, silent);
 }
 
 /* Were bodies removed, by whoever wiped their folder? All is looked for. */

@@ -16,12 +16,14 @@ struct kept {
 	uint64_t *ids; /* of messages without a body, newest first */
 	size_t n, at;
 	int64_t retry_ms; /* look again for what failed; 0: nothing did */
+	int64_t soon_ms;  /* so much later, for what was silent; 0: SOON_MS */
 
 	/* offline.lock: */
 	bool look;   /* find out what is missing */
 	bool looks;  /* somebody does, so `missing` is old */
-	bool failed; /* some could not be fetched, or are not by us */
-	bool silent; /* some were asked for, and nothing came */
+	bool failed; /* some could not be fetched */
+	bool silent; /* some were asked for and did not come, or others fetch
+		      * them */
 	uint64_t missing;
 	unsigned in_flight; /* of the sets and large bodies, those of it */
 };

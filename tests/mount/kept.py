@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 
 from imapfstest import *
 from imapfstest.letters import letter, numbered
@@ -368,6 +369,41 @@ def test_folder_that_was_read_and_evicted_before_is_fetched(env):
     m.wait_offline()
     for n, path in numbered(m, "Work").items():
         assert path.read_bytes() == letter(n, size=20_000)
+
+
+def test_what_a_reader_has_asked_for_is_missing_until_it_is_here(env):
+    server = env.script({b"INBOX": Box(), b"Work": Box(
+        [Msg(n, letter(n)) for n in range(1, 4)])})
+    m = env.mount(server)
+    path = numbered(m, "Work")[2]
+    m.run("cat Work/*Letter-[13]_*")
+    one = rb"UID FETCH 2 .*BODY\.PEEK\[\]"
+    server.on(one, lambda s, tag, command: s.hang() or
+              b"%TAG% NO [SERVERBUG] not now\r\n", times=1)
+    reader = popen(["cat", str(path)], stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    server.wait_for_command(one)
+    keep(m)
+    m.wait_status(lambda s: report(m)["state"] != "looking")
+    assert report(m)["state"] == "fetching" and report(m)["missing"] == 1
+    server.release()
+    reader.wait(20)
+    wait_complete(m)
+    assert all_cached(m)
+
+
+def test_body_that_never_comes_is_asked_for_less_and_less(env):
+    server = env.script({b"INBOX": Box(), b"Work": Box([Msg(1, letter(1))])})
+    server.on(BODY, b"%TAG% OK there is none\r\n")
+    m = env.mount(server)
+    m.messages("Work")
+    m.wait_status(lambda s: s["jobs"]["running"] == 0)
+    keep(m)
+    server.wait_for_command(BODY, times=2, timeout=30)
+    # The next one is not due for twenty seconds.
+    time.sleep(15)
+    assert server.count(BODY) == 2
+    assert report(m)["missing"] == 1
 
 
 def test_mailbox_made_anew_while_a_large_body_comes(env):

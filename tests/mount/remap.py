@@ -391,3 +391,17 @@ def test_reader_whose_mailbox_was_opened_when_all_was_found_again(env):
     server.release()
     assert readers[0].communicate(timeout=20)[0] == letter(4)
     assert b"No such file" in readers[1].communicate(timeout=20)[1]
+
+
+def test_the_greatest_uid_there_can_be_is_found_again(env):
+    server, m, before = started(env)
+    new = box(range(1, 6), (1 << 32) - 5, 7777)
+    new.uidnext = (1 << 32) - 1
+    renew(server, new)
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: max(m.by_uid(), default=0) == (1 << 32) - 1, 20)
+    with server.lock:
+        new.messages[4].flags.add(b"\\Flagged")
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: os.stat(numbered(m)[5]).st_mode & 0o100, 20)
+    assert inodes(m) == before

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "fs/folder.h"
-#include "fs/keep.h"
+#include "fs/keep_private.h"
 
 /* When the server is asked, by what it says that it is. */
 
@@ -64,7 +64,13 @@ static void gmails_numbers_are_believed_when_it_was_asked_once(void **state)
 /* In how many ms is B to be asked for? -1: never. */
 static int64_t due_in_ms(struct flushing *t)
 {
-	return t->b->due ? t->b->due_ms - clock_now_ms() : -1;
+	struct keep *k = t->fs->keep;
+	int64_t in;
+
+	lock_take(&k->lock);
+	in = t->b->due ? t->b->due_ms - clock_now_ms() : -1;
+	lock_drop(&k->lock);
+	return in;
 }
 
 static void what_was_refused_is_asked_for_again(void **state)
@@ -73,7 +79,7 @@ static void what_was_refused_is_asked_for_again(void **state)
 
 	flushing_begin(t, SCRIPTS(STEPS(LOGIN)));
 	t->fs->stopping = true; /* nothing is begun */
-	t->b->held++;
+	folder_hold(t->b);
 	keep_job_ended(t->fs, t->b, -EIO);
 	assert_int_equal(due_in_ms(t), -1); /* there was no news */
 	folder_note_moved(t->b, clock_now_ms());
@@ -85,7 +91,7 @@ static void what_was_refused_is_asked_for_again(void **state)
 	folder_note_moved(t->b, clock_now_ms());
 	keep_look_again(t->fs, t->b);
 	assert_true(due_in_ms(t) <= KEEP_GAP_MS);
-	t->b->held--;
+	folder_release(t->fs, t->b, 1);
 	t->fs->stopping = false;
 	flushing_end(t);
 }
