@@ -83,6 +83,8 @@ static void to_nowhere(struct flushing *t, uint64_t id)
 	folder_put(t->fs, t->a);
 }
 
+static uint64_t newest; /* of write_new() */
+
 static pthread_t remover;
 static int removed; /* what it was told */
 
@@ -111,12 +113,42 @@ static void by_its_name(struct flushing *t, uint64_t id)
 	}
 }
 
+#define DATE 1000000000
+static pthread_t dater;
+static int dated; /* what it was told */
+static _Atomic bool has_dated;
+
+static void *date_thread(void *arg)
+{
+	struct flushing *t = arg;
+
+	dated = draft_set_date(t->fs, newest, DATE);
+	has_dated = true;
+	return NULL;
+}
+
+/* It has found the file, and waits until that is completed. */
+static void its_date(struct flushing *t, uint64_t id)
+{
+	struct drafts *ds = t->fs->drafts;
+	unsigned refs = 0;
+
+	assert_int_equal(pthread_create(&dater, NULL, date_thread, t), 0);
+	while (refs < 3 && !has_dated) {
+		sched_yield();
+		lock_take(&ds->lock);
+		refs = draft_find_locked(ds, id)->refs;
+		lock_drop(&ds->lock);
+	}
+}
+
 static uint64_t write_new(struct flushing *t, const char *text)
 {
 	uint64_t id = 0;
 
 	assert_int_equal(draft_create(t->fs, t->a, "new.eml", 0600, &id), 0);
 	assert_int_equal(draft_write(t->fs, id, text, strlen(text), 0), 0);
+	newest = id;
 	return id;
 }
 
@@ -255,6 +287,33 @@ static void what_has_a_name_when_it_is_removed_goes(void **state)
 	folder_put(t->fs, t->a);
 }
 
+static void check_date(struct flushing *t, const char *text)
+{
+	struct box *box = box_of(t, t->a);
+	uint64_t id = write_new(t, text);
+	struct cache_msg m;
+
+	has_dated = false;
+	assert_int_equal(box_hold(box, id), 0);
+	assert_int_equal(complete(t, id, its_date), 0);
+	assert_int_equal(pthread_join(dater, NULL), 0);
+	assert_int_equal(dated, 0);
+	assert_int_equal(box_find_name(box, "new.eml", &m), 0);
+	assert_int_equal(m.internaldate, DATE);
+	assert_true(box_release(box, id, 1));
+	folder_put(t->fs, t->a);
+}
+
+static void a_date_that_is_set_while_it_is_completed_is_its_date(void **state)
+{
+	check_date(*state, CRLF_TEXT);
+}
+
+static void a_date_that_is_set_while_it_is_converted_is_its_date(void **state)
+{
+	check_date(*state, LF_TEXT);
+}
+
 static unsigned count_descriptors(void)
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -315,6 +374,8 @@ int main(void)
 		T(what_is_removed_while_it_is_converted_is_gone),
 		T(what_has_a_name_when_it_is_removed_goes),
 		T(what_was_to_be_removed_leaves_no_descriptor),
+		T(a_date_that_is_set_while_it_is_completed_is_its_date),
+		T(a_date_that_is_set_while_it_is_converted_is_its_date),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
