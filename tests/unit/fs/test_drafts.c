@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fs/change.h"
 #include "fs/draft_private.h"
@@ -314,6 +316,33 @@ static void a_date_that_is_set_while_it_is_converted_is_its_date(void **state)
 	check_date(*state, LF_TEXT);
 }
 
+/* Of an earlier try: it could not be removed. */
+static void leave_converted(struct flushing *t, uint64_t of)
+{
+	struct box *box = box_of(t, t->a);
+	char name[64];
+	const struct journal_new v = {.name = name, .is_scratch = true};
+	uint64_t id;
+	int fd;
+
+	snprintf(name, sizeof(name), DRAFT_HIDDEN "%llu-crlf",
+		 (unsigned long long)of);
+	assert_int_equal(journal_create(box, &v, &id, &fd), 0);
+	close(fd);
+	folder_put(t->fs, t->a);
+}
+
+static void a_hidden_file_of_an_earlier_try_is_not_in_the_way(void **state)
+{
+	struct flushing *t = *state;
+	uint64_t id = write_new(t, LF_TEXT);
+
+	leave_converted(t, id);
+	assert_int_equal(complete(t, id, NULL), 0);
+	expect_records(t, 1, JOURNAL_QUEUED);
+	assert_true(has_name(t, t->a, "new.eml"));
+}
+
 static unsigned count_descriptors(void)
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -374,6 +403,7 @@ int main(void)
 		T(what_is_removed_while_it_is_converted_is_gone),
 		T(what_has_a_name_when_it_is_removed_goes),
 		T(what_was_to_be_removed_leaves_no_descriptor),
+		T(a_hidden_file_of_an_earlier_try_is_not_in_the_way),
 		T(a_date_that_is_set_while_it_is_completed_is_its_date),
 		T(a_date_that_is_set_while_it_is_converted_is_its_date),
 	};
