@@ -217,3 +217,19 @@ def test_what_is_written_behind_a_copy_where_the_original_is(env):
         assert path.exists() and new.read_bytes() == text
         new.unlink()
         sent(m)
+
+
+def test_what_is_removed_before_the_first_login_goes_to_the_trash(env):
+    """With delete=expunge, too, which would only take the label off."""
+    server = env.gmail()
+    old = server.account.deliver(letter(1), [b"\\Inbox"], place=names.ALL)
+    m = env.mount(server, password=APP_PASSWORD, options=["delete=expunge"])
+    path, = (m.path / "INBOX").glob("*Letter-1_*")
+    m.unmount()
+    server.stop()
+    m.start()
+    m.wait_offline()
+    path.unlink()
+    server.start()
+    wait_sent(m)
+    assert where(old, server) == "trash"
