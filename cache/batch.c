@@ -166,20 +166,18 @@ static int find_unsent(struct batch *b, uint64_t id, struct unsent *ret)
 
 	lock_take(&c->journal.lock);
 	v = journal_find_locked(&c->journal, id);
-	if (v && v->spool && v->phase != JOURNAL_SCRATCH)
+	if (v && v->spool)
 		box = batch_box(b, v->at);
-	if (box) {
+	if (box)
+		r = box_read_row(box, id, &rec, ret->name);
+	if (r == 0 && !change_is_text(v, &rec))
+		r = -ENOENT;
+	if (r == 0) {
+		ret->size = rec.size;
 		ret->spool = strdup(v->spool);
 		r = ret->spool ? 0 : -ENOMEM;
 	}
 	lock_drop(&c->journal.lock);
-	if (r != 0)
-		return r;
-	r = box_read_row(box, id, &rec, ret->name);
-	if (r != 0)
-		free(ret->spool);
-	else
-		ret->size = rec.size;
 	return r;
 }
 

@@ -115,6 +115,11 @@ MUST_CHECK int change_carries(const struct change *c, unsigned parts,
 /* The id of the record that has to be settled first; 0: none. */
 uint64_t change_waits_locked(const struct journal *j, const struct change *c)
 	REQUIRES(j->lock);
+/*
+ * Would the file be missed? Not a scratch file; but one that was never shown
+ * has what is being written to a message.
+ */
+bool change_is_text(const struct change *c, const struct record *row);
 bool change_names_folder(const struct change *c, uint64_t folder);
 bool place_is_equal(const struct journal_place *a,
 		    const struct journal_place *b);

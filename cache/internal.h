@@ -69,6 +69,7 @@ enum stmt {
 	S_DETAIL_CLEAR_BLOB,
 	S_DETAIL_USES_BLOB,
 	S_DETAIL_TWIN,
+	S_DETAIL_GM_IN,
 	S_DETAIL_ANY_GM,
 	/* rows.c */
 	S_ROW_PUT,

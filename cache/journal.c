@@ -250,6 +250,12 @@ size_t journal_rank_locked(const struct journal *j, uint64_t after)
 	return find_slot(j, after + 1);
 }
 
+bool change_is_text(const struct change *c, const struct record *row)
+{
+	return c->spool && (c->phase != JOURNAL_SCRATCH ||
+			    !(row->state & RECORD_ANNOUNCED));
+}
+
 bool change_names_folder(const struct change *c, uint64_t folder)
 {
 	return c->at == folder || c->origin.folder == folder ||

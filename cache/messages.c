@@ -92,6 +92,9 @@ const struct sql db_messages_sql[] = {
 	{S_DETAIL_USES_BLOB, "SELECT 1 FROM details WHERE blob = ? LIMIT 1"},
 	{S_DETAIL_TWIN, "SELECT " DETAILS " FROM details WHERE gm_msgid = ?"
 			" AND gm_msgid <> 0 AND size = ? LIMIT 1"},
+	{S_DETAIL_GM_IN, "SELECT 1 FROM details d JOIN messages m"
+			 " ON m.folder = ?2 AND m.id = d.id"
+			 " WHERE d.gm_msgid = ?1 AND d.gm_msgid <> 0 LIMIT 1"},
 	{S_DETAIL_ANY_GM, "SELECT 1 FROM details WHERE gm_msgid <> 0 LIMIT 1"},
 	{0, NULL},
 };

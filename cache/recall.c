@@ -76,3 +76,20 @@ void cache_recall(struct cache *c, const struct mail_row *rows, size_t n,
 	if (r == -EBADMSG)
 		store_mark_damaged(c);
 }
+
+bool cache_has_gm(struct cache *c, uint64_t folder, uint64_t gm_msgid)
+{
+	struct db *db = &c->read;
+	int r;
+
+	(void)writer_drain(c, 0);
+	lock_take(&c->read_lock);
+	db_bind_int(db, S_DETAIL_GM_IN, 1, (int64_t)gm_msgid);
+	db_bind_int(db, S_DETAIL_GM_IN, 2, (int64_t)folder);
+	r = db_step(db, S_DETAIL_GM_IN);
+	db_reset(db, S_DETAIL_GM_IN);
+	lock_drop(&c->read_lock);
+	if (r == -EBADMSG)
+		store_mark_damaged(c);
+	return r != 0;
+}

@@ -22,4 +22,10 @@ bool cache_may_recall(struct cache *c);
 void cache_recall(struct cache *c, const struct mail_row *rows, size_t n,
 		  bool settled, struct cache_details **ret);
 
+/*
+ * Has the folder a message with this X-GM-MSGID? What was added before is sure
+ * to be found, and the writer may be waited for; true if that cannot be told.
+ */
+bool cache_has_gm(struct cache *c, uint64_t folder, uint64_t gm_msgid);
+
 #endif

@@ -197,7 +197,7 @@ static int go(struct batch *b, struct step *s, const struct journal_result *v)
 	REQUIRES(b->plan.c->journal.lock)
 {
 	bool was_wanted = s->next->at == JOURNAL_LIMBO;
-	bool is_text = s->next->spool && s->next->phase != JOURNAL_SCRATCH;
+	bool is_text = change_is_text(s->next, &s->row);
 	const char *rejected = was_wanted ? NULL : batch_rejected(b, s->id);
 	int r = 0;
 

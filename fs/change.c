@@ -148,6 +148,27 @@ static bool is_same(struct moving *v)
 	return same;
 }
 
+bool change_is_copy_apart(struct fs *fs, struct folder *f, uint64_t id,
+			  struct folder *to)
+{
+	struct cache_details *d;
+	struct box *box;
+	bool apart;
+
+	if (!change_folders_are_labels(fs))
+		return true;
+	if (f == to || (to->attrs & (FOLDER_ALL | FOLDER_TRASH | FOLDER_JUNK)))
+		return false;
+	if (folder_get(fs, f, &box) != 0)
+		return false;
+	d = details_of(fs, box, id);
+	folder_put(fs, f);
+	apart = d && d->gm_msgid != 0 &&
+		!cache_has_gm(fs->cache, to->id, d->gm_msgid);
+	free(d);
+	return apart;
+}
+
 /*
  * The kernel believes that the name stands for the one that was renamed, until
  * it is told to look again.

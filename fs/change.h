@@ -71,6 +71,14 @@ MUST_CHECK int change_remove(struct fs *fs, struct folder *f, const char *name,
  */
 struct folder *change_place_of_old(struct fs *fs, struct folder *f);
 
+/*
+ * Is a copy of this message, which is in `f`, another message in `to`? Where
+ * folders are labels it is the same one, and if `to` has it already, or can
+ * have no label, it cannot be removed without the first one.
+ */
+bool change_is_copy_apart(struct fs *fs, struct folder *f, uint64_t id,
+			  struct folder *to);
+
 /* The flags in `mask` become as they are in `flags`. */
 MUST_CHECK int change_flags(struct fs *fs, uint64_t id, uint32_t mask,
 			    uint32_t flags, struct change_end *end);

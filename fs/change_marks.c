@@ -44,8 +44,8 @@ static bool would_remove(struct fs *fs, const struct cache_msg *m,
 	       change_folders_are_labels(fs);
 }
 
-int change_row_flags(struct fs *fs, const struct journal_flags *flags,
-		     struct change_end *end)
+static int flag_row(struct fs *fs, const struct journal_flags *flags,
+		    struct change_end *end)
 {
 	struct cache_msg m;
 	struct folder *f;
@@ -74,6 +74,22 @@ int change_row_flags(struct fs *fs, const struct journal_flags *flags,
 		flush_wake(fs);
 	}
 	return r == -EOVERFLOW ? -EINVAL : r;
+}
+
+/*
+ * One that is just completed may have read its flags before, and be sent as
+ * another file (bare LF): then that one gets them, too.
+ */
+int change_row_flags(struct fs *fs, const struct journal_flags *flags,
+		     struct change_end *end)
+{
+	struct journal_flags sent = *flags;
+	int r = flag_row(fs, flags, end);
+
+	sent.id = draft_settled(fs, flags->id);
+	if (sent.id == flags->id || (r != 0 && r != -ENOENT))
+		return r;
+	return flag_row(fs, &sent, end);
 }
 
 int change_flags(struct fs *fs, uint64_t id, uint32_t mask, uint32_t flags,

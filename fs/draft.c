@@ -223,6 +223,19 @@ uint64_t draft_became(struct fs *fs, uint64_t id)
 	return became;
 }
 
+uint64_t draft_settled(struct fs *fs, uint64_t id)
+{
+	struct draft *d = draft_get(fs->drafts, id);
+
+	if (!d)
+		return id;
+	lock_take(&d->lock);
+	id = draft_became(fs, id);
+	lock_drop(&d->lock);
+	draft_put(fs->drafts, d);
+	return id;
+}
+
 void draft_fill_stat(struct fs *fs, uint64_t id, struct stat *st)
 {
 	struct drafts *ds = fs->drafts;

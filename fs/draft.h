@@ -180,6 +180,8 @@ MUST_CHECK int draft_state(struct fs *fs, uint64_t id);
  * when it was complete (bare LF, or a draft). Else `id`.
  */
 uint64_t draft_became(struct fs *fs, uint64_t id);
+/* The same, of one that is being completed when that is done. */
+uint64_t draft_settled(struct fs *fs, uint64_t id);
 #define DRAFT_KEY(id) ((id) | 1ULL << 48)
 
 #endif

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fs/attr.h"
+#include "fs/change.h"
 #include "fs/folder.h"
 #include "fs/notify.h"
 
@@ -308,6 +309,17 @@ bool draft_is_fresh_copy(struct fs *fs, uint64_t id)
 	return fresh;
 }
 
+/* More may be written to it, which must not be at the original's cost. */
+static bool is_apart(struct fs *fs, uint64_t from, uint64_t into)
+{
+	struct folder *f, *to;
+	struct cache_msg m;
+
+	return attr_find_message(fs, into, &m, &to) == 0 &&
+	       attr_find_message(fs, from, &m, &f) == 0 &&
+	       change_is_copy_apart(fs, f, from, to);
+}
+
 int draft_copy(struct fs *fs, uint64_t from, uint64_t into)
 {
 	struct draft *d;
@@ -315,6 +327,8 @@ int draft_copy(struct fs *fs, uint64_t from, uint64_t into)
 
 	/* What is being written is copied by its bytes. */
 	if (draft_is_written(fs, from) || is_unsent(fs, from))
+		return -EOPNOTSUPP;
+	if (!is_apart(fs, from, into))
 		return -EOPNOTSUPP;
 	d = draft_get(fs->drafts, into);
 	if (!d)

@@ -112,7 +112,6 @@ static int open_sending(struct sending *s)
 	s->file_id = s->d->file_id;
 	s->mtime = s->d->mtime;
 	lock_drop(&ds->lock);
-	s->fd = -1;
 	s->f = folder_of_record(s->fs, s->file_id);
 	if (!s->f)
 		return -ENOENT;
@@ -212,11 +211,16 @@ static int make_converted(struct sending *s, uint64_t *ret_id, int *ret_fd)
 	char name[64];
 	struct journal_new v = {
 		.name = name, .internaldate = s->mtime, .is_scratch = true};
-	int r;
+	struct cache_msg left;
+	int r = 0;
 
 	snprintf(name, sizeof(name), DRAFT_HIDDEN "%llu-crlf",
 		 (unsigned long long)s->d->id);
-	r = journal_create(s->to_box, &v, ret_id, ret_fd);
+	/* By an earlier try, for it could not be removed. */
+	if (box_find_name(s->to_box, name, &left) == 0)
+		r = journal_remove(s->to_box, left.id);
+	if (r == 0)
+		r = journal_create(s->to_box, &v, ret_id, ret_fd);
 	if (r != 0)
 		return r;
 	r = convert(s->fd, *ret_fd);
@@ -428,7 +432,7 @@ static bool was_moved(const struct sending *s)
 
 int draft_complete(struct fs *fs, struct draft *d, struct journal_effects **ret)
 {
-	struct sending s = {.fs = fs, .d = d};
+	struct sending s = {.fs = fs, .d = d, .fd = -1};
 	int r = open_sending(&s);
 
 	if (r == 0)

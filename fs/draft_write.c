@@ -365,24 +365,42 @@ int draft_sync(struct fs *fs, uint64_t id)
 	return r == 0 || r == -ENOENT ? cache_sync(fs->cache) : r;
 }
 
+/*
+ * False: it is complete; `*id` is the one that is sent. Whoever completes it
+ * has read its date already: that is waited for.
+ */
+static bool set_date_of_draft(struct drafts *ds, uint64_t *id, int64_t date)
+{
+	struct draft *d = draft_get(ds, *id);
+	bool set;
+
+	if (!d)
+		return false;
+	lock_take(&d->lock);
+	lock_take(&ds->lock);
+	if (d->became != 0)
+		*id = d->became;
+	set = d->is_in_table && d->became == 0;
+	if (set) {
+		d->mtime = date;
+		d->is_moved = true;
+		draft_touch_locked(ds, d);
+	}
+	lock_drop(&ds->lock);
+	lock_drop(&d->lock);
+	draft_put(ds, d);
+	return set;
+}
+
 int draft_set_date(struct fs *fs, uint64_t id, int64_t date)
 {
-	struct drafts *ds = fs->drafts;
-	struct draft *d = draft_get(ds, id);
 	uint64_t at;
 	struct folder *f;
 	struct box *box;
 	int r;
 
-	if (d) {
-		lock_take(&ds->lock);
-		d->mtime = date;
-		d->is_moved = true;
-		draft_touch_locked(ds, d);
-		lock_drop(&ds->lock);
-		draft_put(ds, d);
+	if (set_date_of_draft(fs->drafts, &id, date))
 		return 0;
-	}
 	at = cache_folder_of(fs->cache, id);
 	f = at ? tree_find(fs->tree, at) : NULL;
 	r = f ? folder_get(fs, f, &box) : -ENOENT;

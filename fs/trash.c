@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #include "fs/rights.h"
-#include "imap/change.h"
 #include "imap/log.h"
 
 /*
@@ -106,8 +105,8 @@ int trash_of(struct fs *fs, struct folder *f, struct folder **ret)
 {
 	struct folder *trash = NULL;
 	/* What is expunged under a label need not be removed at all. */
-	bool uses_trash =
-		fs->opt->deletes == DELETE_TRASH || imap_has_labels(fs->imap);
+	bool uses_trash = fs->opt->deletes == DELETE_TRASH ||
+			  change_folders_are_labels(fs);
 	int r = change_may_leave(fs, f);
 
 	if (r == 0 && uses_trash)

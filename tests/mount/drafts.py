@@ -334,3 +334,23 @@ def test_reading_ahead_leaves_alone_what_is_written_to(env):
     assert [os.pread(f.fileno(), 10_000, 0) for f in files] == want
     for f in files:
         f.close()
+
+
+def test_its_mailbox_is_removed_while_it_is_written_to(env):
+    server = env.dovecot()
+    with Client(server) as c:
+        c.create("Book")
+        c.append("Book", letter(0), flags=["\\Draft"])
+    m = env.mount(server)
+    path = m.path / "Book" / m.messages("Book")[0]
+    with open(path, "r+b", buffering=0) as f:
+        f.write(b"Xate: ")
+        with Client(server) as c:
+            c.delete_box("Book")
+        os.utime(m.path)
+        wait_for(lambda: not path.exists(), 20, "it is gone here, too")
+    rejected = m.path / ".imapfs" / "rejected"
+    want = [b"Xate: " + letter(0)[6:]]
+    wait_for(lambda: [kept.read_bytes() for kept in rejected.iterdir()] == want,
+             20, "what was written is kept")
+    assert os.listdir(rejected)[0] in m.control("failed")

@@ -198,3 +198,38 @@ def test_what_is_written_behind_a_copy_does_not_touch_the_original(env):
         assert new.data == letter(1) + b"more\r\n"
         (m.path / "work" / "new.eml").unlink()
         sent(m)
+
+
+def test_what_is_written_behind_a_copy_where_the_original_is(env):
+    """There a label cannot be added, nor the copy be removed without it."""
+    server = env.gmail(last_label="delete")
+    old = server.account.deliver(letter(1), [b"\\Inbox"], place=names.ALL)
+    m = env.mount(server, password=APP_PASSWORD)
+    text = letter(1) + b"more\r\n"
+    for n, (source, target) in enumerate((
+            ("INBOX", "INBOX"), (ALL, "INBOX"), ("INBOX", TRASH))):
+        path, = (m.path / source).glob("*Letter-1_*")
+        new = m.path / target / f"new{n}.eml"
+        m.run(["sh", "-c", f"(cat '{path}'; sync {m.path}/.imapfs/queue; "
+               f"printf 'more\\r\\n') > '{new}'"])
+        sent(m)
+        assert where(old, server) == "all: \\Inbox", (source, target)
+        assert path.exists() and new.read_bytes() == text
+        new.unlink()
+        sent(m)
+
+
+def test_what_is_removed_before_the_first_login_goes_to_the_trash(env):
+    """With delete=expunge, too, which would only take the label off."""
+    server = env.gmail()
+    old = server.account.deliver(letter(1), [b"\\Inbox"], place=names.ALL)
+    m = env.mount(server, password=APP_PASSWORD, options=["delete=expunge"])
+    path, = (m.path / "INBOX").glob("*Letter-1_*")
+    m.unmount()
+    server.stop()
+    m.start()
+    m.wait_offline()
+    path.unlink()
+    server.start()
+    wait_sent(m)
+    assert where(old, server) == "trash"

@@ -104,6 +104,22 @@ static void a_message_that_is_gone_is_not_known(void **state)
 	assert_false(is_known(s, 7, 1001));
 }
 
+static void a_folder_has_what_is_in_it(void **state)
+{
+	struct scene *s = *state;
+	uint64_t id;
+
+	scene_box(s);
+	id = scene_add_gm(s, 1, "a.eml", 7);
+	(void)scene_add(s, 2, "b.eml");
+	assert_true(cache_has_gm(s->c, s->folder, 7));
+	assert_false(cache_has_gm(s->c, s->folder, 8));
+	assert_false(cache_has_gm(s->c, s->folder, 0));
+	assert_false(cache_has_gm(s->c, s->folder + 1, 7));
+	assert_int_equal(box_remove(s->box, &id, 1), 0);
+	assert_false(cache_has_gm(s->c, s->folder, 7));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
 
 int main(void)
@@ -115,6 +131,7 @@ int main(void)
 		T(nothing_is_asked_of_an_account_without_numbers),
 		T(what_was_known_is_after_a_restart),
 		T(a_message_that_is_gone_is_not_known),
+		T(a_folder_has_what_is_in_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

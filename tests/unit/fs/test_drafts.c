@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fs/change.h"
 #include "fs/draft_private.h"
@@ -18,6 +20,7 @@
  * each time, for the check of its text (--wrap) lets him in.
  */
 
+#define DATE 1000000000 /* of messages, as somebody sets it */
 static void (*meanwhile)(struct flushing *t, uint64_t id);
 static struct flushing *user;
 
@@ -83,32 +86,74 @@ static void to_nowhere(struct flushing *t, uint64_t id)
 	folder_put(t->fs, t->a);
 }
 
-static pthread_t remover;
-static int removed; /* what it was told */
+static uint64_t newest; /* of write_new() */
+static pthread_t changer;
+static int changed; /* what it was told */
+static _Atomic bool has_changed;
 
 static void *remove_thread(void *arg)
 {
 	struct flushing *t = arg;
 	struct change_end end;
 
-	removed = change_remove(t->fs, t->a, "new.eml", &end);
+	changed = change_remove(t->fs, t->a, "new.eml", &end);
+	has_changed = true;
+	return NULL;
+}
+
+static void *date_thread(void *arg)
+{
+	struct flushing *t = arg;
+
+	changed = draft_set_date(t->fs, newest, DATE);
+	has_changed = true;
+	return NULL;
+}
+
+static int set_star(struct flushing *t, uint64_t id, uint32_t flags)
+{
+	struct change_end end;
+
+	return change_flags(t->fs, id, MAIL_FLAGGED, flags, &end);
+}
+
+static void *star_thread(void *arg)
+{
+	changed = set_star(arg, newest, MAIL_FLAGGED);
+	has_changed = true;
 	return NULL;
 }
 
 /* It has found the file, and waits until that is completed. */
-static void by_its_name(struct flushing *t, uint64_t id)
+static void change_it(struct flushing *t, uint64_t id, void *(*how)(void *))
 {
 	struct drafts *ds = t->fs->drafts;
 	unsigned refs = 0;
 
-	assert_int_equal(pthread_create(&remover, NULL, remove_thread, t), 0);
+	has_changed = false;
+	assert_int_equal(pthread_create(&changer, NULL, how, t), 0);
 	/* The table's, that of the one that is completed, and the other's. */
-	while (refs < 3) {
+	while (refs < 3 && !has_changed) {
 		sched_yield();
 		lock_take(&ds->lock);
 		refs = draft_find_locked(ds, id)->refs;
 		lock_drop(&ds->lock);
 	}
+}
+
+static void by_its_name(struct flushing *t, uint64_t id)
+{
+	change_it(t, id, remove_thread);
+}
+
+static void its_date(struct flushing *t, uint64_t id)
+{
+	change_it(t, id, date_thread);
+}
+
+static void its_star(struct flushing *t, uint64_t id)
+{
+	change_it(t, id, star_thread);
 }
 
 static uint64_t write_new(struct flushing *t, const char *text)
@@ -117,6 +162,7 @@ static uint64_t write_new(struct flushing *t, const char *text)
 
 	assert_int_equal(draft_create(t->fs, t->a, "new.eml", 0600, &id), 0);
 	assert_int_equal(draft_write(t->fs, id, text, strlen(text), 0), 0);
+	newest = id;
 	return id;
 }
 
@@ -247,12 +293,91 @@ static void what_has_a_name_when_it_is_removed_goes(void **state)
 	/* The kernel knows it: somebody may have it open. */
 	assert_int_equal(box_hold(box, id), 0);
 	assert_int_equal(complete(t, id, by_its_name), 0);
-	assert_int_equal(pthread_join(remover, NULL), 0);
-	assert_int_equal(removed, 0);
+	assert_int_equal(pthread_join(changer, NULL), 0);
+	assert_int_equal(changed, 0);
 	assert_false(has_name(t, t->a, "new.eml"));
 	expect_records(t, 0, JOURNAL_QUEUED);
 	assert_true(box_release(box, id, 1));
 	folder_put(t->fs, t->a);
+}
+
+static void check_date(struct flushing *t, const char *text)
+{
+	struct box *box = box_of(t, t->a);
+	uint64_t id = write_new(t, text);
+	struct cache_msg m;
+
+	assert_int_equal(box_hold(box, id), 0);
+	assert_int_equal(complete(t, id, its_date), 0);
+	assert_int_equal(pthread_join(changer, NULL), 0);
+	assert_int_equal(changed, 0);
+	assert_int_equal(box_find_name(box, "new.eml", &m), 0);
+	assert_int_equal(m.internaldate, DATE);
+	assert_true(box_release(box, id, 1));
+	folder_put(t->fs, t->a);
+}
+
+static void a_date_that_is_set_while_it_is_completed_is_its_date(void **state)
+{
+	check_date(*state, CRLF_TEXT);
+}
+
+static void a_date_that_is_set_while_it_is_converted_is_its_date(void **state)
+{
+	check_date(*state, LF_TEXT);
+}
+
+static bool has_star(struct box *box)
+{
+	struct cache_msg m;
+
+	assert_int_equal(box_find_name(box, "new.eml", &m), 0);
+	return m.flags & MAIL_FLAGGED;
+}
+
+static void flags_go_to_what_is_sent(void **state)
+{
+	struct flushing *t = *state;
+	struct box *box = box_of(t, t->a);
+	uint64_t id = write_new(t, LF_TEXT);
+
+	assert_int_equal(box_hold(box, id), 0);
+	assert_int_equal(complete(t, id, its_star), 0);
+	assert_int_equal(pthread_join(changer, NULL), 0);
+	assert_int_equal(changed, 0);
+	assert_true(has_star(box));
+	/* The kernel knows the old file still, by its name. */
+	assert_int_equal(set_star(t, id, 0), 0);
+	assert_false(has_star(box));
+	assert_true(box_release(box, id, 1));
+	folder_put(t->fs, t->a);
+}
+
+/* Of an earlier try: it could not be removed. */
+static void leave_converted(struct flushing *t, uint64_t of)
+{
+	struct box *box = box_of(t, t->a);
+	char name[64];
+	const struct journal_new v = {.name = name, .is_scratch = true};
+	uint64_t id;
+	int fd;
+
+	snprintf(name, sizeof(name), DRAFT_HIDDEN "%llu-crlf",
+		 (unsigned long long)of);
+	assert_int_equal(journal_create(box, &v, &id, &fd), 0);
+	close(fd);
+	folder_put(t->fs, t->a);
+}
+
+static void a_hidden_file_of_an_earlier_try_is_not_in_the_way(void **state)
+{
+	struct flushing *t = *state;
+	uint64_t id = write_new(t, LF_TEXT);
+
+	leave_converted(t, id);
+	assert_int_equal(complete(t, id, NULL), 0);
+	expect_records(t, 1, JOURNAL_QUEUED);
+	assert_true(has_name(t, t->a, "new.eml"));
 }
 
 static unsigned count_descriptors(void)
@@ -315,6 +440,10 @@ int main(void)
 		T(what_is_removed_while_it_is_converted_is_gone),
 		T(what_has_a_name_when_it_is_removed_goes),
 		T(what_was_to_be_removed_leaves_no_descriptor),
+		T(flags_go_to_what_is_sent),
+		T(a_hidden_file_of_an_earlier_try_is_not_in_the_way),
+		T(a_date_that_is_set_while_it_is_completed_is_its_date),
+		T(a_date_that_is_set_while_it_is_converted_is_its_date),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
