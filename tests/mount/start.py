@@ -75,15 +75,15 @@ def test_bad_sources_are_refused(env):
 
 def test_a_mailbox_that_is_not_there(env):
     """One sentence, though another connection is on its way just then."""
-    server = server_with_mail(env)
-
     def only_the_first(session, tag, command):
+        # Who hangs stays among the sessions: each mount has its own server.
         if session.number != min(s.number for s in server.sessions()):
             session.hang()
         return session.default(tag, command)
 
-    server.on(rb"AUTHENTICATE|LOGIN", only_the_first)
     for _ in range(10):
+        server = server_with_mail(env)
+        server.on(rb"AUTHENTICATE|LOGIN", only_the_first)
         check_refused(env.mount_fails(server.url() + "Nowhere"), "Nowhere")
 
 
