@@ -69,6 +69,7 @@ struct ahead_set {
 	struct ahead_set *next;
 	struct fs *fs;
 	struct folder *f;
+	uint32_t uidvalidity; /* of all its UIDs */
 	imap_job job;
 	size_t n;
 	uint64_t bytes;
@@ -126,6 +127,7 @@ struct walk {
 	struct ahead_extent room; /* of it: may still be looked at */
 	uint64_t left;            /* bytes that may be fetched; ahead_walk() */
 	uint64_t since;           /* as in the stream */
+	uint32_t uidvalidity;     /* of the rows that were read last */
 	struct ahead_set *set;
 	struct ahead_item seen[WINDOW_MAX];
 	size_t n_seen;
@@ -135,11 +137,15 @@ struct walk {
 void ahead_walk(struct walk *w);
 
 /*
- * Add a message; a set that is full is sent, and the next one begun.
- * `may_store`: the kernel is given the body when it has come.
+ * Add a message; a set that is full, or of other UIDs, is sent, and the next
+ * one begun. `uidvalidity` is the folder's before the row was read: of a row
+ * that was read before it says nothing, and in a mailbox that was made anew
+ * the UID is another message's. `may_store`: the kernel is given the body when
+ * it has come.
  */
 void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
-		   const struct cache_msg *m, bool may_store);
+		   const struct cache_msg *m, uint32_t uidvalidity,
+		   bool may_store);
 /* Ask for it; it is not the caller's any more. */
 void ahead_set_send(struct fs *fs, struct ahead_set *set);
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "fs/budget.h"
-#include "fs/folder.h"
 #include "fs/load_private.h"
 #include "fs/park.h"
 #include "fs/store.h"
@@ -193,23 +192,18 @@ static void note_job(struct ahead *a, const struct ahead_set *set, imap_job job)
 
 static int fetch_set(struct fs *fs, struct ahead_set *set)
 {
-	imap_job job;
-	struct imap_body_request req = {.n_uids = set->n, .bytes = set->bytes};
 	uint32_t uids[SET_MESSAGES];
-	struct cache_state s;
-	struct box *box;
+	const struct imap_body_request req = {
+		.uidvalidity = set->uidvalidity,
+		.uids = uids,
+		.n_uids = set->n,
+		.bytes = set->bytes,
+	};
+	imap_job job;
 	int r;
-
-	r = folder_get(fs, set->f, &box);
-	if (r != 0)
-		return r;
-	box_state(box, &s);
-	folder_put(fs, set->f);
 
 	for (size_t i = 0; i < set->n; i++)
 		uids[i] = set->item[i].uid;
-	req.uidvalidity = s.uidvalidity;
-	req.uids = uids;
 	r = imap_fetch(fs->imap, set->f->wire, IMAP_PRIO_PREFETCH, &req,
 		       &set_ops, set, &job);
 	if (r == 0)
@@ -293,7 +287,8 @@ static bool is_remembered(struct fs *fs, uint64_t id)
 }
 
 void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
-		   const struct cache_msg *m, bool may_store)
+		   const struct cache_msg *m, uint32_t uidvalidity,
+		   bool may_store)
 {
 	struct ahead_set *s = *set;
 	imap_job job;
@@ -301,7 +296,8 @@ void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
 	if (m->uid == 0 || is_remembered(fs, m->id) ||
 	    load_is_coming(fs, m->id) || is_coming(fs->ahead, m->id, &job))
 		return;
-	if (s && (s->n == SET_MESSAGES || s->bytes + m->size > SET_BYTES)) {
+	if (s && (s->n == SET_MESSAGES || s->bytes + m->size > SET_BYTES ||
+		  s->uidvalidity != uidvalidity)) {
 		ahead_set_send(fs, s);
 		s = NULL;
 	}
@@ -310,6 +306,7 @@ void ahead_set_add(struct fs *fs, struct folder *f, struct ahead_set **set,
 		if (s) {
 			s->fs = fs;
 			s->f = f;
+			s->uidvalidity = uidvalidity;
 		}
 	}
 	*set = s;

@@ -69,7 +69,8 @@ static void take(struct walk *w, const struct cache_msg *m,
 	spend(&w->left, item->line);
 	may_store = m->held > 0 && !is_landmark(w, item);
 	if (fetch)
-		ahead_set_add(w->fs, w->f, &w->set, m, may_store);
+		ahead_set_add(w->fs, w->f, &w->set, m, w->uidvalidity,
+			      may_store);
 	if (!cached)
 		return;
 	item->stored = may_store;
@@ -119,10 +120,13 @@ void ahead_walk(struct walk *w)
 {
 	struct cache_msg *v = calloc(BATCH, sizeof(*v));
 	size_t n = v ? BATCH : 0, want = BATCH;
+	struct cache_state s;
 
 	w->left = left_of_day(w);
 	while (n == want && has_room(w)) {
 		want = w->room.messages < BATCH ? w->room.messages : BATCH;
+		box_state(w->box, &s); /* before the rows: ahead_set_add() */
+		w->uidvalidity = s.uidvalidity;
 		n = w->dir > 0 ? box_read(w->box, w->at, v, want)
 			       : box_read_back(w->box, w->at, v, want);
 		if (n > 0)

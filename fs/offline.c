@@ -216,10 +216,12 @@ static void gather(struct fs *fs, struct offline *o, struct kept *k,
 		   struct box *box, struct ahead_set **set,
 		   struct cache_msg *large)
 {
+	struct cache_state s;
 	struct cache_msg m;
 	size_t had;
 
 	large->id = 0;
+	box_state(box, &s); /* before the rows: ahead_set_add() */
 	for (; k->at < k->n; k->at++) {
 		if (box_find_id(box, k->ids[k->at], &m) != 0 || m.dead ||
 		    m.uid == 0 || cache_has_body(fs->cache, m.id)) {
@@ -237,7 +239,7 @@ static void gather(struct fs *fs, struct offline *o, struct kept *k,
 			     (*set)->bytes + m.size > SET_BYTES))
 			return;
 		had = *set ? (*set)->n : 0;
-		ahead_set_add(fs, k->f, set, &m, false);
+		ahead_set_add(fs, k->f, set, &m, s.uidvalidity, false);
 		if (!*set || (*set)->n == had)
 			count_off(o, k, true);
 	}
