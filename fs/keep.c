@@ -307,26 +307,19 @@ static void poll_folders(struct keep *k, int64_t now)
 		(void)keep_ask_folders(k->fs, IMAP_PRIO_SYNC);
 }
 
-static void run_offline(struct keep *k, int64_t now)
+/* What says itself when it is due again: it may become due meanwhile, too. */
+static void run(struct keep *k, int64_t *due_ms,
+		int64_t (*work)(struct fs *fs, int64_t now_ms), int64_t now)
 {
 	int64_t next;
 
 	lock_take(&k->lock);
-	k->offline_ms = CLOCK_NEVER;
+	*due_ms = CLOCK_NEVER;
 	lock_drop(&k->lock);
-	next = offline_run(k->fs, now);
+	next = work(k->fs, now);
 	lock_take(&k->lock);
-	if (next < k->offline_ms)
-		k->offline_ms = next;
-	lock_drop(&k->lock);
-}
-
-static void save_budget(struct keep *k, int64_t now)
-{
-	int64_t next = budget_save(k->fs, now);
-
-	lock_take(&k->lock);
-	k->budget_ms = next;
+	if (next < *due_ms)
+		*due_ms = next;
 	lock_drop(&k->lock);
 }
 
@@ -394,10 +387,10 @@ static void *keep_thread(void *arg)
 			poll_folders(k, now);
 			break;
 		case WORK_OFFLINE:
-			run_offline(k, now);
+			run(k, &k->offline_ms, offline_run, now);
 			break;
 		case WORK_BUDGET:
-			save_budget(k, now);
+			run(k, &k->budget_ms, budget_save, now);
 			break;
 		}
 	}

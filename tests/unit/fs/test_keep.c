@@ -2,7 +2,9 @@
 #include "flushing.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
+#include "fs/budget_private.h"
 #include "fs/folder.h"
 #include "fs/keep_private.h"
 
@@ -96,6 +98,29 @@ static void what_was_refused_is_asked_for_again(void **state)
 	flushing_end(t);
 }
 
+static _Atomic unsigned n_saves;
+
+/* While it is being saved, the budget becomes due once more. */
+static bool due_meter(const struct fs *fs, struct imap_traffic *ret)
+{
+	(void)ret;
+	if (++n_saves == 1)
+		keep_budget_due((struct fs *)fs);
+	return false;
+}
+
+static void a_budget_that_is_due_while_it_is_saved_is_saved_again(void **state)
+{
+	int64_t end = clock_now_ms() + PATIENCE_MS;
+	struct flushing *t = *state;
+
+	n_saves = 0;
+	t->fs->budget->meter = due_meter;
+	keep_budget_due(t->fs);
+	while (n_saves < 2)
+		wait_a_bit(end);
+}
+
 #define TEST(f)                                                                \
 	cmocka_unit_test_setup_teardown(f, flushing_setup, flushing_teardown)
 
@@ -105,6 +130,7 @@ int main(void)
 		TEST(a_server_with_labels_is_asked_seldom),
 		TEST(gmails_numbers_are_believed_when_it_was_asked_once),
 		TEST(what_was_refused_is_asked_for_again),
+		TEST(a_budget_that_is_due_while_it_is_saved_is_saved_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
