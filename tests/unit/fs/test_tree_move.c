@@ -1,49 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "world.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "fs/folder.h"
-#include "fs/replay.h"
 
-/*
- * Mailboxes with another name than before, and what is shown between a change
- * and its replay. The helper of this world never answers.
- */
-
-#define BOX(name, validity, next)                                              \
-	{                                                                      \
-		.wire = (char *)(name), .delimiter = '/', .has_status = true,  \
-		.uidvalidity = (validity), .uidnext = (next)                   \
-	}
-
-static void apply(struct world *w, const struct mail_folder *v, size_t n)
-{
-	assert_int_equal(tree_apply(w->fs.tree, v, n), 0);
-}
-#define APPLY(w, v) apply(w, v, sizeof(v) / sizeof((v)[0]))
-
-/* It was listed, with this message in it. */
-static void list(struct world *w, const char *a, const char *b,
-		 uint32_t validity, uint32_t next)
-{
-	const struct cache_state s = {
-		.uidvalidity = validity, .uidnext = next, .complete = true};
-	struct mail_row row = {.has = ROW_UID, .uid = 1};
-	struct cache_new new = {&row, "m.eml", true};
-	struct folder *f = walk(w, a, b);
-	struct box *box;
-
-	assert_non_null(f);
-	assert_int_equal(folder_get(&w->fs, f, &box), 0);
-	assert_int_equal(box_add(box, &new, 1, &s, NULL), 0);
-	folder_put(&w->fs, f);
-}
+/* Mailboxes with another name than before. */
 
 static size_t count_unmoored(struct world *w, struct folder *f)
 {
@@ -218,186 +180,6 @@ static void a_hundred_renames_leave_a_sound_tree(void **state)
 	}
 }
 
-/* --- between a change and its replay --- */
-
-static int sockets[2];
-
-/* From now on as if mounted; the kernel has the root and these. */
-static void begin_serving(struct world *w)
-{
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets), 0);
-	assert_int_equal(replay_new(&w->fs, sockets[0], &w->fs.replay), 0);
-	w->opt.mountpoint = (char *)"/nowhere";
-	w->fs.serving = true;
-}
-
-static void end_serving(struct world *w)
-{
-	w->fs.serving = false;
-	replay_stop(w->fs.replay);
-	replay_free(w->fs.replay);
-	w->fs.replay = NULL;
-	close(sockets[1]);
-}
-
-static void a_new_folder_shows_by_its_mkdir(void **state)
-{
-	struct mail_folder v[] = {FOLDER("INBOX"), FOLDER("New/Sub")};
-	struct world *w = *state;
-	struct folder *root = tree_root(w->fs.tree), *f;
-
-	begin_serving(w);
-	APPLY(w, v);
-	assert_null(walk(w, "New", NULL));
-	assert_true(tree_is_coming(w->fs.tree, root, "New"));
-	assert_false(tree_is_coming(w->fs.tree, root, "Other"));
-	assert_int_equal(
-		tree_children(w->fs.tree, root, 0, (struct folder *[4]){0}, 4),
-		0);
-	assert_null(tree_take_mkdir(w->fs.tree, root, "Other"));
-	f = tree_take_mkdir(w->fs.tree, root, "New");
-	assert_non_null(f);
-	assert_ptr_equal(walk(w, "New", NULL), f);
-	/* Nobody could have waited for what is in it. */
-	assert_non_null(walk(w, "New", "Sub"));
-	assert_false(tree_is_coming(w->fs.tree, root, "New"));
-	/* The helper may fail, or be gone. */
-	assert_null(walk(w, "INBOX", NULL));
-	f = tree_by_wire(w->fs.tree, "INBOX");
-	tree_replayed(w->fs.tree, f, REPLAY_MKDIR, -EEXIST);
-	assert_ptr_equal(walk(w, "INBOX", NULL), f);
-	end_serving(w);
-}
-
-static void a_folder_that_is_gone_shows_until_its_rmdir(void **state)
-{
-	struct mail_folder before[] = {FOLDER("INBOX"), FOLDER("One"),
-				       FOLDER("Two")};
-	struct mail_folder after[] = {FOLDER("INBOX")};
-	struct world *w = *state;
-	struct folder *root = tree_root(w->fs.tree);
-	uint64_t two;
-
-	APPLY(w, before);
-	two = id_of(w, "Two", NULL);
-	begin_serving(w);
-	APPLY(w, after);
-	assert_non_null(walk(w, "One", NULL));
-	assert_false(tree_take_rmdir(w->fs.tree, root, "INBOX"));
-	assert_true(tree_take_rmdir(w->fs.tree, root, "One"));
-	assert_null(walk(w, "One", NULL));
-	assert_false(tree_take_rmdir(w->fs.tree, root, "One"));
-	/* Named again before it is gone, it is the same as ever. */
-	APPLY(w, before);
-	assert_int_equal(id_of(w, "Two", NULL), two);
-	assert_false(tree_take_rmdir(w->fs.tree, root, "Two"));
-	end_serving(w);
-}
-
-/* LIST names what is below it before its rmdir has come. */
-static void a_folder_on_its_way_out_stays_for_one_that_comes_below(void **state)
-{
-	struct mail_folder before[] = {FOLDER("INBOX"), FOLDER("One")};
-	struct mail_folder after[] = {FOLDER("INBOX")};
-	struct mail_folder below[] = {FOLDER("INBOX"), FOLDER("One/Sub")};
-	struct world *w = *state;
-	struct folder *root = tree_root(w->fs.tree), *f;
-
-	APPLY(w, before);
-	f = walk(w, "One", NULL);
-	begin_serving(w);
-	folder_hold(f);
-	APPLY(w, after);
-	APPLY(w, below);
-	assert_false(tree_take_rmdir(w->fs.tree, root, "One"));
-	assert_non_null(tree_take_mkdir(w->fs.tree, f, "Sub"));
-	assert_true(f->attrs & FOLDER_NOSELECT);
-	end_serving(w);
-}
-
-/* All that was below it goes, and it with that, but for one that moves in. */
-static void a_folder_on_its_way_out_stays_for_one_that_moves_in(void **state)
-{
-	struct mail_folder before[] = {BOX("Way/Old", 6, 6), BOX("One", 7, 5)};
-	struct mail_folder after[] = {BOX("Way/One", 7, 5)};
-	struct world *w = *state;
-	struct folder *root = tree_root(w->fs.tree), *f, *way;
-
-	APPLY(w, before);
-	list(w, "One", NULL, 7, 5);
-	f = walk(w, "One", NULL);
-	way = walk(w, "Way", NULL);
-	begin_serving(w);
-	folder_hold(way);
-	APPLY(w, after);
-	assert_true(tree_take_rename(w->fs.tree, root, "One", way, "One"));
-	assert_false(tree_take_rmdir(w->fs.tree, root, "Way"));
-	assert_ptr_equal(walk(w, "Way", "One"), f);
-	end_serving(w);
-}
-
-static void a_renamed_folder_shows_where_it_was_until_its_rename(void **state)
-{
-	struct mail_folder before[] = {BOX("INBOX", 1, 1), BOX("One", 7, 5),
-				       BOX("One/Sub", 9, 9)};
-	struct mail_folder after[] = {BOX("INBOX", 1, 1),
-				      BOX("INBOX/Two", 7, 5),
-				      BOX("INBOX/Two/Sub", 9, 9)};
-	struct world *w = *state;
-	struct folder *root = tree_root(w->fs.tree), *f, *inbox;
-	char *to = NULL;
-
-	APPLY(w, before);
-	list(w, "One", NULL, 7, 5);
-	f = walk(w, "One", NULL);
-	inbox = walk(w, "INBOX", NULL);
-	begin_serving(w);
-	folder_hold(inbox);
-	APPLY(w, after);
-	assert_ptr_equal(walk(w, "One", NULL), f);
-	assert_string_equal(f->wire, "INBOX/Two");
-	assert_string_equal(f->path, "One");
-	assert_int_equal(tree_goes_to(w->fs.tree, f, &to), 0);
-	assert_string_equal(to, "INBOX/Two");
-	free(to);
-	assert_true(tree_is_coming(w->fs.tree, inbox, "Two"));
-	assert_false(tree_take_rename(w->fs.tree, root, "One", root, "Two"));
-	assert_true(tree_take_rename(w->fs.tree, root, "One", inbox, "Two"));
-	assert_null(walk(w, "One", NULL));
-	assert_ptr_equal(walk(w, "INBOX", "Two"), f);
-	assert_string_equal(tree_child(w->fs.tree, f, "Sub")->path,
-			    "INBOX/Two/Sub");
-	assert_false(tree_is_coming(w->fs.tree, inbox, "Two"));
-	assert_int_equal(tree_goes_to(w->fs.tree, f, &to), -ENOENT);
-	end_serving(w);
-}
-
-static void a_folder_renamed_twice_ends_where_it_is(void **state)
-{
-	struct mail_folder one[] = {BOX("One", 7, 5)};
-	struct mail_folder two[] = {BOX("Two", 7, 5)};
-	struct mail_folder three[] = {BOX("Three", 7, 5)};
-	struct world *w = *state;
-	struct folder *root = tree_root(w->fs.tree), *f;
-
-	APPLY(w, one);
-	list(w, "One", NULL, 7, 5);
-	f = walk(w, "One", NULL);
-	begin_serving(w);
-	APPLY(w, two);
-	list(w, "One", NULL, 7, 5);
-	APPLY(w, three);
-	assert_ptr_equal(walk(w, "Two", NULL), f);
-	assert_false(tree_take_rename(w->fs.tree, root, "One", root, "Two"));
-	tree_replayed(w->fs.tree, f, REPLAY_RENAME, -ENOENT);
-	assert_ptr_equal(walk(w, "Three", NULL), f);
-	tree_replayed(w->fs.tree, f, REPLAY_RENAME, -ENOENT);
-	assert_ptr_equal(walk(w, "Three", NULL), f);
-	end_serving(w);
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
-
 /* A folder may be older than the one that it is in. */
 static void a_mailbox_moved_into_a_younger_one_stays_there(void **state)
 {
@@ -425,6 +207,8 @@ static void a_mailbox_moved_into_a_younger_one_stays_there(void **state)
 	}
 }
 
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,12 +222,6 @@ int main(void)
 		TEST(empty_mailboxes_are_all_alike),
 		TEST(nothing_goes_below_itself),
 		TEST(a_hundred_renames_leave_a_sound_tree),
-		TEST(a_new_folder_shows_by_its_mkdir),
-		TEST(a_folder_that_is_gone_shows_until_its_rmdir),
-		TEST(a_folder_on_its_way_out_stays_for_one_that_comes_below),
-		TEST(a_folder_on_its_way_out_stays_for_one_that_moves_in),
-		TEST(a_renamed_folder_shows_where_it_was_until_its_rename),
-		TEST(a_folder_renamed_twice_ends_where_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

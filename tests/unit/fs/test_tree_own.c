@@ -13,10 +13,6 @@
  * changes to them meanwhile.
  */
 
-#define APPLY(w, v)                                                            \
-	assert_int_equal(                                                      \
-		tree_apply((w)->fs.tree, v, sizeof(v) / sizeof((v)[0])), 0)
-
 static void what_was_made_is_no_news_to_list(void **state)
 {
 	struct mail_folder before[] = {FOLDER("INBOX"), FOLDER("Work")};

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../scratch.h"
+#include "fs/folder.h"
 #include "fs/mailboxes.h"
 #include "fs/notify.h"
 #include "fs/park.h"
@@ -91,4 +92,25 @@ uint64_t id_of(struct world *w, const char *a, const char *b)
 	struct folder *f = walk(w, a, b);
 
 	return f ? f->id : 0;
+}
+
+void apply(struct world *w, const struct mail_folder *v, size_t n)
+{
+	assert_int_equal(tree_apply(w->fs.tree, v, n), 0);
+}
+
+void list(struct world *w, const char *a, const char *b, uint32_t validity,
+	  uint32_t next)
+{
+	const struct cache_state s = {
+		.uidvalidity = validity, .uidnext = next, .complete = true};
+	struct mail_row row = {.has = ROW_UID, .uid = 1};
+	struct cache_new new = {&row, "m.eml", true};
+	struct folder *f = walk(w, a, b);
+	struct box *box;
+
+	assert_non_null(f);
+	assert_int_equal(folder_get(&w->fs, f, &box), 0);
+	assert_int_equal(box_add(box, &new, 1, &s, NULL), 0);
+	folder_put(&w->fs, f);
 }

@@ -37,6 +37,21 @@ void world_remove(struct world *w);
 		.wire = (char *)(name), .delimiter = '/'                       \
 	}
 
+/* With the numbers that LIST may tell. */
+#define BOX(name, validity, next)                                              \
+	{                                                                      \
+		.wire = (char *)(name), .delimiter = '/', .has_status = true,  \
+		.uidvalidity = (validity), .uidnext = (next)                   \
+	}
+
+/* The server's LIST has come. */
+void apply(struct world *w, const struct mail_folder *v, size_t n);
+#define APPLY(w, v) apply(w, v, sizeof(v) / sizeof((v)[0]))
+
+/* The folder at this path (as walk()) was listed, with a message in it. */
+void list(struct world *w, const char *a, const char *b, uint32_t validity,
+	  uint32_t next);
+
 /* The folder at this path of one or two (`b` not NULL) names; or NULL. */
 struct folder *walk(struct world *w, const char *a, const char *b);
 /* Its id, or 0. */
