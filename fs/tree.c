@@ -79,14 +79,19 @@ int tree_make_room_locked(struct tree *t, struct folder *parent)
 	return grow(&parent->children, parent->n_children);
 }
 
+void tree_stays_locked(struct tree *t, struct folder *f)
+{
+	(void)t;
+	for (; f; f = f->parent)
+		f->doomed = false;
+}
+
 void tree_link_locked(struct tree *t, struct folder *f, struct folder *parent)
 {
 	size_t i;
 
 	f->parent = parent;
-	/* If what is above it is on its way out, that stays for it. */
-	for (struct folder *up = parent; up; up = up->parent)
-		up->doomed = false;
+	tree_stays_locked(t, parent);
 	tree_hash_add_locked(t, f);
 	for (i = parent->n_children++;
 	     i > 0 && parent->children[i - 1]->id > f->id; i--)

@@ -34,6 +34,7 @@ struct folder {
 	struct folder *next_wire, *next_name; /* tree_hash.c */
 	struct folder **children;             /* ascending by id */
 	size_t n_children;
+	size_t n_coming;     /* folders whose `place` is in it */
 	_Atomic bool gone;   /* set once; folder.c reads it too */
 	bool listed;         /* seen in the LIST that is being applied */
 	bool announced;      /* shown; else its replay is on the way */
@@ -200,6 +201,7 @@ MUST_CHECK int tree_new_name(struct tree *t, struct folder *parent,
 			     const char *name, const struct folder *was,
 			     char **ret);
 
+/* Is any folder in it, or on its way there? */
 bool tree_has_children(struct tree *t, const struct folder *f);
 
 /*

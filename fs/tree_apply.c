@@ -152,8 +152,11 @@ static int take_in_locked(struct tree *t, struct apply *a,
 	return r;
 }
 
+/* Is anything in it, or on its way there? */
 static bool is_needed(const struct folder *f)
 {
+	if (f->n_coming > 0)
+		return true;
 	for (size_t i = 0; i < f->n_children; i++)
 		if (!f->children[i]->doomed)
 			return true;

@@ -40,6 +40,7 @@ void tree_remove_locked(struct tree *t, struct folder *f)
 	f->doomed = false;
 	f->gone = true;
 	if (f->place) {
+		f->place->parent->n_coming--;
 		place_free(f->place);
 		f->place = NULL;
 		t->n_moving--;

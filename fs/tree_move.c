@@ -188,6 +188,7 @@ int tree_settle_quietly_locked(struct tree *t, struct folder *f)
 		return r;
 
 	f->place = NULL;
+	p->parent->n_coming--;
 	t->n_moving--;
 	tree_unlink_locked(t, f);
 	set_path_locked(t, f, p->path, p->name);
@@ -252,7 +253,10 @@ int tree_go_locked(struct tree *t, struct folder *f, struct place *p, bool tell,
 		   bool *ret_replay)
 {
 	f->place = p;
+	p->parent->n_coming++;
 	t->n_moving++;
+	/* Or it would come to where nothing is. */
+	tree_stays_locked(t, p->parent);
 	*ret_replay = tell && tree_replays(t, f) && p->parent->announced &&
 		      folder_is_held(p->parent) &&
 		      (p->parent != f->parent || strcmp(p->name, f->name) != 0);

@@ -101,7 +101,7 @@ bool tree_has_children(struct tree *t, const struct folder *f)
 	bool has;
 
 	lock_take(&t->lock);
-	has = f->n_children > 0;
+	has = f->n_children > 0 || f->n_coming > 0;
 	lock_drop(&t->lock);
 	return has;
 }

@@ -64,6 +64,9 @@ MUST_CHECK int tree_make_room_locked(struct tree *t, struct folder *parent)
 void tree_link_locked(struct tree *t, struct folder *f, struct folder *parent)
 	REQUIRES(t->lock);
 
+/* The folder, and what is above it, is not on its way out (any more). */
+void tree_stays_locked(struct tree *t, struct folder *f) REQUIRES(t->lock);
+
 /* The folder above a mailbox of this name: found, or made. */
 MUST_CHECK int tree_parent_locked(struct tree *t, const char *wire,
 				  char delimiter, struct folder **ret)

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -130,6 +131,65 @@ static void a_folder_on_its_way_out_stays_for_one_that_moves_in(void **state)
 	end_serving(w);
 }
 
+/* More goes than is replayed: what is not goes at once, before the rename. */
+static void a_folder_that_one_moves_into_does_not_go_at_once(void **state)
+{
+	enum { MANY = FS_REPLAY_MAX + 10 };
+	struct mail_folder *before = calloc(MANY + 2, sizeof(*before));
+	struct mail_folder after[] = {BOX("Way/One", 7, 5)};
+	struct world *w = *state;
+	struct folder *root = tree_root(w->fs.tree), *f, *way;
+	char(*name)[16] = calloc(MANY, sizeof(*name));
+
+	assert_non_null(before);
+	assert_non_null(name);
+	before[0] = (struct mail_folder)BOX("Way", 6, 6);
+	before[1] = (struct mail_folder)BOX("One", 7, 5);
+	for (size_t i = 0; i < MANY; i++) {
+		snprintf(name[i], sizeof(name[i]), "f%zu", i);
+		before[i + 2] = (struct mail_folder)FOLDER(name[i]);
+	}
+	apply(w, before, MANY + 2);
+	list(w, "One", NULL, 7, 5);
+	f = walk(w, "One", NULL);
+	way = walk(w, "Way", NULL);
+	begin_serving(w);
+	folder_hold(way);
+	APPLY(w, after);
+	assert_ptr_equal(walk(w, "Way", NULL), way);
+	assert_true(way->attrs & FOLDER_NOSELECT);
+	assert_true(tree_take_rename(w->fs.tree, root, "One", way, "One"));
+	assert_ptr_equal(walk(w, "Way", "One"), f);
+	end_serving(w);
+	free(name);
+	free(before);
+}
+
+/* Its rmdir is on the way when LIST says that something moves there. */
+static void an_older_rmdir_takes_no_folder_that_one_moves_into(void **state)
+{
+	struct mail_folder before[] = {BOX("Way", 6, 6), BOX("One", 7, 5)};
+	struct mail_folder without[] = {BOX("One", 7, 5)};
+	struct mail_folder after[] = {BOX("Way/One", 7, 5)};
+	struct world *w = *state;
+	struct folder *root = tree_root(w->fs.tree), *f, *way;
+
+	APPLY(w, before);
+	list(w, "One", NULL, 7, 5);
+	f = walk(w, "One", NULL);
+	way = walk(w, "Way", NULL);
+	begin_serving(w);
+	folder_hold(way);
+	APPLY(w, without);
+	APPLY(w, after);
+	assert_false(tree_take_rmdir(w->fs.tree, root, "Way"));
+	assert_true(tree_has_children(w->fs.tree, way));
+	assert_true(tree_take_rename(w->fs.tree, root, "One", way, "One"));
+	assert_ptr_equal(walk(w, "Way", "One"), f);
+	assert_true(way->attrs & FOLDER_NOSELECT);
+	end_serving(w);
+}
+
 static void a_renamed_folder_shows_where_it_was_until_its_rename(void **state)
 {
 	struct mail_folder before[] = {BOX("INBOX", 1, 1), BOX("One", 7, 5),
@@ -199,6 +259,8 @@ int main(void)
 		TEST(a_folder_that_is_gone_shows_until_its_rmdir),
 		TEST(a_folder_on_its_way_out_stays_for_one_that_comes_below),
 		TEST(a_folder_on_its_way_out_stays_for_one_that_moves_in),
+		TEST(a_folder_that_one_moves_into_does_not_go_at_once),
+		TEST(an_older_rmdir_takes_no_folder_that_one_moves_into),
 		TEST(a_renamed_folder_shows_where_it_was_until_its_rename),
 		TEST(a_folder_renamed_twice_ends_where_it_is),
 	};
