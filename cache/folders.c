@@ -85,11 +85,13 @@ static int list_add(struct list *l, sqlite3_stmt *st)
 	int64_t id = sqlite3_column_int64(st, 8);
 	const char *wire = (const char *)sqlite3_column_text(st, 9);
 	size_t len = (size_t)sqlite3_column_bytes(st, 9);
+	char delimiter = (char)sqlite3_column_int(st, 10);
 	struct cache_folder *f;
 	int r;
 
 	if (id < CACHE_ID_FIRST || id >= (int64_t)CACHE_ID_LIMIT || !wire ||
-	    len == 0 || len > MAIL_WIRE_NAME_MAX || strlen(wire) != len) {
+	    len == 0 || len > MAIL_WIRE_NAME_MAX || strlen(wire) != len ||
+	    mail_levels(wire, delimiter) > MAIL_LEVELS_MAX) {
 		log_warn("cache: a folder is left out: its row cannot be");
 		return 0;
 	}
@@ -103,7 +105,7 @@ static int list_add(struct list *l, sqlite3_stmt *st)
 	f = &l->row[l->n++];
 	*f = (struct cache_folder){
 		.id = (uint64_t)id,
-		.delimiter = (char)sqlite3_column_int(st, 10),
+		.delimiter = delimiter,
 		.attrs = (uint32_t)sqlite3_column_int64(st, 11),
 		.kept = sqlite3_column_int(st, 12) != 0,
 	};

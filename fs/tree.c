@@ -226,15 +226,6 @@ static int load_one_locked(struct tree *t, const struct cache_folder *c)
 	return r;
 }
 
-static unsigned depth(const struct cache_folder *f)
-{
-	unsigned n = 0;
-
-	for (const char *p = f->wire; f->delimiter && *p; p++)
-		n += *p == f->delimiter;
-	return n;
-}
-
 /*
  * Parents before their children, or they would be made anew: a folder that was
  * renamed may be older than its parent. Else by age, on which names depend.
@@ -242,7 +233,8 @@ static unsigned depth(const struct cache_folder *f)
 static int compare_folders(const void *a, const void *b)
 {
 	const struct cache_folder *x = a, *y = b;
-	unsigned dx = depth(x), dy = depth(y);
+	unsigned dx = mail_levels(x->wire, x->delimiter);
+	unsigned dy = mail_levels(y->wire, y->delimiter);
 
 	if (dx != dy)
 		return dx < dy ? -1 : 1;

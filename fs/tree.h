@@ -123,7 +123,8 @@ void tree_free(struct tree *t);
  * has another name now, as far as that is certain (tree_move.c), keeps its
  * number and all that is in it. Once the mount is served each shows by the
  * replay of mkdir, rmdir or rename, if the kernel knows its parent; else the
- * kernel is told. -ENOMEM, -EOVERFLOW.
+ * kernel is told. New ones for whose parents there is no room, of
+ * MAIL_IMPLIED_MAX, are left out, and logged. -ENOMEM, -EOVERFLOW.
  */
 MUST_CHECK int tree_apply(struct tree *t, const struct mail_folder *v,
 			  size_t n);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fs/folder.h"
 #include "fs/notify.h"
@@ -39,6 +40,8 @@ struct apply {
 	struct leaver *went;
 	struct told *told;
 	size_t n_came, n_went, n_told, n_replays;
+	size_t n_implied; /* folders that are only the way to others */
+	bool too_many;
 };
 
 /* Make room for one more to be told of. */
@@ -116,6 +119,7 @@ static int sort_locked(struct tree *t, struct apply *a) REQUIRES(t->lock)
 		struct cache_state s;
 
 		f = t->all[i];
+		a->n_implied += !f->gone && (f->attrs & FOLDER_IMPLIED);
 		if (f->gone || f->listed || f->doomed)
 			continue;
 		folder_state(f, &s);
@@ -127,13 +131,66 @@ static int sort_locked(struct tree *t, struct apply *a) REQUIRES(t->lock)
 
 /* --- what is new --- */
 
+/*
+ * How many folders are to be made so that it has a parent? Counted up to one
+ * more than `room`. -ENOMEM.
+ */
+static int count_missing_locked(struct tree *t, const struct mail_folder *m,
+				size_t room, size_t *ret) REQUIRES(t->lock)
+{
+	char *up = strdup(m->wire);
+	size_t last, n = 0;
+
+	if (!up)
+		return -ENOMEM;
+	while (n <= room) {
+		last = (size_t)(tree_last_component(up, m->delimiter) - up);
+		if (last <= 1)
+			break;
+		up[last - 1] = '\0';
+		if (tree_by_wire_locked(t, up))
+			break;
+		n++;
+	}
+	free(up);
+	*ret = n;
+	return 0;
+}
+
+/* A line of LIST may stand for as many folders as its name has levels. */
+static int check_room_locked(struct tree *t, struct apply *a,
+			     const struct mail_folder *m) REQUIRES(t->lock)
+{
+	size_t room = 0, n;
+	int r;
+
+	if (a->n_implied < MAIL_IMPLIED_MAX)
+		room = MAIL_IMPLIED_MAX - a->n_implied;
+	r = count_missing_locked(t, m, room, &n);
+	if (r != 0)
+		return r;
+	if (n > room) {
+		if (!a->too_many)
+			log_warn("tree: more than %d folders are no mailboxes "
+				 "but lead to some: the rest of these is left "
+				 "out",
+				 MAIL_IMPLIED_MAX);
+		a->too_many = true;
+		return -EOVERFLOW;
+	}
+	a->n_implied += n;
+	return 0;
+}
+
 static int take_in_locked(struct tree *t, struct apply *a,
 			  const struct newcomer *c) REQUIRES(t->lock)
 {
 	struct folder *f = tree_by_wire_locked(t, c->m->wire);
 	bool replay = false;
-	int r;
+	int r = f ? 0 : check_room_locked(t, a, c->m);
 
+	if (r != 0)
+		return r == -EOVERFLOW ? 0 : r;
 	if (c->was && !f) {
 		r = tree_move_locked(t, c->was, c->m, &replay);
 		if (r == 0) {
@@ -144,8 +201,10 @@ static int take_in_locked(struct tree *t, struct apply *a,
 			return r;
 	}
 	/* Made as the parent of one that came before it? */
-	if (f)
+	if (f) {
+		a->n_implied -= (f->attrs & FOLDER_IMPLIED) != 0;
 		return renew_locked(t, a, f, c->m);
+	}
 	r = tree_add_locked(t, 0, c->m->wire, c->m->delimiter, c->m->attrs, &f);
 	if (r == 0)
 		f->listed = true;

@@ -53,6 +53,10 @@ static int join(const char *above, char delimiter, const char *last, char **ret)
 	if (n > 0)
 		wire[n++] = delimiter;
 	memcpy(wire + n, last, n_last + 1);
+	if (mail_levels(wire, delimiter) > MAIL_LEVELS_MAX) {
+		free(wire);
+		return -ENAMETOOLONG;
+	}
 	*ret = wire;
 	return 0;
 }

@@ -48,6 +48,7 @@ struct folders_job {
 	bool sent;
 	bool listed; /* LIST is answered */
 	bool too_many;
+	bool too_deep;
 	bool can_only_plain; /* if that names any mailbox */
 };
 
@@ -70,6 +71,7 @@ static void clear(struct folders_job *j)
 		free(j->folder[i].wire);
 	j->n = 0;
 	j->too_many = false;
+	j->too_deep = false;
 }
 
 static void start(struct job *job, struct session *s)
@@ -272,6 +274,20 @@ static void take_status(struct folders_job *j, struct mail_folder *f)
 	free(f->wire);
 }
 
+/* Each level is a folder to us, whether or not it is listed. Frees it then. */
+static bool is_too_deep(struct folders_job *j, struct mail_folder *f)
+{
+	if (mail_levels(f->wire, f->delimiter) <= MAIL_LEVELS_MAX)
+		return false;
+	if (!j->too_deep)
+		log_warn("imap: mailboxes that are more than %d levels deep "
+			 "are left out",
+			 MAIL_LEVELS_MAX);
+	j->too_deep = true;
+	free(f->wire);
+	return true;
+}
+
 /* No command can name a mailbox with a line end in its name. Frees it then. */
 static bool is_usable(struct mail_folder *f)
 {
@@ -290,6 +306,8 @@ static void data(struct job *job, struct session *s, const struct response *r)
 	(void)s;
 	if (r->kind == RESPONSE_LIST) {
 		err = grammar_list(r, &f);
+		if (err == 0 && is_too_deep(j, &f))
+			return;
 		if (err == 0 && is_usable(&f))
 			take_list(j, &f);
 		else if (err == -ENOMEM) /* left out, it would count as gone */

@@ -150,7 +150,8 @@ void imap_hurry(struct imap *im, imap_job job, enum imap_priority prio);
  * LIST "" "*" with SPECIAL-USE, SUBSCRIBED and STATUS where the server can
  * (RFC 5258, 5819, 6154), by plain LIST otherwise.
  * `done` gets an array that is valid during the call; names that cannot be a
- * mailbox (NUL, over MAIL_WIRE_NAME_MAX) are left out, and logged.
+ * mailbox (NUL, over MAIL_WIRE_NAME_MAX or MAIL_LEVELS_MAX) are left out, and
+ * logged.
  *
  * Where LIST gives no STATUS, those of `status_of` are asked for theirs one by
  * one, as far as they are listed and can be opened. The names are copied.

@@ -40,6 +40,8 @@ enum mail_folder_attr {
 /* Limits on what a server may make us hold (DESIGN B10). */
 #define MAIL_WIRE_NAME_MAX 4096    /* bytes of a mailbox name */
 #define MAIL_FOLDERS_MAX 100000    /* mailboxes of one account */
+#define MAIL_LEVELS_MAX 100        /* of a mailbox name: mail_levels() */
+#define MAIL_IMPLIED_MAX 100000    /* parents of mailboxes, never listed */
 #define MAIL_MESSAGES_MAX 10000000 /* messages of one mailbox */
 #define MAIL_FIELD_MAX 1024        /* bytes of one header field, stored */
 #define MAIL_KEYWORDS_MAX 4096     /* bytes of all keywords of a message */
@@ -57,6 +59,16 @@ struct mail_folder {
 	uint32_t messages;
 	uint64_t highestmodseq; /* 0: none */
 };
+
+/* Into how many components does the delimiter part the name? */
+static inline unsigned mail_levels(const char *wire, char delimiter)
+{
+	unsigned n = 1;
+
+	for (const char *p = wire; delimiter && *p; p++)
+		n += *p == delimiter;
+	return n;
+}
 
 /* The header fields of a listing, unfolded, without the field's name. */
 enum mail_field {

@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 from imapfstest import *
-from imapfstest.letters import letter
+from imapfstest.letters import letter, numbered
 
 NAMES = ["Work", "Work/Clients", "Work/Clients/Ünïcode", "Tom & Jerry",
          "日本語", "Two  blanks", "Sent", "sent", "100 percent",
@@ -189,6 +189,18 @@ def test_hostile_names_survive_a_remount(env):
     m.unmount()
     m.start()
     assert m.folders() == first
+
+
+def test_mailbox_of_too_many_levels_is_left_out(env):
+    """Each level is a folder to us, whether or not it is a mailbox."""
+    deep = b"d/" * 98 + b"end"
+    server = env.script({b"INBOX": one_message(1), deep: one_message(2),
+                         b"e/" * 2000 + b"end": one_message(3),
+                         b"g/" * 101 + b"end": one_message(4)})
+    m = env.mount(server)
+    assert sorted(os.listdir(m.path)) == ["INBOX", "d"]
+    assert list(numbered(m, os.fsdecode(deep))) == [2]
+    assert m.log().count("levels deep are left out") == 1
 
 
 def test_two_thousand_folders(env):

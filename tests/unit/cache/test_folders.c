@@ -153,6 +153,30 @@ static void folders_come_back_ascending(void **state)
 	free(f);
 }
 
+/* As of a cache that an earlier program has written. */
+static void a_folder_of_too_many_levels_is_left_out(void **state)
+{
+	char wire[2 * MAIL_LEVELS_MAX + 2];
+	struct cache_folder in = {.wire = wire}, *f;
+	struct scene *s = *state;
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(wire); i++)
+		wire[i] = i % 2 == 0 ? 'a' : '/';
+	wire[sizeof(wire) - 1] = '\0';
+	for (int i = 0; i < 2; i++) {
+		in.delimiter = i == 0 ? '/' : '.';
+		wire[0] = (char)('a' + i);
+		assert_int_equal(cache_new_ids(s->c, 1, &in.id), 0);
+		assert_int_equal(cache_save_folder(s->c, &in), 0);
+	}
+	scene_reopen(s);
+	assert_int_equal(cache_load_folders(s->c, &f, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(f[0].id, in.id);
+	free(f);
+}
+
 #define T(name)                                                                \
 	cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 
@@ -165,6 +189,7 @@ int main(void)
 		T(a_folder_has_one_box_at_a_time),
 		T(a_dropped_folder_takes_its_messages_along),
 		T(folders_come_back_ascending),
+		T(a_folder_of_too_many_levels_is_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,6 +193,41 @@ static void the_mounted_mailbox_may_go_and_come_again(void **state)
 	assert_non_null(walk(w, "Sub", NULL));
 }
 
+/* Each line of LIST is the end of a way of its own, as long as may be. */
+static void a_list_makes_no_more_folders_than_it_may(void **state)
+{
+	enum { LEVELS = 99, LINES = MAIL_IMPLIED_MAX / LEVELS + 20 };
+	struct mail_folder *v = calloc(LINES + 1, sizeof(*v));
+	struct world *w = *state;
+	struct folder **all;
+	size_t n;
+
+	assert_non_null(v);
+	for (size_t i = 0; i < LINES; i++) {
+		char *p = malloc(16 + 2 * LEVELS);
+
+		assert_non_null(p);
+		v[i] = (struct mail_folder)FOLDER(p);
+		p += sprintf(p, "%zu", i);
+		for (int k = 0; k < LEVELS; k++)
+			p = stpcpy(p, "/a");
+	}
+	v[LINES] = (struct mail_folder)FOLDER("INBOX");
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(tree_apply(w->fs.tree, v, LINES + 1), 0);
+		assert_int_equal(tree_all(w->fs.tree, &all, &n), 0);
+		free(all);
+		assert_in_range(n, MAIL_IMPLIED_MAX - LEVELS,
+				MAIL_IMPLIED_MAX + LINES + 1);
+		assert_non_null(walk(w, "INBOX", NULL));
+		assert_non_null(walk(w, "0", "a"));
+		assert_null(tree_by_wire(w->fs.tree, v[LINES - 1].wire));
+	}
+	for (size_t i = 0; i < LINES; i++)
+		free(v[i].wire);
+	free(v);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
@@ -199,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(parents_that_were_never_listed_are_directories),
 		TEST(a_parent_listed_after_its_child_is_the_same_folder),
+		TEST(a_list_makes_no_more_folders_than_it_may),
 		TEST(names_that_differ_in_case_only_are_two),
 		TEST(folders_whose_names_would_be_equal_are_both_there),
 		TEST(a_mailbox_cannot_take_the_name_of_a_message),

@@ -233,6 +233,30 @@ static void a_name_in_use_is_kept(void **state)
 	assert_ptr_equal(walk(w, "A", NULL), what.f);
 }
 
+/* A LIST that names it would not be believed. */
+static void a_name_of_too_many_levels_is_not_made(void **state)
+{
+	char wire[2 * MAIL_LEVELS_MAX] = "a";
+	struct mail_folder v[] = {FOLDER(wire)};
+	struct world *w = *state;
+	struct folder *f;
+	char *got = NULL;
+
+	for (char *p = wire + 1; p < wire + sizeof(wire) - 4; p += 2)
+		strcpy(p, "/a");
+	assert_int_equal(mail_levels(wire, '/'), MAIL_LEVELS_MAX - 1);
+	APPLY(w, v);
+	f = tree_by_wire(w->fs.tree, wire);
+	assert_int_equal(tree_new_name(w->fs.tree, f, "b", NULL, &got), 0);
+	assert_int_equal(mail_levels(got, '/'), MAIL_LEVELS_MAX);
+	v[0].wire = got;
+	APPLY(w, v);
+	f = tree_by_wire(w->fs.tree, got);
+	free(got);
+	assert_int_equal(tree_new_name(w->fs.tree, f, "c", NULL, &got),
+			 -ENAMETOOLONG);
+}
+
 #define TEST(name)                                                             \
 	cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
@@ -240,6 +264,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_made_is_no_news_to_list),
+		TEST(a_name_of_too_many_levels_is_not_made),
 		TEST(what_was_only_the_way_becomes_a_mailbox),
 		TEST(what_was_renamed_keeps_its_numbers_with_all_below),
 		TEST(what_was_removed_is_gone),
