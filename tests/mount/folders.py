@@ -200,7 +200,10 @@ def test_mailbox_of_too_many_levels_is_left_out(env):
     m = env.mount(server)
     assert sorted(os.listdir(m.path)) == ["INBOX", "d"]
     assert list(numbered(m, os.fsdecode(deep))) == [2]
-    assert m.log().count("levels deep are left out") == 1
+    # Said once for a LIST, of which there may have been more.
+    log = m.log()
+    assert (1 <= log.count("levels deep are left out") <=
+            1 + log.count("imap: folders of '': 0"))
 
 
 def test_two_thousand_folders(env):
