@@ -48,6 +48,36 @@ def test_two_of_them_in_a_long_listing(env):
     shown(m, [n for n in range(400) if n not in (99, 249)])
 
 
+def test_new_mail_goes_on_behind_it(env):
+    server = filled(env, 3)
+    m = env.mount(server)
+    shown(m, [0, 1, 2])
+    m.unmount()
+    with Client(server) as c:
+        for i in range(3, 9):
+            c.append("Box", letter(i))
+    lock_away(server, "Box", 6)
+    m.start()
+    shown(m, [n for n in range(9) if n != 5])
+
+
+def test_the_last_new_message_is_one(env):
+    server = filled(env, 3)
+    m = env.mount(server)
+    shown(m, [0, 1, 2])
+    m.unmount()
+    with Client(server) as c:
+        for i in range(3, 6):
+            c.append("Box", letter(i))
+    lock_away(server, "Box", 6)
+    m.start()
+    shown(m, [0, 1, 2, 3, 4])
+    # The server is asked for what is new again: it must not be this one.
+    with Client(server) as c:
+        c.append("Box", letter(6))
+    shown(m, [0, 1, 2, 3, 4, 6])
+
+
 def test_a_server_that_ends_every_session_is_not_asked_for_ever(env):
     def end(session, tag, command):
         session.send(b"* BYE broken\r\n")
