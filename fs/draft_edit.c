@@ -46,7 +46,7 @@ int draft_may_be_sent(struct fs *fs, uint64_t id)
 
 	if (phase_of(fs, id) != JOURNAL_SCRATCH)
 		return 0;
-	r = draft_open(fs, id, false, &d);
+	r = draft_reopen(fs, id, &d);
 	if (r != 0)
 		return r;
 	lock_take(&d->lock);
@@ -97,7 +97,7 @@ void draft_moved(struct fs *fs, uint64_t id, struct folder *to)
 
 	if (!is_message && !draft_is_written(fs, id))
 		return;
-	if (draft_open(fs, id, false, &d) != 0)
+	if (draft_reopen(fs, id, &d) != 0)
 		return;
 	if (is_message)
 		become_message(fs->drafts, d, to);
@@ -133,7 +133,7 @@ void draft_removing(struct fs *fs, uint64_t id)
 	if (!draft_is_written(fs, id) &&
 	    (!is_unsent(fs, id) || phase_of(fs, id) == JOURNAL_SENT))
 		return;
-	if (draft_open(fs, id, false, &d) != 0)
+	if (draft_reopen(fs, id, &d) != 0)
 		return;
 	lock_take(&d->lock);
 	if (draft_open_file(fs, d, true, &fd) == 0) {

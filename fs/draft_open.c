@@ -12,6 +12,7 @@
 #include "fs/load.h"
 #include "fs/marks.h"
 #include "fs/rights.h"
+#include "imap/log.h"
 
 /*
  * How a file becomes a draft: by being made; by being written to again while it
@@ -67,6 +68,17 @@ int draft_create(struct fs *fs, struct folder *f, const char *name, mode_t mode,
 
 /* --- one that has not been sent --- */
 
+static int size_of_file(struct fs *fs, uint64_t id, uint64_t *ret)
+{
+	int fd, r = spool_open(fs->cache, id, false, &fd);
+
+	if (r != 0)
+		return r;
+	r = spool_size(fd, ret);
+	close(fd);
+	return r;
+}
+
 /* `m` is a row with a file in the spool. */
 static int enter_unsent(struct fs *fs, struct folder *f,
 			const struct cache_msg *m, enum draft_kind kind,
@@ -79,13 +91,9 @@ static int enter_unsent(struct fs *fs, struct folder *f,
 		.f = f,
 		.mtime = m->internaldate,
 	};
-	int fd, r = spool_open(fs->cache, m->id, false, &fd);
-
-	if (r != 0)
-		return r;
 	/* The row may have an older size: the program was killed. */
-	r = spool_size(fd, &v.size);
-	close(fd);
+	int r = size_of_file(fs, m->id, &v.size);
+
 	return r == 0 ? draft_enter(fs->drafts, &v, ret) : r;
 }
 
@@ -177,19 +185,74 @@ static int copy_body(struct fs *fs, const struct cache_msg *m, int fd,
 	return r == -ENODATA || r == -EBADMSG ? -EAGAIN : r;
 }
 
+#define HIDDEN_NAME_MAX 64
+
+static void name_hidden(char ret[HIDDEN_NAME_MAX], uint64_t id)
+{
+	snprintf(ret, HIDDEN_NAME_MAX, DRAFT_HIDDEN "%llu",
+		 (unsigned long long)id);
+}
+
+/* What is in this hidden file may be nowhere else. */
+static int keep_left(const struct folder *f, struct box *box,
+		     const struct cache_msg *m, uint64_t id)
+{
+	char path[2 * CACHE_NAME_MAX + 2], kept[CACHE_NAME_MAX + 1];
+	const struct journal_failure why = {
+		.what = "to send what was written to a draft",
+		.why = "it could not be queued, and the draft is written to "
+		       "anew",
+		.file = path,
+	};
+	struct journal_effects *undone = NULL;
+	int r;
+
+	snprintf(path, sizeof(path), "%.*s/%s", CACHE_NAME_MAX, f->path,
+		 m->name);
+	r = journal_reject(box, id, &why, kept, &undone);
+	/* Nobody has seen it, and it has replaced nothing. */
+	free(undone);
+	if (r == 0)
+		log_warn("drafts: '%s': what is left of an earlier change is "
+			 "kept as .imapfs/rejected/%s",
+			 path, kept);
+	return r;
+}
+
+/*
+ * A hidden file of an earlier time, to which nobody writes any more: it could
+ * be neither completed nor removed. It must not be in the way of this one.
+ */
+static int put_aside_left(struct fs *fs, struct folder *f, struct box *box,
+			  const struct cache_msg *m)
+{
+	char name[HIDDEN_NAME_MAX];
+	struct cache_msg left;
+	uint64_t size = 0;
+	int r;
+
+	name_hidden(name, m->id);
+	if (box_find_name(box, name, &left) != 0)
+		return 0;
+	r = size_of_file(fs, left.id, &size);
+	if (r != 0 && r != -ENOENT)
+		return r;
+	return size > 0 ? keep_left(f, box, m, left.id)
+			: journal_remove(box, left.id);
+}
+
 /* A hidden file for it, with its body in it unless that is to be cut off. */
 static int make_hidden(struct fs *fs, struct box *box,
 		       const struct cache_msg *m, bool truncating,
 		       uint64_t *ret_id, uint64_t *ret_size)
 {
-	char name[64];
+	char name[HIDDEN_NAME_MAX];
 	struct journal_new v = {.name = name,
 				.internaldate = m->internaldate,
 				.is_scratch = true};
 	int fd, r;
 
-	snprintf(name, sizeof(name), DRAFT_HIDDEN "%llu",
-		 (unsigned long long)m->id);
+	name_hidden(name, m->id);
 	r = journal_create(box, &v, ret_id, &fd);
 	if (r != 0)
 		return r;
@@ -221,8 +284,9 @@ static int begin_rewrite(struct fs *fs, struct folder *f,
 	v.name = strdup(m->name);
 	v.mtime = time(NULL);
 	v.is_copy = draft_is_fresh_copy(fs, m->id);
-	r = v.name ? make_hidden(fs, box, m, truncating, &v.file_id, &v.size)
-		   : -ENOMEM;
+	r = v.name ? put_aside_left(fs, f, box, m) : -ENOMEM;
+	if (r == 0)
+		r = make_hidden(fs, box, m, truncating, &v.file_id, &v.size);
 	if (r == 0) {
 		r = draft_enter(fs->drafts, &v, ret);
 		if (r != 0 && journal_remove(box, v.file_id) != 0)
@@ -235,23 +299,38 @@ static int begin_rewrite(struct fs *fs, struct folder *f,
 	return r;
 }
 
-int draft_open(struct fs *fs, uint64_t id, bool truncating, struct draft **ret)
+/* 1: it is on the server, or on its way there, as `m` in `f`. */
+static int find_unsent(struct fs *fs, uint64_t id, struct cache_msg *m,
+		       struct folder **f, struct draft **ret)
 {
 	struct draft *d = draft_get(fs->drafts, id);
-	struct cache_msg m;
-	struct folder *f;
 	int r;
 
 	if (d) {
 		*ret = d;
 		return 0;
 	}
-	r = attr_find_message(fs, id, &m, &f);
-	if (r == 0 && m.dead)
+	r = attr_find_message(fs, id, m, f);
+	if (r == 0 && m->dead)
 		r = -ENOENT;
-	if (r != 0)
-		return r;
-	r = open_unsent(fs, f, &m, ret);
+	return r == 0 ? open_unsent(fs, *f, m, ret) : r;
+}
+
+int draft_reopen(struct fs *fs, uint64_t id, struct draft **ret)
+{
+	struct cache_msg m;
+	struct folder *f;
+	int r = find_unsent(fs, id, &m, &f, ret);
+
+	return r == 1 ? -EPERM : r;
+}
+
+int draft_open(struct fs *fs, uint64_t id, bool truncating, struct draft **ret)
+{
+	struct cache_msg m;
+	struct folder *f;
+	int r = find_unsent(fs, id, &m, &f, ret);
+
 	if (r != 1)
 		return r;
 	if (!(m.flags & MAIL_DRAFT) && !draft_is_fresh_copy(fs, id))

@@ -150,6 +150,11 @@ struct draft *draft_find_locked(struct drafts *ds, uint64_t id)
 /* The draft of a file that is to be written to. Errors of draft_write(). */
 MUST_CHECK int draft_open(struct fs *fs, uint64_t id, bool truncating,
 			  struct draft **ret);
+/*
+ * The same of one that was not sent, or is written to already: no message of
+ * the server becomes a draft by it. -EPERM.
+ */
+MUST_CHECK int draft_reopen(struct fs *fs, uint64_t id, struct draft **ret);
 
 /* --- draft_write.c --- */
 

@@ -253,22 +253,18 @@ static int serve(struct conn *c)
 /*
  * Once; but what takes all connections away is met on each of them, and counts
  * as one loss. After a time-out, who has waited all that time has waited long
- * enough.
+ * enough. A server that ends the session in the middle of an answer may do so
+ * each time: then it can be asked for less.
  */
-static bool may_repeat(const struct conn *c, const struct job *j, int result)
+static bool may_repeat(const struct conn *c, struct job *j, int result)
 {
 	int64_t waited_ms = clock_now_ms() - j->taken_ms;
 	unsigned timeout_ms = atomic_load(&c->session.timeout_ms);
+	bool is_cut = c->session.ended && j->class->cut && j->class->cut(j);
 
-	return (j->lost == 0 || c->login <= j->lost) &&
+	return (is_cut || j->lost == 0 || c->login <= j->lost) &&
 	       (result == -ENOTCONN ||
 		(result == -ETIMEDOUT && waited_ms < timeout_ms));
-}
-
-static void note_loss(struct conn *c, struct job *j)
-{
-	if (j->lost == 0)
-		j->lost = atomic_load(&c->im->logins);
 }
 
 /* What was running when the connection was lost: begins again, or ends. */
@@ -288,10 +284,10 @@ static void drop_jobs(struct conn *c, int result)
 			job_finish(j, -ECANCELED, NULL);
 		if (j->finished)
 			continue;
-		if (may_repeat(c, j, result) && j->class->repeat(j))
-			note_loss(c, j);
-		else
+		if (!may_repeat(c, j, result) || !j->class->repeat(j))
 			job_finish(j, result, &c->session.why);
+		else if (j->lost == 0)
+			j->lost = atomic_load(&c->im->logins);
 	}
 	put_back(c);
 }

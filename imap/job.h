@@ -5,7 +5,8 @@
  * queued --taken by a connection--> running --job_finish()--> finished
  *   |                                  | connection lost, may be repeated
  *   +-- cancelled, no connection       +--> queued again (once: but all
- *                                      |    connections may be lost at once)
+ *                                      |    connections may be lost at once,
+ *                                      |    and it may ask for less: cut())
  *                                      |
  *                                      +--> queued again: it made room, or
  *                                           has another way (job_retry(),
@@ -75,6 +76,12 @@ struct job_class {
 	void (*body_end)(struct job *j, struct session *s);
 	/* The connection is gone: may the job begin again? Then make it so. */
 	bool (*repeat)(struct job *j);
+	/*
+	 * The server has ended the session (BYE). True: the job will ask for
+	 * less, so that it may begin again however often it did; repeat() is
+	 * next. NULL: it cannot.
+	 */
+	bool (*cut)(struct job *j);
 	/*
 	 * `yield` is set: a more urgent job needs the connection. True: no
 	 * command of this job is out, and start() will go on where it is now.

@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "imap/change.h"
 #include "imap/lock.h"
-#include "imap/log.h"
 #include "imap/pool.h"
 
 /*
@@ -32,6 +30,8 @@
  *
  * Where header fields may be known (Gmail), a window takes two steps
  * (fields.h); the first one of those below it is in flight with its second.
+ *
+ * A server may end the session in place of a refusal: list_cut.c.
  *
  * How much is in flight is found out (pace.h); on a slow line windows are
  * smaller, so that somebody who waits sees one after the other.
@@ -186,7 +186,7 @@ static unsigned on_their_way(const struct list_job *j)
 
 static void send_window(struct list_job *j, struct session *s)
 {
-	uint32_t n = pace_window(&j->pace);
+	uint32_t n = list_window(j);
 	struct mail_range w = {.first = 1, .last = j->top};
 	struct window *to = &j->window[j->n_windows];
 
@@ -197,6 +197,8 @@ static void send_window(struct list_job *j, struct session *s)
 			w.first = j->top - n + 1;
 		j->top = w.first - 1;
 	}
+	if (j->suspects == 1 && w.first == w.last)
+		list_ask_name(j, s, w.first);
 	if (!listing_send(&j->l, s, "FETCH", w.first, w.last, CALL_WINDOW))
 		return;
 	if (on_their_way(j) == 0)
@@ -213,7 +215,9 @@ static bool may_send(const struct list_job *j, const struct session *s)
 	if (j->l.job.finished || j->n_windows == WINDOWS_MAX ||
 	    !session_has_room(s))
 		return false;
-	if (n > 0 && n + pace_window(&j->pace) > j->pace.ahead)
+	/* Which one of two was it that ended the session? */
+	if (n > 0 &&
+	    (j->suspects > 0 || n + pace_window(&j->pace) > j->pace.ahead))
 		return false;
 	return j->halves.n > 0 || (j->top > 0 && !j->l.job.yield);
 }
@@ -259,51 +263,6 @@ static void pump(struct job *job, struct session *s)
 	}
 }
 
-/* It was refused alone, twice. */
-static void leave_out(struct list_job *j, uint32_t number,
-		      const struct status *st)
-{
-	/* That it cannot now says nothing of this message. */
-	if (imap_is_for_now(session_change_errno(st)))
-		job_refuse(&j->l.job, st);
-	else
-		log_warn("imap: message number %u of '%s' is left out: the "
-			 "server refuses to describe it",
-			 number, j->l.job.mailbox);
-}
-
-/* Was it so once before? */
-static bool was_refused_alone(struct list_job *j, uint32_t number)
-{
-	for (unsigned i = 0; i < j->n_alone; i++) {
-		if (j->alone[i] == number) {
-			j->alone[i] = j->alone[--j->n_alone];
-			return true;
-		}
-	}
-	j->alone[j->n_alone++] = number;
-	return false;
-}
-
-/* Its halves, without what is not there any more, or once more the same one. */
-static void halve(struct list_job *j, struct session *s,
-		  const struct call *call, const struct status *st)
-{
-	const struct mail_range w = {.first = call->first, .last = call->last};
-
-	if (session_errno(st) != -EIO ||
-	    ++j->l.refusals > LISTING_REFUSALS_MAX) {
-		job_refuse(&j->l.job, st);
-		return;
-	}
-	if (w.first > s->box.messages)
-		return;
-	if (w.first == w.last && was_refused_alone(j, w.first))
-		leave_out(j, w.first, st);
-	else if (!halves_add(&j->halves, w, s->box.messages))
-		job_refuse(&j->l.job, st);
-}
-
 /* The window at this step that such a command was for; n_windows: none. */
 static unsigned find_window(const struct list_job *j, const struct call *call,
 			    enum fields_step step)
@@ -323,11 +282,13 @@ static void answer_window(struct list_job *j, struct session *s,
 	unsigned i = find_window(j, call, FIELDS_ROWS);
 
 	pace_answered(&j->pace, clock_now_ms(), s->rtt_ms);
+	if (st->kind == STATUS_OK)
+		list_clear(j, call->last - call->first + 1);
 	if (st->kind != STATUS_OK || st->code == CODE_MESSAGELIMIT) {
 		/* What came of it comes once more, with its half. */
 		if (i < j->n_windows)
 			remove_window(j, i);
-		halve(j, s, call, st);
+		list_halve(j, s, call, st);
 	} else if (i < j->n_windows && j->l.in_two_steps) {
 		fields_begin(&j->l, &j->window[i].f);
 	} else if (i < j->n_windows) {
@@ -361,7 +322,7 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 		list_search_answered(j, s, call, st);
 	} else if (call->kind == CALL_UIDS) {
 		answer_uids(j, s, st);
-	} else {
+	} else if (call->kind == CALL_WINDOW) {
 		answer_window(j, s, call, st);
 	}
 }
@@ -376,7 +337,13 @@ static void drop_windows(struct list_job *j)
 
 static bool repeat(struct job *job)
 {
-	drop_windows((struct list_job *)job);
+	struct list_job *j = (struct list_job *)job;
+
+	drop_windows(j);
+	if (j->cuts > 0) {
+		list_go_on(j);
+		j->l.handed_out = false;
+	}
 	return listing_repeat(job);
 }
 
@@ -388,8 +355,7 @@ static bool list_pause(struct job *job)
 	    j->halves.n > 0 || lacks_fields(j))
 		return false;
 	hand_on(j);
-	if (j->lowest > 0)
-		j->below_uid = j->lowest;
+	list_go_on(j);
 	return true;
 }
 
@@ -416,6 +382,7 @@ static const struct job_class list_class = {
 	.fetch = list_fetch,
 	.data = list_data,
 	.repeat = repeat,
+	.cut = list_cut,
 	.pause = list_pause,
 	.done = list_done,
 	.free = list_free,

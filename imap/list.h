@@ -12,7 +12,7 @@
 
 #define WINDOWS_MAX 24
 
-enum { CALL_WINDOW = CALL_OWN, CALL_SEARCH, CALL_UIDS };
+enum { CALL_WINDOW = CALL_OWN, CALL_SEARCH, CALL_UIDS, CALL_NAME };
 
 struct window {
 	uint32_t first;
@@ -41,6 +41,15 @@ struct list_job {
 	struct halves halves;
 	uint32_t alone[LISTING_REFUSALS_MAX]; /* refused alone, once */
 	unsigned n_alone;
+
+	/* list_cut.c: messages, the next ones, at one of which the server ends
+	 * the session; 0: none is known of. */
+	uint32_t suspects;
+	uint32_t innocent; /* ... the upper ones of them, as it seems */
+	unsigned cuts;     /* sessions that ended so */
+	uint32_t name_seq; /* the one that was asked for alone ... */
+	uint32_t name_uid; /* ... is this one; 0: not known */
+	uint32_t cut_uid;  /* it has ended a session, alone; 0: none has */
 };
 
 /*
@@ -52,6 +61,23 @@ void list_search(struct list_job *j, struct session *s, uint32_t top);
 /* CALL_SEARCH is over. */
 void list_search_answered(struct list_job *j, struct session *s,
 			  const struct call *call, const struct status *st);
+
+/* list_cut.c. A window was refused, or answered in part: its halves, without
+ * what is not there any more, or once more the same one. */
+void list_halve(struct list_job *j, struct session *s, const struct call *call,
+		const struct status *st);
+/* How many messages is the next window to have? */
+uint32_t list_window(const struct list_job *j);
+/* The window with this number is to be of one suspect: ask which it is. */
+void list_ask_name(struct list_job *j, struct session *s, uint32_t seq);
+/* A row has come: is it the answer? */
+void list_hear_name(struct list_job *j, const struct mail_row *row);
+/* A window of so many messages is complete. */
+void list_clear(struct list_job *j, uint32_t n);
+/* Go on below what was handed out or left out: start() is next. */
+void list_go_on(struct list_job *j);
+/* Member of the class. */
+bool list_cut(struct job *job);
 
 /* Members of the class of this job, see job.h. */
 void list_fetch(struct job *job, struct session *s, struct fetch *f);

@@ -70,6 +70,7 @@ void list_fetch(struct job *job, struct session *s, struct fetch *f)
 	struct rows *to;
 
 	(void)s;
+	list_hear_name(j, &f->row);
 	if (!listing_is_row(&f->row))
 		return;
 	speak_of_rows(j);

@@ -123,6 +123,13 @@ static void leave_out(const struct listing *l, uint32_t uid, uint32_t seq)
 			 seq, l->job.mailbox);
 }
 
+void listing_leave_out_deadly(const struct listing *l, uint32_t uid)
+{
+	log_warn("imap: message %u of '%s' is left out: the server ends the "
+		 "session when it is to describe it",
+		 uid, l->job.mailbox);
+}
+
 static struct again *find_again(struct listing *l, const struct mail_row *row)
 {
 	for (unsigned i = 0; i < l->n_again; i++) {

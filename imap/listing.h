@@ -15,6 +15,12 @@
 /* Questions that are put in another way when they are refused. */
 #define LISTING_REFUSALS_MAX 64
 
+/*
+ * Sessions that the server may end in the middle of one job: fewer than are a
+ * rush of logins (pool.h), and enough to find one message in a large window.
+ */
+#define LISTING_CUTS_MAX 16
+
 /* Numbers of a SEARCH that are sure to fit into a line of the framer's. */
 #define LISTING_SEARCH_MAX 500000u
 
@@ -97,6 +103,9 @@ void listing_pump_again(struct listing *l, struct session *s);
 /* CALL_AGAIN is over. A refusal that may not last ends the listing. */
 void listing_answer_again(struct listing *l, const struct call *call,
 			  const struct status *st);
+
+/* The server has ended its session at this message, alone, again and again. */
+void listing_leave_out_deadly(const struct listing *l, uint32_t uid);
 
 /* Is this row one that a full FETCH has brought (and no flag update)? */
 bool listing_is_row(const struct mail_row *row);

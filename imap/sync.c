@@ -126,7 +126,9 @@ static void sync_how(struct job *job, struct session *s, struct select_how *how)
 	j->withheld = false;
 	j->n_odd = 0;
 	sync_fresh_begin(j, s);
-	sync_push(j, SYNC_ASK_NEW, j->req.uidnext, UINT32_MAX);
+	j->asked.first = 0;
+	if (!j->careful)
+		sync_push(j, SYNC_ASK_NEW, j->req.uidnext, UINT32_MAX);
 	use_method(j, choose(j, s));
 	if (j->method == IMAP_SYNC_QRESYNC)
 		how->with = SELECT_QRESYNC;
@@ -176,6 +178,8 @@ static void start(struct job *job, struct session *s)
 	else if (is_silent(j, s))
 		use_method(j, IMAP_SYNC_CONDSTORE);
 	j->settled = select_settled(s, j->req.highestmodseq);
+	if (j->careful)
+		sync_push_new(j, s);
 	if (s->box.messages == 0)
 		j->n_asks = 0;
 }
@@ -249,7 +253,8 @@ static void pump_asks(struct sync_job *j, struct session *s)
 		/* Of two searches in flight, which one does SEARCH answer? */
 		if (a.what == SYNC_ASK_PRESENT && j->search != 0)
 			return;
-		if (a.what == SYNC_ASK_NEW && j->has_fresh)
+		if (a.what == SYNC_ASK_NEW &&
+		    (j->has_fresh || (j->careful && j->asked.first > 0)))
 			return;
 		j->n_asks--;
 		if (a.what == SYNC_ASK_NEW)
@@ -355,6 +360,8 @@ static void answer(struct job *job, struct session *s, const struct call *call,
 	j->n_incremental -= is_incremental(call->kind);
 	if (call->kind == SYNC_ASK_PRESENT)
 		j->search = 0;
+	if (call->kind == SYNC_ASK_NEW)
+		j->asked.first = 0;
 	if (job->finished)
 		return;
 	if (call->kind == CALL_AGAIN)
@@ -411,6 +418,7 @@ static const struct job_class sync_class = {
 	.fetch = sync_fetch,
 	.data = sync_data,
 	.repeat = listing_repeat,
+	.cut = sync_cut,
 	.done = done,
 	.free = sync_free,
 };

@@ -55,6 +55,16 @@ struct sync_job {
 	unsigned n_fresh;
 	bool described; /* a new message was, as it should be */
 
+	/* sync_cut.c: the server has ended a session while it was asked for new
+	 * messages; now they are asked for by UIDs, a range at a time. */
+	bool careful;
+	struct mail_range asked;    /* in flight; from 0: none */
+	struct mail_range suspects; /* one of them did it; from 0: none */
+	unsigned cuts;              /* sessions that ended so */
+	uint32_t cut_uid;           /* it has done it, alone; 0: none has */
+	uint32_t left[LISTING_CUTS_MAX]; /* ... twice: they are left out */
+	unsigned n_left;
+
 	bool opened;      /* the one who asked was told */
 	bool heard;       /* the server named what changed (QRESYNC) */
 	bool unsure;      /* a row came that could be any message's */
@@ -102,7 +112,11 @@ void sync_fresh_again(struct sync_job *j, const struct call *call,
 /* Hand on the rows that have taken both steps. */
 void sync_fresh_hand_on(struct sync_job *j);
 
+/* sync_cut.c. Ask for what is new, when it is known where that ends. */
+void sync_push_new(struct sync_job *j, const struct session *s);
+
 /* Members of the class of this job, see job.h. */
+bool sync_cut(struct job *job);
 void sync_fetch(struct job *job, struct session *s, struct fetch *f);
 void sync_data(struct job *job, struct session *s, const struct response *r);
 

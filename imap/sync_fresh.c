@@ -33,7 +33,8 @@ void sync_fresh_begin(struct sync_job *j, const struct session *s)
 	j->n_fresh = 0;
 	j->fresh_top = 0;
 	j->described = false;
-	j->l.in_two_steps = j->l.recall && session_has(s, CAP_GMAIL);
+	j->l.in_two_steps =
+		!j->careful && j->l.recall && session_has(s, CAP_GMAIL);
 }
 
 void sync_fresh_ask(struct sync_job *j, struct session *s,
@@ -49,6 +50,7 @@ void sync_fresh_ask(struct sync_job *j, struct session *s,
 		j->fresh_uids = uids;
 		j->has_fresh = true;
 	}
+	j->asked = uids;
 	(void)listing_send(&j->l, s, "UID FETCH", uids.first, uids.last,
 			   (int)SYNC_ASK_NEW);
 }
