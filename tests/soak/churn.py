@@ -10,7 +10,7 @@ from imapfstest import *
 from imapfstest.churn import Churn, mail
 from imapfstest.churned import churned, filled
 from imapfstest.endstate import (Shown, check_inodes, same_names, truth,
-                                 wait_equal)
+                                 wait_equal, wait_settled)
 from imapfstest.walker import Readers
 
 
@@ -43,7 +43,7 @@ def test_killed_in_the_middle_it_catches_up(env):
         worker.join()
         readers.remove()
         m.start()
-        wait_equal(m, truth(server))
+        wait_settled(m, server)
         check_inodes(Shown(m), known)
 
 
@@ -73,7 +73,7 @@ def test_what_was_pushed_is_there_without_a_server(env):
     churn = env.keep(Churn(server, 6, first=first))
     wait_equal(m, truth(server))
     churn.run(100)
-    wait_equal(m, truth(server))
+    wait_settled(m, server)
     before = Shown(m).files
     m.unmount()
     server.stop()

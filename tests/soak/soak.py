@@ -31,8 +31,8 @@ from alone import alone  # noqa: E402
 from imapfstest import Client, Timeout, wait_for  # noqa: E402
 from imapfstest.churn import Churn, mail  # noqa: E402
 from imapfstest.endstate import (check_inodes, check_mounts,  # noqa: E402
-                                 check_names, truth, wait_equal,
-                                 wait_pushed)
+                                 check_names, truth, wait_pushed,
+                                 wait_settled)
 from imapfstest.walker import Readers  # noqa: E402
 
 TIMEOUT = 8  # seconds, the mount's
@@ -216,9 +216,8 @@ class Soak:
         if kind == "remount":
             self.remount()
         began = time.monotonic()
-        expected = truth(self.server)
-        wait_pushed(self.m, expected)
-        wait_equal(self.m, expected)
+        wait_pushed(self.m, truth(self.server))
+        expected = wait_settled(self.m, self.server)
         shown = check_names(self.m, readers.seen)
         self.samples.messages = len(shown.files)
         self.check_descriptors()

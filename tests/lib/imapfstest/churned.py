@@ -4,8 +4,8 @@ the server has, and nobody met anything but what was gone."""
 
 from .churn import Churn, mail
 from .client import Client
-from .endstate import (check_mounts, check_names, truth, wait_equal,
-                       wait_pushed)
+from .endstate import (check_mounts, check_names, truth, wait_pushed,
+                       wait_settled)
 from .walker import Readers
 
 
@@ -32,12 +32,11 @@ def churned(env, changes, seed, mask=(), pause=0, extra="", **kw):
     churn = env.keep(Churn(server, seed, first=first, **kw))
     churn.run(changes)
     problems = readers.stop(churn)
-    expected = truth(server)
     print(f"NOTE: {churn.done} changes {dict(churn.counts)}, readers "
           f"{dict(readers.counts)}")
     assert not problems, "\n  ".join(["readers met:", *problems[:30]])
     # Of other folders Dovecot's NOTIFY forgets some: they are asked.
-    wait_pushed(m, expected)
-    wait_equal(m, expected)
+    wait_pushed(m, truth(server))
+    expected = wait_settled(m, server)
     shown = check_names(m, readers.seen)
     check_mounts(env, m, url, expected, shown)
