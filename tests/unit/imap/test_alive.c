@@ -46,9 +46,6 @@ static void start_list(struct imap *im, const char *wire, struct seen *seen)
 			 0);
 }
 
-/* The watcher takes the second connection, however slowly that is made. */
-#define QUIET_MS 500
-
 #define EMPTY(name)                                                            \
 	"C: EXAMINE " name, "S: * 0 EXISTS", "S: * OK [UIDVALIDITY 7] ok",     \
 		"S: $T OK done"
@@ -56,8 +53,7 @@ static void start_list(struct imap *im, const char *wire, struct seen *seen)
 /* The watcher has the second connection; a job on the first one hangs. */
 static void a_time_out_probes_the_others(void **state)
 {
-	const struct watch_options o = {
-		.connections = 2, .quiet_ms = QUIET_MS, .doubt_ms = 50};
+	const struct watch_options o = {.connections = 2, .doubt_ms = 50};
 	struct server *s = SERVER(
 		STEPS(LOGIN, "C: EXAMINE \"Work\"", "M:", "H:"),
 		STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
@@ -82,7 +78,7 @@ static void a_time_out_probes_the_others(void **state)
 
 static void a_connection_that_answers_the_probe_lives(void **state)
 {
-	const struct watch_options o = {.connections = 2, .quiet_ms = QUIET_MS};
+	const struct watch_options o = {.connections = 2};
 	struct server *s =
 		SERVER(STEPS(LOGIN, "C: EXAMINE \"Work\"", "M:", "H:"),
 		       STEPS(LOGIN_WITH("IDLE"), WATCH("3", "100", "5"), IDLE,
@@ -228,7 +224,6 @@ static void a_job_does_not_wait_for_the_doubted(void **state)
 {
 	const struct watch_options o = {
 		.connections = 3,
-		.quiet_ms = QUIET_MS,
 		.tick_ms = 20,
 		.awake_ms = 3600000,
 		.asleep_ms = asleep_ms,

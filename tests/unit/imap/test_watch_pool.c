@@ -397,7 +397,8 @@ static void it_survives_being_offline(void **state)
 static void it_is_back_soon_behind_a_loss_of_all(void **state)
 {
 	enum { LOSSES = 15 };
-	const struct watch_options o = {.connections = 2, .anew_ms = 10};
+	const struct watch_options o = {
+		.connections = 2, .quiet_ms = 100, .anew_ms = 10};
 	const script other = STEPS(LOGIN, "W:", "S: * BYE later", "X:");
 	const script watcher = STEPS(LOGIN_WITH("X"), WATCH("3", "100", "5"),
 				     "V:", "S: * BYE later", "X:");

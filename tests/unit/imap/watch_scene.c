@@ -79,7 +79,8 @@ struct imap *watching(struct server *s, const struct watch_options *o)
 	pthread_mutex_lock(&mutex);
 	now = (struct told){0};
 	pthread_mutex_unlock(&mutex);
-	im->quiet_ms = or_else(o->quiet_ms, 1);
+	/* It takes the second connection, however slowly that is made. */
+	im->quiet_ms = or_else(o->quiet_ms, o->connections > 1 ? 500 : 1);
 	im->anew_ms = or_else(o->anew_ms, im->anew_ms);
 	im->renew_ms = or_else(o->renew_ms, im->renew_ms);
 	im->soon_ms = or_else(o->soon_ms, im->soon_ms);
