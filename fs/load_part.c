@@ -31,6 +31,7 @@ struct part_job {
 	uint64_t at;     /* where the next bytes go */
 	uint64_t size;   /* announced for this literal */
 	bool began;
+	int error; /* of the answer; a repeated one may be right */
 	int64_t asked_ms; /* the first time */
 	bool asked_again;
 };
@@ -48,6 +49,7 @@ static int part_begin(void *ctx, uint32_t uid, uint64_t offset, uint64_t size)
 	struct part_job *j = ctx;
 
 	(void)uid;
+	j->error = 0;
 	if (offset != j->offset)
 		return -EBADMSG;
 	if (j->length != 0 && size > j->length)
@@ -155,9 +157,7 @@ static void part_end(void *ctx, uint32_t uid, int result)
 		load_moved(j->fs, j->t->id);
 		return;
 	}
-	lock_take(&j->fs->load->lock);
-	j->t->error = result;
-	lock_drop(&j->fs->load->lock);
+	j->error = result;
 }
 
 void load_drop_part_locked(struct fetch *t, uint64_t offset)
@@ -246,10 +246,13 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 
 	(void)why;
 	budget_fetched(j->fs, result);
-	if (result == -ESTALE && !j->began) {
+	/* Also where the line was cut in the middle of it. */
+	if (result == -ESTALE) {
 		part_stale(j);
 		return;
 	}
+	if (result == 0)
+		result = j->error;
 	/* NIL, or no answer: the message is gone, or has no such bytes. */
 	if (result == 0 && !j->began && j->offset > 0 &&
 	    j->offset >= j->listed) {
@@ -257,7 +260,7 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 		result = end_if_known(j);
 		j->began = true;
 	}
-	if (!j->began && (result == 0 || result == -ENOENT) &&
+	if (((!j->began && result == 0) || result == -ENOENT) &&
 	    (j->wire != j->from.f->wire ||
 	     origin_has_moved(j->fs, t->id, &j->from))) {
 		part_moved(j);
@@ -267,7 +270,7 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 		return;
 	lock_take(&l->lock);
 	load_drop_part_locked(t, j->offset);
-	if (result == 0 && !j->began && t->error == 0)
+	if (result == 0 && !j->began)
 		result = -ENOENT;
 	if (result != 0)
 		t->error = result;

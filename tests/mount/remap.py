@@ -405,3 +405,26 @@ def test_the_greatest_uid_there_can_be_is_found_again(env):
     os.utime(m.path / "INBOX")
     env.wait_for(lambda: os.stat(numbered(m)[5]).st_mode & 0o100, 20)
     assert inodes(m) == before
+
+
+def read_while_made_anew(env, n):
+    """The line is cut in the middle of letter n, of 1 to 5; over the next one
+    it is a mailbox with 4 to 8."""
+    server = env.script({b"INBOX": Box(), b"Work": box(range(1, 6))})
+    m = env.mount(server)
+    paths = numbered(m, "Work")
+
+    def cut(session, tag, command):
+        answer = session.default(tag, command)
+        with server.lock:
+            server.boxes[b"Work"] = box(range(4, 9), 11, 7777)
+        session.send(answer[:len(answer) // 2])
+        session.close()
+
+    server.on(BODY, cut, times=1)
+    return m.run(["cat", str(paths[n])], check=False)
+
+
+def test_reader_whose_mailbox_is_made_anew_in_the_middle_of_a_body(env):
+    assert read_while_made_anew(env, 4).out == letter(4)
+    assert b"No such file" in read_while_made_anew(env, 2).err
