@@ -3,6 +3,7 @@
 
 #include "fs/folder_private.h"
 #include "fs/keep.h"
+#include "fs/load.h"
 #include "fs/rules.h"
 #include "imap/log.h"
 
@@ -200,4 +201,6 @@ void folder_resync(struct fs *fs, struct folder *f)
 	lock_drop(&f->lock);
 	if (r != 0 && r != -ENODATA)
 		log_debug("folder: cannot ask for '%s': %d", f->path, r);
+	if (r != 0)
+		load_stale_failed(fs, f, r == -ENODATA ? -ENOENT : r);
 }

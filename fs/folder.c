@@ -10,6 +10,7 @@
 #include "fs/effects.h"
 #include "fs/flush.h"
 #include "fs/keep.h"
+#include "fs/load.h"
 #include "fs/park.h"
 #include "imap/log.h"
 
@@ -199,6 +200,8 @@ void folder_job_done(struct fs *fs, struct folder *f, int result)
 	park_wake(fs->park, tree_ino(fs->tree, f));
 	if (!ended)
 		return;
+	if (result != 0)
+		load_stale_failed(fs, f, result);
 	flush_folder_idle(fs);
 	keep_job_ended(fs, f, result);
 }

@@ -224,8 +224,13 @@ static int look(struct fs *fs, struct fetch *t, const struct cache_msg *m,
 static int miss(struct fs *fs, struct folder *f, struct fetch *t,
 		struct wanted *w, uint64_t offset, size_t n)
 {
-	int r = origin_of(fs, f, w->m, &w->from);
+	int r;
 
+	if (w->m->unmoored)
+		load_stale_note(fs, w->m->id, f);
+	r = origin_of(fs, f, w->m, &w->from);
+	if (r == 0)
+		r = load_stale_error(fs, w->m->id);
 	if (r != 0)
 		return r;
 	if (ahead_is_coming(fs, w->m->id))

@@ -76,6 +76,12 @@ void load_tell_size(struct fs *fs, uint64_t id);
 /* ... here, before a READ of the message is answered. */
 void load_tell_late(struct fs *fs, uint64_t id);
 
+/*
+ * The folder was asked for its UIDs and did not answer, or is no more: who
+ * waits for them in order to read is told this error.
+ */
+void load_stale_failed(struct fs *fs, const struct folder *f, int error);
+
 /* Who waits for a body of this message looks again: the message changed. */
 void load_wake(struct fs *fs, uint64_t id);
 

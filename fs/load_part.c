@@ -31,7 +31,7 @@ struct part_job {
 	uint64_t at;     /* where the next bytes go */
 	uint64_t size;   /* announced for this literal */
 	bool began;
-	int error; /* of the answer; a repeated one may be right */
+	int error;        /* of the answer; a repeated one may be right */
 	int64_t asked_ms; /* the first time */
 	bool asked_again;
 };
@@ -198,7 +198,7 @@ static bool is_gone(struct fs *fs, uint64_t id)
 	struct cache_msg m;
 	struct folder *f;
 
-	return attr_find_message(fs, id, &m, &f) != 0 || m.dead;
+	return attr_find_message(fs, id, &m, &f) != 0 || m.dead || m.doomed;
 }
 
 /*
@@ -213,6 +213,7 @@ static void part_stale(struct part_job *j)
 		part_moved(j);
 		return;
 	}
+	load_stale_note(j->fs, j->t->id, j->from.f);
 	folder_resync(j->fs, j->from.f);
 	part_ends(j);
 }

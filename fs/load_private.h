@@ -18,6 +18,8 @@
  */
 #define LOAD_REFUSED 512
 #define LOAD_UNTOLD 65536 /* bits */
+/* Readers of mailboxes that were made anew: more than there ever are. */
+#define LOAD_STALE 512
 
 struct part {
 	uint64_t offset;
@@ -54,6 +56,13 @@ struct refused {
 	uint64_t offset, end;
 };
 
+struct stale {
+	uint64_t id; /* 0: none */
+	const struct folder *f;
+	int error; /* 0: it is not known yet */
+	int64_t failed_ms;
+};
+
 struct load {
 	struct fs *fs;
 
@@ -65,6 +74,8 @@ struct load {
 	struct lock_cond corrected;           /* one was taken off */
 	struct refused refused[LOAD_REFUSED]; /* the oldest is overwritten */
 	unsigned next_refused;
+	struct stale stale[LOAD_STALE]; /* likewise */
+	unsigned next_stale;
 
 	/* Counters: read without the lock, exactness does not matter. */
 	_Atomic uint64_t gen;
@@ -101,6 +112,14 @@ bool load_is_correcting(struct fs *fs, uint64_t id);
 
 /* Has a reader asked for this body, and is it on its way? */
 bool load_is_coming(struct fs *fs, uint64_t id);
+
+/*
+ * Who reads this message waits until the UIDs of its folder are known; to be
+ * called before that is asked for: see load_stale_failed().
+ */
+void load_stale_note(struct fs *fs, uint64_t id, const struct folder *f);
+/* Why they could not be found out just now; 0: nothing is known of it. */
+int load_stale_error(struct fs *fs, uint64_t id);
 
 /*
  * Ask the server for a part that is on the list. If this fails the caller takes

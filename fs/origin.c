@@ -53,6 +53,9 @@ int origin_of(struct fs *fs, struct folder *f, const struct cache_msg *m,
 		return -ENOENT;
 	if (m->uid == 0)
 		return from_journal(fs, m->id, ret);
+	/* It is still shown, until its replay comes. */
+	if (m->doomed || folder_is_lost(f))
+		return -ENOENT;
 	folder_state(f, &s);
 	*ret = (struct origin){f, s.uidvalidity, m->uid};
 	return 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "fs/keep.h"
+#include "fs/load.h"
 #include "fs/notify.h"
 #include "fs/park.h"
 #include "fs/replay.h"
@@ -235,6 +236,7 @@ int folder_doom(struct fs *fs, struct folder *f, const uint64_t *ids, size_t n,
 		folder_change(fs, f, REPLAY_UNLINK, &m, *budget > 0);
 		if (*budget > 0)
 			--*budget;
+		load_wake(fs, ids[i]);
 	}
 	folder_put(fs, f);
 	return r;

@@ -369,30 +369,6 @@ def test_mailbox_that_is_missing_has_the_folders_asked_for(env):
     assert sorted(numbered(m, "New")) == [5]
 
 
-def test_reader_whose_mailbox_was_opened_when_all_was_found_again(env):
-    """Its body was asked for by the old UID: it is asked for once more, or
-    it is gone."""
-    server = env.script({b"INBOX": Box(), b"Other": Box(),
-                         b"Work": box(range(1, 6))})
-    m = env.mount(server)
-    paths = numbered(m, "Work")
-    m.messages("Other")
-    server.on(rb"EXAMINE \"?Work", lambda s, tag, command: s.hang() or
-              s.default(tag, command), times=1)
-    opened = server.count(rb"EXAMINE \"?Work")
-    readers = [popen(["cat", str(paths[n])], stdout=subprocess.PIPE,
-                     stderr=subprocess.PIPE) for n in (4, 2)]
-    server.wait_for_command(rb"EXAMINE \"?Work", times=opened + 1)
-    m.wait_status(lambda s: s["parked"] == 2)
-    with server.lock:
-        server.boxes[b"Work"] = box(range(4, 9), 11, 7777)
-    os.utime(m.path / "Work")
-    env.wait_for(lambda: sorted(numbered(m, "Work")) == [4, 5, 6, 7, 8], 20)
-    server.release()
-    assert readers[0].communicate(timeout=20)[0] == letter(4)
-    assert b"No such file" in readers[1].communicate(timeout=20)[1]
-
-
 def test_the_greatest_uid_there_can_be_is_found_again(env):
     server, m, before = started(env)
     new = box(range(1, 6), (1 << 32) - 5, 7777)
@@ -405,26 +381,3 @@ def test_the_greatest_uid_there_can_be_is_found_again(env):
     os.utime(m.path / "INBOX")
     env.wait_for(lambda: os.stat(numbered(m)[5]).st_mode & 0o100, 20)
     assert inodes(m) == before
-
-
-def read_while_made_anew(env, n):
-    """The line is cut in the middle of letter n, of 1 to 5; over the next one
-    it is a mailbox with 4 to 8."""
-    server = env.script({b"INBOX": Box(), b"Work": box(range(1, 6))})
-    m = env.mount(server)
-    paths = numbered(m, "Work")
-
-    def cut(session, tag, command):
-        answer = session.default(tag, command)
-        with server.lock:
-            server.boxes[b"Work"] = box(range(4, 9), 11, 7777)
-        session.send(answer[:len(answer) // 2])
-        session.close()
-
-    server.on(BODY, cut, times=1)
-    return m.run(["cat", str(paths[n])], check=False)
-
-
-def test_reader_whose_mailbox_is_made_anew_in_the_middle_of_a_body(env):
-    assert read_while_made_anew(env, 4).out == letter(4)
-    assert b"No such file" in read_while_made_anew(env, 2).err

@@ -11,7 +11,6 @@
 #include "fs/flush_private.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
-#include "fs/load.h"
 
 /* See flushing.h. */
 
@@ -75,7 +74,6 @@ static void open_world(struct flushing *t)
 {
 	world_open(&t->w);
 	assert_int_equal(budget_new(t->fs, &t->fs->budget), 0);
-	assert_int_equal(load_new(t->fs, &t->fs->load), 0);
 	assert_int_equal(keep_new(t->fs, &t->fs->keep), 0);
 	t->a = walk(&t->w, "A", NULL);
 	t->b = walk(&t->w, "B", NULL);
@@ -88,11 +86,9 @@ static void close_world(struct flushing *t)
 
 	keep_stop(fs->keep);
 	keep_free(fs->keep);
-	load_free(fs->load);
 	budget_free(fs->budget);
 	world_close(&t->w);
 	fs->keep = NULL;
-	fs->load = NULL;
 }
 
 int flushing_setup(void **state)

@@ -8,6 +8,7 @@
 
 #include "../scratch.h"
 #include "fs/folder.h"
+#include "fs/load.h"
 #include "fs/mailboxes.h"
 #include "fs/notify.h"
 #include "fs/park.h"
@@ -36,12 +37,14 @@ void world_open(struct world *w)
 	assert_int_equal(park_new(&w->fs.park), 0);
 	assert_int_equal(notify_new(&w->fs.notify), 0);
 	assert_int_equal(mailboxes_new(&w->fs, &w->fs.mailboxes), 0);
+	assert_int_equal(load_new(&w->fs, &w->fs.load), 0);
 	assert_int_equal(tree_new(&w->fs, &w->fs.tree), 0);
 }
 
 void world_close(struct world *w)
 {
 	park_close(w->fs.park);
+	load_free(w->fs.load);
 	tree_free(w->fs.tree);
 	mailboxes_free(w->fs.mailboxes);
 	notify_free(w->fs.notify);
