@@ -200,7 +200,7 @@ void folder_job_done(struct fs *fs, struct folder *f, int result)
 	park_wake(fs->park, tree_ino(fs->tree, f));
 	if (!ended)
 		return;
-	if (result != 0)
+	if (result != 0 && result != -ECANCELED)
 		load_stale_failed(fs, f, result);
 	flush_folder_idle(fs);
 	keep_job_ended(fs, f, result);

@@ -59,6 +59,7 @@ struct refused {
 struct stale {
 	uint64_t id; /* 0: none */
 	const struct folder *f;
+	int64_t noted_ms;
 	int error; /* 0: it is not known yet */
 	int64_t failed_ms;
 };

@@ -22,7 +22,8 @@ void load_stale_note(struct fs *fs, uint64_t id, const struct folder *f)
 			at = i;
 	if (at == l->next_stale)
 		l->next_stale = (at + 1) % LOAD_STALE;
-	l->stale[at] = (struct stale){.id = id, .f = f};
+	l->stale[at] =
+		(struct stale){.id = id, .f = f, .noted_ms = clock_now_ms()};
 	lock_drop(&l->lock);
 }
 
@@ -46,6 +47,7 @@ int load_stale_error(struct fs *fs, uint64_t id)
 void load_stale_failed(struct fs *fs, const struct folder *f, int error)
 {
 	struct load *l = fs->load;
+	int64_t now_ms = clock_now_ms();
 	uint64_t ids[LOAD_STALE];
 	unsigned n = 0;
 
@@ -53,10 +55,12 @@ void load_stale_failed(struct fs *fs, const struct folder *f, int error)
 	for (unsigned i = 0; i < LOAD_STALE; i++) {
 		struct stale *v = &l->stale[i];
 
-		if (v->id == 0 || v->f != f || v->error != 0)
+		/* Of a longer time ago: its reader's time is up. */
+		if (v->id == 0 || v->f != f || v->error != 0 ||
+		    now_ms - v->noted_ms > fs->timeout_ms)
 			continue;
 		v->error = error;
-		v->failed_ms = clock_now_ms();
+		v->failed_ms = now_ms;
 		ids[n++] = v->id;
 	}
 	lock_drop(&l->lock);
