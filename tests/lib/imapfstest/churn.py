@@ -13,6 +13,7 @@ must come of it is in endstate.py.
 """
 
 import contextlib
+import imaplib
 import random
 import re
 import time
@@ -87,11 +88,15 @@ class Churn:
                 self.counts[kind] += 1
                 self.done += 1
                 refused = 0
-            except (Refused, AssertionError):  # not possible, or a NO
+            except (Refused, AssertionError,  # not possible, or a NO
+                    imaplib.IMAP4.abort) as error:
                 self.counts["refused"] += 1
                 refused += 1
                 if refused > REFUSALS:
                     raise
+                # Dovecot, when a mailbox is another one than it has in mind.
+                if isinstance(error, imaplib.IMAP4.abort):
+                    self.reconnect()
             if self.pace:
                 time.sleep(self.r.random() * 2 * self.pace)
         return self
