@@ -203,8 +203,8 @@ static bool is_gone(struct fs *fs, uint64_t id)
 
 /*
  * The mailbox has other UIDs now: the reader waits until it is known which of
- * them is this message's (moor.c wakes it), or its time is up. It may be known
- * since the part was asked for.
+ * them is this message's (moor.c wakes it), or that it cannot be known
+ * (load_stale.c). It may be known since the part was asked for.
  */
 static void part_stale(struct part_job *j)
 {
