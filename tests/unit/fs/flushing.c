@@ -8,6 +8,7 @@
 
 #include "../scratch.h"
 #include "fs/budget.h"
+#include "fs/draft.h"
 #include "fs/flush_private.h"
 #include "fs/folder.h"
 #include "fs/keep.h"
@@ -124,6 +125,23 @@ int flushing_teardown(void **state)
 	world_remove(&t->w);
 	free(t);
 	return 0;
+}
+
+int drafting_setup(void **state)
+{
+	int r = flushing_setup(state);
+	struct flushing *t = *state;
+
+	return r == 0 ? drafts_new(t->fs, &t->fs->drafts) : r;
+}
+
+int drafting_teardown(void **state)
+{
+	struct flushing *t = *state;
+
+	drafts_free(t->fs->drafts);
+	t->fs->drafts = NULL;
+	return flushing_teardown(state);
 }
 
 void flushing_begin(struct flushing *t, const script *scripts)

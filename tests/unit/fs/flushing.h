@@ -72,6 +72,9 @@ struct flushing {
 /* Setup and teardown of cmocka: the cache, with messages in A. */
 int flushing_setup(void **state);
 int flushing_teardown(void **state);
+/* The same, where messages can be written, too. */
+int drafting_setup(void **state);
+int drafting_teardown(void **state);
 
 /* As after a remount. */
 void flushing_reopen(struct flushing *t);

@@ -411,24 +411,8 @@ static void what_was_to_be_removed_leaves_no_descriptor(void **state)
 	folder_put(t->fs, t->a);
 }
 
-static int setup(void **state)
-{
-	int r = flushing_setup(state);
-	struct flushing *t = *state;
-
-	return r == 0 ? drafts_new(t->fs, &t->fs->drafts) : r;
-}
-
-static int teardown(void **state)
-{
-	struct flushing *t = *state;
-
-	drafts_free(t->fs->drafts);
-	t->fs->drafts = NULL;
-	return flushing_teardown(state);
-}
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)                                                                   \
+	cmocka_unit_test_setup_teardown(f, drafting_setup, drafting_teardown)
 
 int main(void)
 {

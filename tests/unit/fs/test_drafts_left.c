@@ -128,24 +128,8 @@ static void a_look_at_it_makes_no_draft_of_a_message(void **state)
 	without_draft(t, box);
 }
 
-static int setup(void **state)
-{
-	int r = flushing_setup(state);
-	struct flushing *t = *state;
-
-	return r == 0 ? drafts_new(t->fs, &t->fs->drafts) : r;
-}
-
-static int teardown(void **state)
-{
-	struct flushing *t = *state;
-
-	drafts_free(t->fs->drafts);
-	t->fs->drafts = NULL;
-	return flushing_teardown(state);
-}
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)                                                                   \
+	cmocka_unit_test_setup_teardown(f, drafting_setup, drafting_teardown)
 
 int main(void)
 {
