@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "cache/pages.h"
 #include "imap/log.h"
 
 /*
@@ -255,7 +255,7 @@ int map_init(struct idmap *m)
 
 static void drop_page(struct map_page **at)
 {
-	munmap(*at, sizeof(**at));
+	pages_unmap(*at, sizeof(**at));
 	*at = NULL;
 }
 
@@ -275,15 +275,10 @@ int map_reserve_locked(struct idmap *m, uint64_t first, size_t n)
 		return 0;
 	for (uint64_t i = first >> MAP_LOW_BITS;
 	     i <= (first + n - 1) >> MAP_LOW_BITS; i++) {
-		void *p;
-
-		if (m->page[i])
-			continue;
-		p = mmap(NULL, sizeof(struct map_page), PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (p == MAP_FAILED)
+		if (!m->page[i])
+			m->page[i] = pages_map(sizeof(*m->page[i]), false);
+		if (!m->page[i])
 			return -ENOMEM;
-		m->page[i] = p;
 	}
 	return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "cache/internal.h"
+#include "cache/pages.h"
 
 /*
  * The callers' side of the writer: pushing, and the things one may wait for.
@@ -23,14 +23,7 @@ void *op_new(size_t bytes, int (*run)(struct cache *c, struct op *op),
 {
 	struct op *op;
 
-	if (bytes < MAP_BYTES) {
-		op = calloc(1, bytes);
-	} else {
-		op = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-		if (op == MAP_FAILED)
-			op = NULL;
-	}
+	op = bytes < MAP_BYTES ? calloc(1, bytes) : pages_map(bytes, true);
 	if (!op)
 		return NULL;
 	op->run = run;
@@ -46,7 +39,7 @@ void op_free(struct op *op)
 	if (op->bytes < MAP_BYTES)
 		free(op);
 	else
-		munmap(op, op->bytes);
+		pages_unmap(op, op->bytes);
 }
 
 uint64_t writer_push(struct cache *c, struct op *op)

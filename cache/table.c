@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "cache/index.h"
+#include "cache/pages.h"
 
 /*
  * The memory and the two hash tables of an index. Both tables probe linearly,
@@ -17,7 +18,6 @@
  * are no tombstones.
  */
 
-#define PAGE 4096
 #define SLOTS_MIN 1024
 
 /* A slot's lower bits are a position plus one; 0: it is free. */
@@ -37,13 +37,12 @@ int area_reserve(struct area *a, size_t bytes)
 
 	if (want < bytes)
 		want = bytes;
-	want = (want + PAGE - 1) / PAGE * PAGE;
+	want = pages_round(want);
 	if (a->at)
 		p = mremap(a->at, a->bytes, want, MREMAP_MAYMOVE);
 	else
-		p = mmap(NULL, want, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
+		p = pages_map(want, false);
+	if (!p || p == MAP_FAILED)
 		return -ENOMEM;
 
 	a->at = p;
@@ -54,7 +53,7 @@ int area_reserve(struct area *a, size_t bytes)
 void area_free(struct area *a)
 {
 	if (a->at)
-		munmap(a->at, a->bytes);
+		pages_unmap(a->at, a->bytes);
 	*a = (struct area){0};
 }
 
