@@ -235,6 +235,7 @@ struct bodies {
 	uint64_t evict_above;     /* bytes; the last one could not do better */
 	struct touch *touches;    /* reads that no row knows of yet */
 	size_t n_touches, touches_room;
+	int64_t touches_from_ms; /* of the first of them */
 
 	/* What the present transaction changes; of the writer thread. */
 	int64_t add_bodies, add_bytes;

@@ -8,10 +8,11 @@
 /*
  * When bodies were read last. Whoever goes through a folder reads thousands of
  * bodies a second, and a row each would cost more than the reading: the reads
- * are kept in memory, and written when there are many, before anything is
- * evicted, and at the end. A kill loses some of the order of eviction, nothing
- * else. What is read again and again is in it once, or soon will be: programs
- * that walk a mount all day do not fill it.
+ * are kept in memory, and written when there are many, when somebody reads and
+ * the first of them is some minutes old, before anything is evicted, and at the
+ * end. A kill loses some of the order of eviction, nothing else. What is read
+ * again and again is in it once, or soon will be; and what comes and goes while
+ * programs walk a mount all day does not stay in it.
  *
  * They are written in the order of the table, many at a time: so each of its
  * pages is changed, and goes to the WAL, once for all the rows that are in it.
@@ -19,6 +20,7 @@
 
 #define TOUCHES_FIRST 256
 #define TOUCHES_MAX 32768
+#define TOUCHES_KEPT_MS (10 * 60 * 1000)
 
 struct touch {
 	blob_hash key;
@@ -121,20 +123,26 @@ static bool make_room_locked(struct bodies *all) REQUIRES(all->lock)
 
 void blob_touch(struct cache *c, const blob_hash key)
 {
-	int64_t now = blob_read_stamp(c);
+	int64_t now = blob_read_stamp(c), now_ms = clock_now_ms();
 	struct bodies *all = &c->bodies;
-	bool full;
+	bool due = false;
 
 	lock_take(&all->lock);
+	if (all->n_touches == 0)
+		all->touches_from_ms = now_ms;
 	if (make_room_locked(all)) {
 		struct touch *t = &all->touches[all->n_touches++];
 
 		memcpy(t->key, key, KEY_BYTES);
 		t->read_at = now;
+		due = all->n_touches == TOUCHES_MAX;
 	}
-	full = all->n_touches == TOUCHES_MAX;
+	if (due || now_ms - all->touches_from_ms >= TOUCHES_KEPT_MS) {
+		due = true;
+		all->touches_from_ms = now_ms; /* not asked for once more */
+	}
 	lock_drop(&all->lock);
 	/* A writer whose disk is full gets nothing more to keep. */
-	if (full && writer_failing(c) == 0)
+	if (due && writer_failing(c) == 0)
 		touches_queue(c);
 }

@@ -343,6 +343,34 @@ static void reads_of_the_same_bodies_take_no_more_memory(void **state)
 	assert_in_range(s->c->bodies.touches_room, 10, 400);
 }
 
+/* Bodies that come and go, while somebody reads all that is there. */
+static void reads_are_written_before_they_are_many(void **state)
+{
+	struct scene *s = *state;
+	struct bodies *all;
+	uint64_t id[300];
+
+	put_bodies(s, 10000000, id, 300);
+	all = &s->c->bodies;
+	for (unsigned i = 0; i < 300; i++)
+		read_it(s, id, i);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_true(all->n_touches >= 300);
+
+	lock_take(&all->lock);
+	all->touches_from_ms -= 10 * 60 * 1000;
+	lock_drop(&all->lock);
+	read_it(s, id, 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	/* No more than what of this one came behind them. */
+	assert_in_range(all->n_touches, 0, 60);
+	/* They are kept for as long again. */
+	for (unsigned i = 0; i < 300; i++)
+		read_it(s, id, i);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_true(all->n_touches >= 300);
+}
+
 static void the_last_of_many_reads_counts(void **state)
 {
 	struct scene *s = *state;
@@ -404,6 +432,7 @@ int main(void)
 		T(the_folder_may_be_wiped_while_mounted),
 		T(the_least_recently_read_goes_first),
 		T(reads_of_the_same_bodies_take_no_more_memory),
+		T(reads_are_written_before_they_are_many),
 		T(the_last_of_many_reads_counts),
 		T(parts_count_and_are_evicted_too),
 	};
