@@ -300,10 +300,11 @@ static void note_failure(struct conn *c, int r)
 	lock_take(&im->lock);
 	c->state = CONN_CLOSED;
 	c->wanted = false;
+	im->near_until_ms = CLOCK_NEVER;
 	im->attempts++;
 	im->last_error = *why;
-	c->not_before_ms = clock_now_ms() + POOL_EXTRA_RETRY_MS;
 	if (im->n_ready > 0) {
+		keeper_put_off_extra_locked(im);
 		/* A refused login is not tried again while others are good. */
 		if (why->fault == FAULT_LIMIT || why->fault == FAULT_AUTH)
 			im->limit = im->n_ready;
@@ -346,6 +347,7 @@ static void note_ready(struct conn *c)
 	lock_take(&im->lock);
 	c->state = CONN_READY;
 	c->wanted = false;
+	im->near_until_ms = CLOCK_NEVER;
 	im->n_ready++;
 	keeper_note_login_locked(im);
 	im->just_lost = false;
@@ -356,7 +358,8 @@ static void note_ready(struct conn *c)
 	if (im->n_ready == 1 && im->limit_until_ms == CLOCK_NEVER)
 		im->limit_until_ms = 0; /* the login is good again */
 	im->refused = false;
-	im->fail_until_ms = 0;
+	im->extra_failures = 0;
+	im->extra_at_ms = im->fail_until_ms = 0;
 	im->retry_at_ms = CLOCK_NEVER;
 	c->probes = im->probes;
 	/* Who waits for the first connection has something to ask. */

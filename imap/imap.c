@@ -100,9 +100,11 @@ int imap_new(const struct imap_config *cfg, const struct imap_events *events,
 	lock_cond_init(&im->keeper_wake);
 	lock_cond_init(&im->attempted);
 	im->limit = cfg->connections;
-	im->retry_at_ms = CLOCK_NEVER;
+	im->retry_at_ms = im->near_until_ms = CLOCK_NEVER;
 	im->idle_ms = POOL_IDLE_MS;
 	im->keepalive_ms = POOL_KEEPALIVE_MS;
+	im->near_ms = POOL_NEAR_MS;
+	im->extra_ms = POOL_EXTRA_RETRY_MS;
 	im->tick_ms = POOL_TICK_MS;
 	im->late_ms = ALIVE_LATE_MS;
 	im->awake_ms = ALIVE_PROBE_MS;

@@ -10,10 +10,11 @@
 /*
  * The keeper: a thread that does what no connection can be asked to do. It
  * ends jobs that never got one (cancelled, or connecting failed), starts the
- * next try to connect when its time has come, and compares the clocks: when the
- * machine was asleep (CLOCK_BOOTTIME went on, CLOCK_MONOTONIC did not) or this
- * process was stopped (a look at the clocks came much too late), routers on the
- * way may have forgotten the connections, and each is asked to prove itself.
+ * next try to connect when its time has come, lets the others make room when
+ * one takes too long, and compares the clocks: when the machine was asleep
+ * (CLOCK_BOOTTIME went on, CLOCK_MONOTONIC did not) or this process was stopped
+ * (a look at the clocks came much too late), routers on the way may have
+ * forgotten the connections, and each is asked to prove itself.
  *
  * Events are told by whatever thread made them, one at a time: who finds
  * another one telling leaves its news to that one, so the owner can never hear
@@ -83,6 +84,20 @@ void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 	im->jitter = im->jitter * 1664525u + 1013904223u;
 	wait += (int64_t)((uint64_t)wait * (im->jitter >> 16) / 65536 / 4);
 	im->retry_at_ms = clock_now_ms() + wait;
+}
+
+/*
+ * A firewall that lets no more connections through answers to none: each try
+ * takes the whole time-out.
+ */
+void keeper_put_off_extra_locked(struct imap *im)
+{
+	int64_t wait = im->extra_ms;
+
+	for (unsigned i = 0; i < im->extra_failures; i++)
+		wait = clock_earlier(2 * wait, POOL_BACKOFF_MAX_MS);
+	im->extra_failures++;
+	im->extra_at_ms = clock_now_ms() + wait;
 }
 
 bool keeper_is_rush_locked(struct imap *im)
@@ -180,12 +195,21 @@ static void compare_clocks(struct imap *im, struct clocks *last)
 	*last = now;
 }
 
+/* The connection that is being made takes too long: the others make room. */
+static void stop_waiting_for_help(struct imap *im) REQUIRES(im->lock)
+{
+	im->near_until_ms = CLOCK_NEVER;
+	if (im->n_ready > 0)
+		pool_kick_locked(im);
+}
+
 static int64_t next_look(struct imap *im, const struct clocks *last)
 	REQUIRES(im->lock)
 {
 	int64_t tick_ms =
 		last->at_ms != 0 ? last->at_ms + im->tick_ms : CLOCK_NEVER;
 
+	tick_ms = clock_earlier(tick_ms, im->near_until_ms);
 	if (im->n_ready > 0 || im->refused || clock_now_ms() >= im->retry_at_ms)
 		return tick_ms;
 	return clock_earlier(im->retry_at_ms, tick_ms);
@@ -212,6 +236,8 @@ void *keeper_main(void *arg)
 		compare_clocks(im, &last);
 		if (retry_due(im))
 			pool_want_locked(im, &im->conn[0]);
+		if (clock_now_ms() >= im->near_until_ms)
+			stop_waiting_for_help(im);
 		(void)lock_cond_wait(&im->keeper_wake, &im->lock,
 				     next_look(im, &last));
 	}

@@ -19,7 +19,9 @@
  * only one while nobody else needs it. To IDLE nothing can be added, so that
  * connection takes no job, until the watcher has made room: it is the first to
  * do so, for whoever cannot have another connection, be it that the server
- * allows no more. It comes back when a connection was idle for a while.
+ * allows no more, or that it does not come for seconds (a firewall may drop
+ * what it does not let through). It comes back when a connection was idle for a
+ * while.
  *
  * Connection threads pull (pool_take_locked()); who adds work wakes them
  * (pool_kick_locked()).
@@ -117,19 +119,16 @@ static struct conn *spare(struct imap *im) REQUIRES(im->lock)
 		if (c->state == CONN_CONNECTING || c->wanted)
 			return NULL; /* one at a time */
 		if (c->state == CONN_CLOSED && !found &&
-		    (im->n_ready == 0 || now >= c->not_before_ms))
+		    (im->n_ready == 0 || now >= im->extra_at_ms))
 			found = c;
 	}
 	return im->n_ready < im->limit ? found : NULL;
 }
 
+/* Is a connection being made that is worth waiting for? */
 static bool help_is_near(struct imap *im) REQUIRES(im->lock)
 {
-	for (unsigned i = 0; i < im->cfg.connections; i++) {
-		if (im->conn[i].wanted || im->conn[i].state == CONN_CONNECTING)
-			return true;
-	}
-	return false;
+	return im->near_until_ms != CLOCK_NEVER;
 }
 
 /* What a reader would have to wait behind there: many windows are in flight. */

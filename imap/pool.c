@@ -17,6 +17,8 @@ void pool_want_locked(struct imap *im, struct conn *c)
 	sigset_t old;
 
 	c->wanted = true;
+	im->near_until_ms = clock_now_ms() + im->near_ms;
+	lock_cond_wake(&im->keeper_wake);
 	if (c->has_thread) {
 		conn_wake_locked(c);
 		return;
@@ -36,6 +38,7 @@ void pool_want_locked(struct imap *im, struct conn *c)
 		};
 
 		c->wanted = false;
+		im->near_until_ms = CLOCK_NEVER;
 		im->attempts++;
 		im->last_error = why;
 		if (im->n_ready == 0)

@@ -26,6 +26,7 @@
 #define POOL_RUSH_MAX 20               /* logins are too many ... */
 #define POOL_RUSH_MS 2000              /* ... but for one in so long */
 #define POOL_EXTRA_RETRY_MS 5000       /* an extra connection that failed */
+#define POOL_NEAR_MS 3000              /* one is waited for, not for longer */
 #define POOL_IDLE_MS 180000            /* an extra connection closes */
 #define POOL_KEEPALIVE_MS 540000       /* NOOP, before a NAT forgets us */
 #define POOL_RUNNING_MAX SESSION_SLOTS /* jobs of one connection */
@@ -67,7 +68,7 @@ struct conn {
 	bool has_thread;
 	struct lock_cond wake; /* while not READY */
 	enum conn_state state;
-	bool wanted;
+	bool wanted;       /* until it is ready, or has failed */
 	bool beside;       /* another one was good when it began to connect */
 	bool writable;     /* by SELECT */
 	bool outdated;     /* what `mailbox` names was renamed or deleted */
@@ -77,8 +78,7 @@ struct conn {
 	unsigned n_background;
 	unsigned in_flight; /* commands, also of jobs that were cancelled */
 	uint64_t expected;
-	uint64_t uploading;    /* bytes of messages that it sends */
-	int64_t not_before_ms; /* no new try until then */
+	uint64_t uploading; /* bytes of messages that it sends */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	bool compressed;
@@ -101,6 +101,8 @@ struct imap {
 	atomic_uint logins;   /* counted */
 	int64_t idle_ms;      /* POOL_IDLE_MS; fixed at imap_connect(), as is */
 	int64_t keepalive_ms; /* POOL_KEEPALIVE_MS, and so on */
+	int64_t near_ms;
+	int64_t extra_ms; /* POOL_EXTRA_RETRY_MS */
 	int64_t tick_ms;
 	int64_t late_ms;    /* ALIVE_LATE_MS */
 	int64_t awake_ms;   /* ALIVE_PROBE_MS: to prove itself, behind sleep */
@@ -143,6 +145,11 @@ struct imap {
 	int64_t retry_at_ms; /* CLOCK_NEVER: not by ourselves */
 	int64_t rush_at_ms;  /* since then ... */
 	unsigned rush;       /* ... one login is forgotten in each rush_ms */
+	/* A connection is being made, and waited for until then; CLOCK_NEVER:
+	 * none is, or it took too long. */
+	int64_t near_until_ms;
+	int64_t extra_at_ms;     /* no try beside good connections until then */
+	unsigned extra_failures; /* of these, one after the other */
 	uint32_t jitter;
 	unsigned failures; /* one after the other */
 	unsigned put_offs; /* likewise, but of FAULT_LIMIT */
@@ -208,6 +215,9 @@ void *keeper_main(void *arg);
 /* A try failed: when is the next one? */
 void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 	REQUIRES(im->lock);
+
+/* The same, of one that was to be had beside good ones. */
+void keeper_put_off_extra_locked(struct imap *im) REQUIRES(im->lock);
 
 /*
  * Were there too many logins lately? A server that lets us in, and throws us

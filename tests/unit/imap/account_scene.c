@@ -104,6 +104,7 @@ struct imap *account_new(struct server *s, const struct account_options *o)
 	/* A busy machine is no slow line, and has not been asleep. */
 	im->slow_ms = LONG_MS;
 	im->late_ms = LONG_MS;
+	im->near_ms = LONG_MS;
 	for (unsigned i = 0; i < cfg.connections; i++)
 		im->conn[i].session.late_ms = LONG_MS;
 	im->backoff_ms = 10;

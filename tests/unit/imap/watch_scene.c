@@ -87,6 +87,8 @@ struct imap *watching(struct server *s, const struct watch_options *o)
 	im->noop_ms = or_else(o->noop_ms, im->noop_ms);
 	im->burst_ms = or_else(o->burst_ms, im->burst_ms);
 	im->idle_ms = or_else(o->idle_ms, im->idle_ms);
+	im->near_ms = or_else(o->near_ms, im->near_ms);
+	im->extra_ms = or_else(o->extra_ms, im->extra_ms);
 	im->tick_ms = or_else(o->tick_ms, im->tick_ms);
 	im->late_ms = or_else(o->late_ms, im->late_ms);
 	im->awake_ms = or_else(o->awake_ms, im->awake_ms);

@@ -31,6 +31,8 @@ struct watch_options {
 	int64_t noop_ms;
 	int64_t burst_ms;
 	int64_t idle_ms;
+	int64_t near_ms; /* 0: a further connection is waited for */
+	int64_t extra_ms;
 	int64_t tick_ms;
 	int64_t late_ms;
 	int64_t awake_ms;
