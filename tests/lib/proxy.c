@@ -10,6 +10,7 @@
  *                                                  bytes down, each connection
  *   hole 0|1     nothing passes, nothing is accepted, nothing is closed
  *   refuse 0|1   new connections get an RST        stats      counters
+ *   most N       at most N at a time; others wait, unanswered; 0: no limit
  *   reset        counters to zero
  *
  * Each direction of a connection is a delay line: a chunk is stamped with the
@@ -51,12 +52,17 @@ static void set_cutdown(int64_t n)
 		px.conns[i].cut_left = n;
 }
 
-static void answer(const char *error)
+static int count_live(void)
 {
 	int live = 0;
 
 	for (int i = 0; i < MAX_CONNS; i++)
 		live += px.conns[i].used;
+	return live;
+}
+
+static void answer(const char *error)
+{
 	if (error)
 		printf("{\"error\":\"%s\"}\n", error);
 	else
@@ -65,7 +71,7 @@ static void answer(const char *error)
 		       (unsigned long long)px.bytes[DOWN],
 		       (unsigned long long)px.bytes[UP],
 		       (unsigned long long)px.turns,
-		       (unsigned long long)px.connections, live);
+		       (unsigned long long)px.connections, count_live());
 	(void)fflush(stdout);
 }
 
@@ -92,6 +98,8 @@ static void obey(char *text)
 		px.hole = number != 0;
 	} else if (!strcmp(word, "refuse")) {
 		px.refuse = number != 0;
+	} else if (!strcmp(word, "most")) {
+		px.most = (int)number;
 	} else if (!strcmp(word, "reset")) {
 		px.bytes[DOWN] = px.bytes[UP] = 0;
 		px.turns = px.connections = 0;
@@ -137,6 +145,8 @@ static nfds_t watch(struct pollfd *set)
 	set[1] = (struct pollfd){.fd = px.listener, .events = POLLIN};
 	if (px.hole)
 		return 1;
+	if (px.most > 0 && count_live() >= px.most)
+		set[1].fd = -1;
 	for (int i = 0; i < MAX_CONNS; i++) {
 		struct conn *c = &px.conns[i];
 

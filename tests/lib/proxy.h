@@ -45,6 +45,7 @@ struct proxy {
 	int listener;
 	double rtt_ms, mbit;
 	bool hole, refuse;
+	int most; /* connections at a time; 0: any number */
 	int64_t cutdown;
 	int64_t wire_free[2]; /* when the last bit has been put on the wire */
 	struct conn conns[MAX_CONNS];

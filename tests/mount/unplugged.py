@@ -119,6 +119,35 @@ def test_cut_link_is_made_again_and_caught_up(env):
 
 
 @deadline(100)
+def test_network_that_lets_one_connection_through(env):
+    """It drops what is sent over others. Nobody waits until these are given
+    up, which takes as long as a reader may wait."""
+    folders = ("INBOX", "Work")
+    server = env.dovecot()
+    with Client(server) as c:
+        c.create("Work")
+        for folder in folders:
+            c.append_many(folder, [letter(n, size=BIG) for n in range(4)])
+    link = env.proxy(server)
+    link.most(1)
+    m = env.mount(server.url(port=link.port), options=["timeout=10"])
+    watch = env.watch(m.path / "INBOX")
+
+    def watches():
+        return any(c["state"] in ("idle", "notify")
+                   for c in m.status()["connections"])
+
+    for n in range(4):
+        for folder in folders:
+            wait_for(watches, 30, "the only connection waits for news")
+            assert (numbered(m, folder)[n].read_bytes() ==
+                    letter(n, size=BIG))
+    deliver(server, 100)
+    sees(watch, m, 100)
+    assert link.stats()["live"] == 1
+
+
+@deadline(100)
 def test_server_that_restarts_is_caught_up(env):
     server, link, m, paths, watch = started(env, ["timeout=5"])
     server.stop()

@@ -64,6 +64,10 @@ class Proxy:
         """New connections are refused (RST); the old ones go on."""
         self.command(f"refuse {int(on)}")
 
+    def most(self, n):
+        """At most `n` connections at a time: others get no answer."""
+        self.command(f"most {n}")
+
     def stats(self):
         """down, up (bytes delivered), turns (answers followed by a new
         request: the round trips), connections, live."""
