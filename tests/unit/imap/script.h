@@ -171,6 +171,8 @@ void wait_a_bit(int64_t until_ms);
  * of it; its UIDVALIDITY is 7. */
 void seen_list(struct imap *im, struct seen *seen, uint32_t below);
 void seen_sync(struct imap *im, struct seen *seen, uint64_t modseq);
+/* The listing of a mailbox of this wire name, for somebody who waits. */
+imap_job seen_list_of(struct imap *im, const char *wire, struct seen *seen);
 imap_job seen_fetch(struct imap *im, struct seen *seen, const uint32_t *uids,
 		    size_t n);
 

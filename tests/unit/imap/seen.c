@@ -278,6 +278,17 @@ void seen_list(struct imap *im, struct seen *seen, uint32_t below)
 			 0);
 }
 
+imap_job seen_list_of(struct imap *im, const char *wire, struct seen *seen)
+{
+	const struct imap_list_request req = {0};
+	imap_job job;
+
+	assert_int_equal(imap_list(im, wire, IMAP_PRIO_LISTING, &req,
+				   &seen_list_ops, seen, &job),
+			 0);
+	return job;
+}
+
 void seen_sync(struct imap *im, struct seen *seen, uint64_t modseq)
 {
 	const struct imap_sync_request req = {

@@ -36,16 +36,6 @@ static void sleep_long(void)
 	atomic_fetch_add(&asleep, 2 * 3600000);
 }
 
-static void start_list(struct imap *im, const char *wire, struct seen *seen)
-{
-	const struct imap_list_request req = {0};
-	imap_job job;
-
-	assert_int_equal(imap_list(im, wire, IMAP_PRIO_LISTING, &req,
-				   &seen_list_ops, seen, &job),
-			 0);
-}
-
 #define EMPTY(name)                                                            \
 	"C: EXAMINE " name, "S: * 0 EXISTS", "S: * OK [UIDVALIDITY 7] ok",     \
 		"S: $T OK done"
@@ -64,7 +54,7 @@ static void a_time_out_probes_the_others(void **state)
 
 	(void)state;
 	wait_state(im, "idle");
-	start_list(im, "Work", &seen);
+	(void)seen_list_of(im, "Work", &seen);
 	server_wait(s);
 	/* This one logs in again, too. */
 	account_hurry(im, 0, 500);
@@ -88,7 +78,7 @@ static void a_connection_that_answers_the_probe_lives(void **state)
 
 	(void)state;
 	wait_state(im, "idle");
-	start_list(im, "Work", &seen);
+	(void)seen_list_of(im, "Work", &seen);
 	server_wait(s);
 	account_hurry(im, 0, 50);
 	seen_wait(&seen);
@@ -108,8 +98,8 @@ static void a_loss_takes_who_is_connecting_along(void **state)
 	struct seen work = {0}, play = {0};
 
 	(void)state;
-	start_list(im, "Work", &work);
-	start_list(im, "Play", &play);
+	(void)seen_list_of(im, "Work", &work);
+	(void)seen_list_of(im, "Play", &play);
 	wait_state(im, "connecting");
 	server_go(s);
 	wait_state(im, "closed");
@@ -140,7 +130,7 @@ static void sleep_probes_what_is_idle(void **state)
 	(void)state;
 	wait_state(im, "idle");
 	sleep_long();
-	start_list(im, "Work", &seen);
+	(void)seen_list_of(im, "Work", &seen);
 	seen_wait(&seen);
 	account_end(im, s);
 	assert_int_equal(seen.result, 0);
@@ -161,7 +151,7 @@ static void sleep_probes_who_waits_for_an_answer(void **state)
 	im->awake_ms = 50;
 	im->asleep_ms = asleep_ms;
 	assert_int_equal(imap_connect(im, &why), 0);
-	start_list(im, "Work", &seen);
+	(void)seen_list_of(im, "Work", &seen);
 	server_wait(s);
 	sleep_long();
 	seen_wait(&seen); /* repeated on a new connection */
@@ -203,7 +193,7 @@ static void a_wait_that_was_too_long_is_no_time_out(void **state)
 	assert_int_equal(imap_connect(im, &why), 0);
 	im->conn[0].session.late_ms = -1; /* each wait is too long */
 	account_hurry(im, 0, 50);
-	start_list(im, "Work", &seen);
+	(void)seen_list_of(im, "Work", &seen);
 	seen_wait(&seen);
 	assert_int_equal(seen.result, 0);
 	account_end(im, s);
@@ -240,12 +230,12 @@ static void a_job_does_not_wait_for_the_doubted(void **state)
 
 	(void)state;
 	wait_state(im, "idle");
-	start_list(im, "Work", &seen);
+	(void)seen_list_of(im, "Work", &seen);
 	seen_wait(&seen);
 	sleep_long();
 	while (!is_doubted(im, 0) || !is_doubted(im, 1))
 		wait_a_bit(until_ms);
-	start_list(im, "Work", &next);
+	(void)seen_list_of(im, "Work", &next);
 	seen_wait(&next);
 	assert_int_equal(server_connections(s), 3);
 	account_end(im, s);

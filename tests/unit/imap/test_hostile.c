@@ -19,16 +19,6 @@
  * nobody may be locked out.
  */
 
-static void list(struct imap *im, const char *wire, struct seen *seen)
-{
-	const struct imap_list_request req = {0};
-	imap_job job;
-
-	assert_int_equal(imap_list(im, wire, IMAP_PRIO_LISTING, &req,
-				   &seen_list_ops, seen, &job),
-			 0);
-}
-
 static imap_job fetch(struct imap *im, const char *wire, struct seen *seen,
 		      const struct imap_body_request *req)
 {
@@ -101,7 +91,7 @@ static void only_an_extra_connection_closes_when_idle(void **state)
 	assert_int_equal(imap_connect(im, &why), 0);
 	(void)fetch(im, "INBOX", &body, &req);
 	seen_wait_begun(&body);
-	list(im, "Other", &seen);
+	(void)seen_list_of(im, "Other", &seen);
 	seen_wait(&seen);
 	WAIT_STATE(im, now, strcmp(now.conn[1].state, "closed") == 0);
 	server_go(s);
@@ -223,11 +213,11 @@ static void tokens_that_are_never_good_are_tried_three_times(void **state)
 
 	(void)state;
 	assert_int_equal(imap_connect(im, &why), 0);
-	list(im, "A", &a);
+	(void)seen_list_of(im, "A", &a);
 	WAIT_STATE(im, now, strcmp(now.conn[0].mailbox, "A") == 0);
-	list(im, "B", &b);
+	(void)seen_list_of(im, "B", &b);
 	WAIT_STATE(im, now, strcmp(now.conn[1].mailbox, "B") == 0);
-	list(im, "C", &c);
+	(void)seen_list_of(im, "C", &c);
 	WAIT_STATE(im, now, now.last_error.fault == FAULT_AUTH);
 	server_go(s);
 	WAIT_STATE(im, now, strcmp(now.conn[0].state, "closed") == 0);
@@ -298,7 +288,7 @@ static void a_login_refused_later_is_not_tried_again(void **state)
 	(void)state;
 	(void)fetch(im, "INBOX", &body, &req);
 	seen_wait_begun(&body);
-	list(im, "Other", &seen);
+	(void)seen_list_of(im, "Other", &seen);
 	WAIT_STATE(im, now, now.last_error.code != 0);
 	assert_int_equal(now.last_error.fault, FAULT_AUTH);
 	lock_take(&im->lock);
@@ -349,7 +339,7 @@ static void what_is_left_when_a_login_is_refused_asks_for_no_other(void **state)
 				    &body, &job),
 			 0);
 	seen_wait_begun(&body);
-	list(im, "Other", &seen);
+	(void)seen_list_of(im, "Other", &seen);
 	WAIT_STATE(im, now, strcmp(now.conn[1].state, "connecting") == 0);
 	server_go_too(s);
 	seen_wait(&body);
@@ -399,7 +389,7 @@ static void a_server_that_throws_us_out_is_left_alone_longer(void **state)
 	(void)state;
 	im->backoff_ms = 10000;
 	assert_int_equal(imap_connect(im, &why), 0);
-	list(im, "INBOX", &seen);
+	(void)seen_list_of(im, "INBOX", &seen);
 	seen_wait(&seen);
 	assert_int_equal(seen.result, -ENOTCONN);
 	WAIT_STATE(im, now, now.retry_in_ms >= 0);

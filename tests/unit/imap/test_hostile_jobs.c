@@ -22,16 +22,6 @@
 
 #define SENT_ROW(seq, uid) "S: " ROW(seq, uid) ")"
 
-static void list(struct imap *im, const char *wire, struct seen *seen)
-{
-	const struct imap_list_request req = {0};
-	imap_job job;
-
-	assert_int_equal(imap_list(im, wire, IMAP_PRIO_LISTING, &req,
-				   &seen_list_ops, seen, &job),
-			 0);
-}
-
 static imap_job fetch(struct imap *im, const char *wire, struct seen *seen,
 		      const struct imap_body_request *req)
 {
@@ -84,7 +74,7 @@ static void a_listing_without_room_is_not_over(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < UIDS; i++)
 		uids[i] = 4000000000u + 2 * i;
-	list(im, "INBOX", &seen);
+	(void)seen_list_of(im, "INBOX", &seen);
 	WAIT_STATE(im, now, now.jobs_running > 0);
 	for (int i = 0; i < READERS; i++)
 		(void)fetch(im, "INBOX", &body[i], &req);
@@ -176,7 +166,7 @@ static void a_long_listing_makes_room_for_a_reader(void **state)
 	struct imap_state now;
 
 	(void)state;
-	list(im, "INBOX", &seen);
+	(void)seen_list_of(im, "INBOX", &seen);
 	WAIT_STATE(im, now, now.conn[0].bytes_out >= 32 + 18 + 20);
 	(void)fetch(im, "Other", &body, &req);
 	server_go(s);
@@ -199,9 +189,9 @@ static void freeing_ends_every_job_whatever_the_line_does(void **state)
 		struct imap *im = account_connected(s, 2);
 		struct seen seen[3] = {0};
 
-		list(im, "INBOX", &seen[0]);
-		list(im, "Other", &seen[1]);
-		list(im, "INBOX", &seen[2]);
+		(void)seen_list_of(im, "INBOX", &seen[0]);
+		(void)seen_list_of(im, "Other", &seen[1]);
+		(void)seen_list_of(im, "INBOX", &seen[2]);
 		seen_wait_begun(&seen[0]);
 		server_go(s);
 		end(im, s);
@@ -218,7 +208,7 @@ static struct seen list_on(script first, script second)
 	struct imap *im = connected(s, 10000);
 	struct seen seen = {0};
 
-	list(im, "INBOX", &seen);
+	(void)seen_list_of(im, "INBOX", &seen);
 	seen_wait(&seen);
 	end(im, s);
 	return seen;

@@ -50,17 +50,13 @@ static void another_mailbox_gets_another_connection(void **state)
 		       STEPS(LOGIN, "C: EXAMINE \"Other\"", "S: * 0 EXISTS",
 			     "S: $T OK done"));
 	struct imap *im = account_connected(s, 2);
-	const struct imap_list_request req = {0};
 	struct seen stuck = {0};
 	struct seen seen = {0};
-	imap_job job;
 
 	(void)state;
 	(void)seen_fetch(im, &stuck, &four, 1);
 	seen_wait_begun(&stuck);
-	assert_int_equal(imap_list(im, "Other", IMAP_PRIO_LISTING, &req,
-				   &seen_list_ops, &seen, &job),
-			 0);
+	(void)seen_list_of(im, "Other", &seen);
 	seen_wait(&seen);
 	account_end(im, s);
 	assert_int_equal(seen.result, 0);
@@ -77,18 +73,12 @@ static void jobs_that_come_together_do_not_wait_for_each_other(void **state)
 				  STEPS(LOGIN, "C: EXAMINE \"B\"",
 					"S: * 0 EXISTS", "S: $T OK done"));
 	struct imap *im = account_connected(s, 2);
-	const struct imap_list_request req = {0};
 	struct seen a = {0};
 	struct seen b = {0};
-	imap_job job;
 
 	(void)state;
-	assert_int_equal(imap_list(im, "A", IMAP_PRIO_LISTING, &req,
-				   &seen_list_ops, &a, &job),
-			 0);
-	assert_int_equal(imap_list(im, "B", IMAP_PRIO_LISTING, &req,
-				   &seen_list_ops, &b, &job),
-			 0);
+	(void)seen_list_of(im, "A", &a);
+	(void)seen_list_of(im, "B", &b);
 	seen_wait(&b);
 	account_end(im, s);
 	assert_int_equal(b.result, 0);
@@ -103,18 +93,14 @@ static void a_full_server_shrinks_the_pool(void **state)
 		      "S: * 1 FETCH (UID 4 BODY[] {3}", "R: a", "H:"),
 		STEPS("S: * BYE Too many simultaneous connections", "X:"));
 	struct imap *im = account_connected(s, 3);
-	const struct imap_list_request req = {0};
 	struct imap_state now;
 	struct seen body = {0};
 	struct seen seen = {0};
-	imap_job job;
 
 	(void)state;
 	(void)seen_fetch(im, &body, &four, 1);
 	seen_wait_begun(&body);
-	assert_int_equal(imap_list(im, "Other", IMAP_PRIO_LISTING, &req,
-				   &seen_list_ops, &seen, &job),
-			 0);
+	(void)seen_list_of(im, "Other", &seen);
 	WAIT_STATE(im, now, now.last_error.code != 0);
 	assert_int_equal(now.last_error.fault, FAULT_LIMIT);
 	assert_true(now.online);
@@ -181,17 +167,13 @@ static void connections_lost_together_are_one_loss(void **state)
 					"C: EXAMINE \"C\"", "X:"),
 				  STEPS(LOGIN, "C: EXAMINE \"C\"", EMPTY));
 	struct imap *im = account_connected(s, 2);
-	const struct imap_list_request req = {0};
 	struct seen seen[3] = {0};
-	imap_job job;
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
 		const char wire[] = {(char)('A' + i), '\0'};
 
-		assert_int_equal(imap_list(im, wire, IMAP_PRIO_LISTING, &req,
-					   &seen_list_ops, &seen[i], &job),
-				 0);
+		(void)seen_list_of(im, wire, &seen[i]);
 		if (i == 1) {
 			seen_wait(&seen[1]);
 			server_go_too(s);
@@ -322,7 +304,6 @@ static void a_queued_job_can_be_cancelled(void **state)
 		SERVER(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH 4 ",
 			     "S: * 1 FETCH (UID 4 BODY[] {3}", "R: a", "H:"));
 	struct imap *im = account_connected(s, 1);
-	const struct imap_list_request req = {0};
 	struct seen stuck = {0};
 	struct seen seen = {0};
 	imap_job job;
@@ -330,9 +311,7 @@ static void a_queued_job_can_be_cancelled(void **state)
 	(void)state;
 	(void)seen_fetch(im, &stuck, &four, 1);
 	seen_wait_begun(&stuck);
-	assert_int_equal(imap_list(im, "Other", IMAP_PRIO_LISTING, &req,
-				   &seen_list_ops, &seen, &job),
-			 0);
+	job = seen_list_of(im, "Other", &seen);
 	imap_cancel(im, job);
 	seen_wait(&seen);
 	assert_int_equal(seen.result, -ECANCELED);

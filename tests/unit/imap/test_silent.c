@@ -18,21 +18,11 @@
 	"C: EXAMINE " name, "S: * 0 EXISTS", "S: * OK [UIDVALIDITY 7] ok",     \
 		"S: $T OK done"
 
-static void list(struct imap *im, const char *wire, struct seen *seen)
-{
-	const struct imap_list_request req = {0};
-	imap_job job;
-
-	assert_int_equal(imap_list(im, wire, IMAP_PRIO_LISTING, &req,
-				   &seen_list_ops, seen, &job),
-			 0);
-}
-
 static void listed(struct imap *im, const char *wire)
 {
 	struct seen seen = {0};
 
-	list(im, wire, &seen);
+	(void)seen_list_of(im, wire, &seen);
 	seen_wait(&seen);
 	assert_int_equal(seen.result, 0);
 }
