@@ -20,7 +20,7 @@
 
 #define TOUCHES_FIRST 256
 #define TOUCHES_MAX 32768
-#define TOUCHES_KEPT_MS (10 * 60 * 1000)
+#define TOUCHES_KEPT_MS 600000
 
 struct touch {
 	blob_hash key;

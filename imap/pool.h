@@ -146,14 +146,14 @@ struct imap {
 	int64_t rush_at_ms;  /* since then ... */
 	unsigned rush;       /* ... one login is forgotten in each rush_ms */
 	/* A connection is being made, and waited for until then; CLOCK_NEVER:
-	 * none is, or it took too long. */
+	   none is, or it took too long. */
 	int64_t near_until_ms;
-	int64_t extra_at_ms;     /* no try beside good connections until then */
-	unsigned extra_failures; /* of these, one after the other */
+	int64_t extra_at_ms; /* no try beside good connections until then */
 	uint32_t jitter;
-	unsigned failures; /* one after the other */
-	unsigned put_offs; /* likewise, but of FAULT_LIMIT */
-	bool refused;      /* FAULT_AUTH: ask the user, never loop */
+	unsigned extra_failures; /* of extra_at_ms, one after the other */
+	unsigned failures;       /* of all others */
+	unsigned put_offs;       /* likewise, but of FAULT_LIMIT */
+	bool refused;            /* FAULT_AUTH: ask the user, never loop */
 	struct imap_error last_error;
 	char server[128];
 	unsigned caps; /* of the last login: enum capability */

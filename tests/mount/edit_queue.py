@@ -254,7 +254,7 @@ def test_who_waits_for_all_waits_until_a_new_message_is_complete(env):
                Path(f"/proc/{pid}/comm").read_text() == "imapfs-helper\n"]
     (m.path / "Work" / "x.eml").write_bytes(letter(1))
     env.cleanup(lambda: alive(helper) and os.kill(helper, signal.SIGCONT))
-    os.kill(helper, signal.SIGSTOP)
+    stand_still(helper)
     queue = ["sync", str(m.path / ".imapfs" / "queue")]
     late = m.run(queue, timeout=30, check=False)
     assert late.code != 0 and "timed out" in late.errtext

@@ -39,7 +39,7 @@ def stop_helper(env, m):
         if alive(pid):
             os.kill(pid, signal.SIGCONT)
     env.cleanup(go_on)
-    os.kill(pid, signal.SIGSTOP)
+    stand_still(pid)
     return pid
 
 
@@ -133,12 +133,12 @@ def stop_in_a_replay(env, m, server, waiting):
     env.cleanup(lambda: alive(pid) and os.kill(pid, signal.SIGCONT))
 
     def is_waiting():
-        os.kill(pid, signal.SIGSTOP)
+        stand_still(pid)
         os.kill(helper, signal.SIGCONT)
         try:
             return wait_for(lambda: int(waiting.read_text()) > 0, 1)
         except Timeout:
-            os.kill(helper, signal.SIGSTOP)
+            stand_still(helper)
             os.kill(pid, signal.SIGCONT)
             m.status()
             return False

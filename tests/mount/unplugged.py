@@ -192,7 +192,7 @@ def test_sleeping_machine_wakes_up_to_new_mail(env):
         env, [f"timeout={limit}"], through=env.tap)
     stopped = m.pids()
     for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+        stand_still(pid)
     link.lose()
     deliver(server, 100)
     begin = time.monotonic()
@@ -213,7 +213,7 @@ def test_reader_that_waits_while_the_machine_sleeps(env):
                    stderr=subprocess.PIPE)
     stopped = m.pids()
     for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+        stand_still(pid)
     begin = time.monotonic()
     wait_for(lambda: time.monotonic() - begin > limit + 1, 60, "a nap")
     for pid in stopped:

@@ -17,7 +17,7 @@ from .script import (Box, Msg, ScriptServer, cut_after, hang_in_literal,
 from .tap import Tap
 from .terminal import Terminal
 from .util import (Timeout, alive, mounts_under, popen, run, slowdown,
-                   wait_for)
+                   stand_still, wait_for)
 from .watch import PUSHED, Watch
 
 __all__ = [
@@ -26,5 +26,5 @@ __all__ = [
     "Timeout", "Watch", "alive", "cut_after", "deadline", "hang_in_literal",
     "inject_after_starttls", "measure", "mounts_under", "needs_root",
     "ordinary_user", "popen", "quote", "run", "skip", "slow", "slowdown",
-    "slowly", "utf7_decode", "utf7_encode", "wait_for",
+    "slowly", "stand_still", "utf7_decode", "utf7_encode", "wait_for",
 ]

@@ -188,6 +188,20 @@ def alive(pid):
     return state(pid) not in "ZX"
 
 
+def stand_still(pid):
+    """SIGSTOP, and wait until none of its threads runs: it takes a moment, in
+    which much can be done on a busy machine."""
+    def stands():
+        letters = []
+        for task in os.listdir(f"/proc/{pid}/task"):
+            stat = of_process(pid, f"task/{task}/stat")
+            letters += stat.rpartition(b")")[2].split()[:1]
+        return not {b"R", b"S"}.intersection(letters)
+
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(stands, 20, f"process {pid} stands still", step=0.002)
+
+
 def children(pid):
     """All living descendants of a process, the process itself first."""
     parents = {}
