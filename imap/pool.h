@@ -123,10 +123,10 @@ struct imap {
 	struct lock_cond keeper_wake;
 	struct lock_cond attempted; /* a try to connect is over */
 	struct conn conn[IMAP_CONNECTIONS_MAX];
-	unsigned limit;         /* connections that the server lets us have */
+	unsigned limit; /* connections that the server lets us have */
+	unsigned n_queued;
 	int64_t limit_until_ms; /* CLOCK_NEVER: a login was refused */
 	struct job_list queue[N_IMAP_PRIO];
-	unsigned n_queued;
 	struct job
 		*watcher; /* waits for a connection; NULL: has one, or none */
 	/* From when on the watcher misses nothing; 0: it has not begun. */
@@ -145,11 +145,11 @@ struct imap {
 	int64_t retry_at_ms; /* CLOCK_NEVER: not by ourselves */
 	int64_t rush_at_ms;  /* since then ... */
 	unsigned rush;       /* ... one login is forgotten in each rush_ms */
-	/* A connection is being made, and waited for until then; CLOCK_NEVER:
-	   none is, or it took too long. */
-	int64_t near_until_ms;
-	int64_t extra_at_ms; /* no try beside good connections until then */
 	uint32_t jitter;
+	/* So long a connection that is being made is waited for; CLOCK_NEVER:
+	 * none is, or it took too long. */
+	int64_t near_until_ms;
+	int64_t extra_at_ms;     /* no try beside good connections until then */
 	unsigned extra_failures; /* of extra_at_ms, one after the other */
 	unsigned failures;       /* of all others */
 	unsigned put_offs;       /* likewise, but of FAULT_LIMIT */
