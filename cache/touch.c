@@ -137,10 +137,9 @@ void blob_touch(struct cache *c, const blob_hash key)
 		t->read_at = now;
 		due = all->n_touches == TOUCHES_MAX;
 	}
-	if (due || now_ms - all->touches_from_ms >= TOUCHES_KEPT_MS) {
-		due = true;
+	due |= now_ms - all->touches_from_ms >= TOUCHES_KEPT_MS;
+	if (due)
 		all->touches_from_ms = now_ms; /* not asked for once more */
-	}
 	lock_drop(&all->lock);
 	/* A writer whose disk is full gets nothing more to keep. */
 	if (due && writer_failing(c) == 0)

@@ -63,6 +63,15 @@ void keeper_tell(struct imap *im)
 	lock_drop(&im->lock);
 }
 
+/* The next wait, behind so many failures; one more now. */
+static int64_t doubled(int64_t wait, unsigned *before, int64_t max)
+{
+	for (unsigned i = 0; i < *before && wait < max; i++)
+		wait *= 2;
+	(*before)++;
+	return clock_earlier(wait, max);
+}
+
 void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 {
 	bool put_off = why->fault == FAULT_LIMIT;
@@ -75,11 +84,7 @@ void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
 		im->retry_at_ms = CLOCK_NEVER;
 		return;
 	}
-	for (unsigned i = 0; i < *before && wait < max; i++)
-		wait *= 2;
-	if (wait > max)
-		wait = max;
-	(*before)++;
+	wait = doubled(wait, before, max);
 	/* Up to a quarter more, so that clients of one server spread out. */
 	im->jitter = im->jitter * 1664525u + 1013904223u;
 	wait += (int64_t)((uint64_t)wait * (im->jitter >> 16) / 65536 / 4);
@@ -92,12 +97,9 @@ void keeper_back_off_locked(struct imap *im, const struct imap_error *why)
  */
 void keeper_put_off_extra_locked(struct imap *im)
 {
-	int64_t wait = im->extra_ms;
-
-	for (unsigned i = 0; i < im->extra_failures; i++)
-		wait = clock_earlier(2 * wait, POOL_BACKOFF_MAX_MS);
-	im->extra_failures++;
-	im->extra_at_ms = clock_now_ms() + wait;
+	im->extra_at_ms =
+		clock_now_ms() +
+		doubled(im->extra_ms, &im->extra_failures, POOL_BACKOFF_MAX_MS);
 }
 
 bool keeper_is_rush_locked(struct imap *im)
