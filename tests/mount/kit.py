@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The test kit itself: what the other tests lean on holds."""
 
+import contextlib
 import os
+import socket
+import ssl
 import threading
 import time
 
@@ -48,6 +51,20 @@ def test_scripted_server_satisfies_an_independent_client(env):
         assert {3, 4}.isdisjoint(client.uids("INBOX"))
         assert client.uids("A/ä") == [1]
     assert server.count(rb"UID MOVE") == 1
+
+
+def test_scripted_server_that_stopped_has_no_connection_left(env):
+    """Not one either whose TLS was not ready when it stopped."""
+    server = env.gmail()
+    context = ssl.create_default_context(cafile=str(env.certs.ca))
+    coming = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    wait_for(lambda: server.connections == 1)
+    server.stop()
+    server.start()
+    with contextlib.suppress(ConnectionError, ssl.SSLEOFError), \
+            context.wrap_socket(coming, server_hostname="localhost") as s:
+        assert s.recv(100) == b""
+    assert server.sessions() == []
 
 
 def test_tap_reads_the_line_hides_and_loses(env):

@@ -225,7 +225,7 @@ class ScriptServer:
             self._context.load_cert_chain(*map(str, pair or starttls))
         self._rules, self._sessions = [], []
         self._released = threading.Event()
-        self._stopping = False
+        self._stopping, self._drops = False, 0
         self._held = hold_port(host)
         self.host = host
         self.port = self.tls_port = self.plain_port = \
@@ -310,12 +310,15 @@ class ScriptServer:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
+                if self._listener is not listener or self._stopping:
+                    sock.close()
+                    return
                 self.connections += 1
-                number = self.connections
-            threading.Thread(target=self._serve, args=(sock, number),
+                number, drops = self.connections, self._drops
+            threading.Thread(target=self._serve, args=(sock, number, drops),
                              daemon=True).start()
 
-    def _serve(self, sock, number):
+    def _serve(self, sock, number, drops):
         try:
             if self.pair:
                 sock = self._wrap(sock)
@@ -324,6 +327,9 @@ class ScriptServer:
             return
         session = self.session_class(self, sock, number)
         with self.lock:
+            if drops != self._drops:  # since it was accepted
+                sock.close()
+                return
             self._sessions.append(session)
         session.run()
 
@@ -334,6 +340,8 @@ class ScriptServer:
 
     def drop(self):
         """End every connection; the server goes on listening."""
+        with self.lock:
+            self._drops += 1
         for session in self.sessions():
             try:
                 session.sock.shutdown(socket.SHUT_RDWR)
@@ -342,7 +350,8 @@ class ScriptServer:
 
     def stop(self):
         """Stop listening and end every connection."""
-        self._stopping = True
+        with self.lock:
+            self._stopping = True
         self._released.set()
         try:
             self._listener.shutdown(socket.SHUT_RDWR)
