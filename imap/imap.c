@@ -166,10 +166,7 @@ int imap_connect(struct imap *im, struct imap_error *why)
 			     "no answer from '%s' port %u within %u s%s",
 			     im->cfg.host, im->cfg.port,
 			     (im->cfg.connect_timeout_ms + 999) / 1000,
-			     im->cfg.tls == IMAP_TLS_IMPLICIT
-				     ? ""
-				     : " (if it wants TLS from the first byte, "
-				       "write imaps://)");
+			     session_silence_hint(&im->cfg));
 	} else if (im->n_ready == 0) {
 		*why = im->last_error;
 		r = why->code < 0 ? why->code : -ENOTCONN;

@@ -114,12 +114,23 @@ int session_fail(struct session *s, int code, enum imap_fault fault,
 	return code;
 }
 
+const char *session_silence_hint(const struct imap_config *cfg)
+{
+	return cfg->tls == IMAP_TLS_IMPLICIT
+		       ? ""
+		       : " (if it wants TLS from the first byte, write "
+			 "imaps://)";
+}
+
 int session_fail_timeout(struct session *s)
 {
+	bool was_silent = !s->greeted && net_bytes_in(s->net) == 0;
+
 	return session_fail(s, -ETIMEDOUT, FAULT_NETWORK,
-			    "the server '%s' has not answered for %u seconds",
+			    "the server '%s' has not answered for %u seconds%s",
 			    s->cfg->host,
-			    (atomic_load(&s->timeout_ms) + 999) / 1000);
+			    (atomic_load(&s->timeout_ms) + 999) / 1000,
+			    was_silent ? session_silence_hint(s->cfg) : "");
 }
 
 bool session_has(const struct session *s, enum capability cap)

@@ -246,6 +246,13 @@ MUST_CHECK int session_send(struct session *s, struct command *c,
  */
 MUST_CHECK int session_ask(struct session *s, struct command *c);
 
+/*
+ * Why nothing at all may have come from the server, to be put behind a
+ * sentence; "" if there is nothing to say. Without implicit TLS (RFC 8314) at
+ * a port that expects it both sides wait for the other to begin.
+ */
+const char *session_silence_hint(const struct imap_config *cfg);
+
 /* There was no answer in time: fill s->why; returns -ETIMEDOUT. */
 int session_fail_timeout(struct session *s);
 
