@@ -17,9 +17,9 @@
  *
  * Folders are never freed before the mount ends, so whoever got a pointer may
  * keep it without a count, and the names that one has had are not freed
- * either: some 600 bytes. All else of one that is gone goes with it, or when
- * the kernel has forgotten it (folder.c). What a mount sees created and deleted
- * is bounded by what its user does.
+ * either: some 600 bytes, one behind the other. All else of one that is gone
+ * goes with it, or when the kernel has forgotten it (folder.c). What a mount
+ * sees created and deleted is bounded by what its user does.
  */
 
 static int grow(struct folder ***v, size_t n)
@@ -40,36 +40,29 @@ static int grow(struct folder ***v, size_t n)
 
 static void folder_destroy(struct folder *f)
 {
-	if (!f)
-		return;
-
 	folder_drop_ghosts(f);
 	if (f->box)
 		box_close(f->box);
 	lock_finish(&f->lock);
 	place_free(f->place);
 	free(f->children);
-	free((void *)f->wire);
-	free((void *)f->path);
-	free(f);
 }
 
-static struct folder *folder_make(uint64_t id, const char *wire, char delimiter)
+/* Neither is ever freed: who made them may not get them into the tree. */
+static struct folder *folder_make(struct tree *t, uint64_t id, const char *wire,
+				  char delimiter)
 {
-	struct folder *f = calloc(1, sizeof(*f));
+	struct folder *f = region_get(&t->lasting, sizeof(*f));
+	const char *name = region_text(&t->lasting, wire);
 
-	if (!f)
+	if (!f || !name)
 		return NULL;
 
 	lock_init(&f->lock, RANK_FOLDER);
 	f->id = id;
 	f->delimiter = delimiter;
 	f->announced = true;
-	f->wire = strdup(wire);
-	if (!f->wire) {
-		folder_destroy(f);
-		return NULL;
-	}
+	f->wire = name;
 	return f;
 }
 
@@ -189,17 +182,18 @@ int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
 	if (r != 0)
 		return r;
 
-	f = folder_make(id, wire, delimiter);
+	f = folder_make(t, id, wire, delimiter);
 	if (!f)
 		return -ENOMEM;
 
 	f->attrs = attrs;
 	r = tree_place_locked(t, parent, wire, delimiter, NULL, &at);
 	if (r == 0) {
-		f->path = at.path;
-		f->name = at.name;
-		r = enter_locked(t, f, parent, is_new);
+		r = tree_set_path_locked(t, f, at.path, at.name);
+		free(at.path);
 	}
+	if (r == 0)
+		r = enter_locked(t, f, parent, is_new);
 	if (r != 0) {
 		folder_destroy(f);
 		return r;
@@ -253,14 +247,12 @@ int tree_new(struct fs *fs, struct tree **ret)
 
 	t->fs = fs;
 	lock_init(&t->lock, RANK_TREE);
-	t->top = folder_make(FS_ROOT_INO, "", 0);
-	if (t->top)
-		t->top->path = strdup("");
-	if (!t->top || !t->top->path) {
+	t->top = folder_make(t, FS_ROOT_INO, "", 0);
+	if (!t->top) {
 		tree_free(t);
 		return -ENOMEM;
 	}
-	t->top->name = t->top->path;
+	t->top->name = t->top->path = "";
 	t->top->attrs = FOLDER_NOSELECT | FOLDER_IMPLIED;
 	t->top->held = 1; /* the kernel never forgets a root */
 	t->root = t->top;
@@ -288,12 +280,9 @@ void tree_free(struct tree *t)
 
 	for (size_t i = 0; i < t->n; i++)
 		folder_destroy(t->all[i]);
-	folder_destroy(t->top);
-	for (struct attic *a = t->attic, *next; a; a = next) {
-		next = a->next;
-		free((void *)a->text);
-		free(a);
-	}
+	if (t->top)
+		folder_destroy(t->top);
+	region_free(&t->lasting);
 	free(t->all);
 	free(t->fresh);
 	free(t->by_wire);

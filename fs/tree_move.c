@@ -136,25 +136,16 @@ void tree_pair(const struct leaver *went, size_t n_went, struct newcomer *v,
 
 /* --- going there --- */
 
-/* Somebody may be reading it at this moment. */
-static int retire_locked(struct tree *t, const char *text) REQUIRES(t->lock)
+int tree_set_path_locked(struct tree *t, struct folder *f, const char *path,
+			 const char *name)
 {
-	struct attic *a = malloc(sizeof(*a));
+	const char *own = region_text(&t->lasting, path);
 
-	if (!a)
+	if (!own)
 		return -ENOMEM;
-	*a = (struct attic){t->attic, text};
-	t->attic = a;
+	f->path = own;
+	f->name = own + (name - path);
 	return 0;
-}
-
-/* Without memory the old string is leaked: a reader may not meet a free one. */
-static void set_path_locked(struct tree *t, struct folder *f, const char *path,
-			    const char *name) REQUIRES(t->lock)
-{
-	(void)retire_locked(t, f->path);
-	f->path = path;
-	f->name = name;
 }
 
 /* The paths of what is below: as deep as the tree is. */
@@ -165,13 +156,17 @@ static void renew_paths_locked(struct tree *t, struct folder *f)
 		struct folder *c = f->children[i];
 		size_t up = strlen(f->path), n = strlen(c->name);
 		char *path = malloc(up + 1 + n + 1);
+		int r;
 
 		if (!path)
 			return;
 		memcpy(path, f->path, up);
 		path[up] = '/';
 		memcpy(path + up + 1, c->name, n + 1);
-		set_path_locked(t, c, path, path + up + 1);
+		r = tree_set_path_locked(t, c, path, path + up + 1);
+		free(path);
+		if (r != 0)
+			return;
 		renew_paths_locked(t, c);
 	}
 }
@@ -179,6 +174,7 @@ static void renew_paths_locked(struct tree *t, struct folder *f)
 int tree_settle_quietly_locked(struct tree *t, struct folder *f)
 {
 	struct place *p = f->place;
+	const char *path;
 	int r;
 
 	if (!p)
@@ -186,15 +182,19 @@ int tree_settle_quietly_locked(struct tree *t, struct folder *f)
 	r = tree_make_room_locked(t, p->parent);
 	if (r != 0)
 		return r;
+	path = region_text(&t->lasting, p->path);
+	if (!path)
+		return -ENOMEM;
 
 	f->place = NULL;
 	p->parent->n_coming--;
 	t->n_moving--;
 	tree_unlink_locked(t, f);
-	set_path_locked(t, f, p->path, p->name);
+	f->path = path;
+	f->name = path + (p->name - p->path);
 	tree_link_locked(t, f, p->parent);
 	renew_paths_locked(t, f);
-	free(p);
+	place_free(p);
 	return 0;
 }
 
@@ -223,12 +223,12 @@ bool tree_is_below(const struct folder *f, const struct folder *top)
 
 int tree_set_wire_locked(struct tree *t, struct folder *f, const char *wire)
 {
-	int r = retire_locked(t, f->wire);
+	const char *own = region_text(&t->lasting, wire);
 
-	if (r != 0)
-		return r;
+	if (!own)
+		return -ENOMEM;
 	tree_hash_remove_locked(t, f);
-	f->wire = wire;
+	f->wire = own;
 	f->notified = false;
 	tree_hash_add_locked(t, f);
 	return 0;
@@ -237,13 +237,10 @@ int tree_set_wire_locked(struct tree *t, struct folder *f, const char *wire)
 static int rename_wire_locked(struct tree *t, struct folder *f,
 			      const struct mail_folder *m) REQUIRES(t->lock)
 {
-	char *wire = strdup(m->wire);
-	int r = wire ? tree_set_wire_locked(t, f, wire) : -ENOMEM;
+	int r = tree_set_wire_locked(t, f, m->wire);
 
-	if (r != 0) {
-		free(wire);
+	if (r != 0)
 		return r;
-	}
 	f->delimiter = m->delimiter;
 	f->attrs = m->attrs;
 	return 0;

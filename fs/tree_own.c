@@ -238,8 +238,6 @@ static int rename_all_locked(struct tree *t, struct batch *b) REQUIRES(t->lock)
 	for (size_t i = 0; r == 0 && i < b->n; i++) {
 		r = tree_set_wire_locked(t, b->f[i], b->wire[i]);
 		if (r == 0)
-			b->wire[i] = NULL;
-		if (r == 0)
 			r = tree_save(t, b->f[i]);
 	}
 	return r;

@@ -5,6 +5,7 @@
 #ifndef IMAPFS_FS_TREE_PRIVATE_H
 #define IMAPFS_FS_TREE_PRIVATE_H
 
+#include "cache/region.h"
 #include "fs/tree.h"
 
 /* A place in the tree that a folder is to have. */
@@ -12,12 +13,6 @@ struct place {
 	struct folder *parent;
 	char *path;
 	const char *name; /* in `path` */
-};
-
-/* Strings that a folder had; somebody may still read them. */
-struct attic {
-	struct attic *next;
-	const char *text;
 };
 
 struct tree {
@@ -29,8 +24,8 @@ struct tree {
 	struct folder **by_wire, **by_name; /* tree_hash.c */
 	size_t n_slots;                     /* of each; a power of two */
 	struct folder *top;                 /* the account itself; wire "" */
-	struct folder *root; /* what is mounted: top, or a mailbox */
-	struct attic *attic;
+	struct folder *root;   /* what is mounted: top, or a mailbox */
+	struct region lasting; /* folders, and the names that they had */
 	size_t n_moving;       /* folders that have a place to go to */
 	struct folder **fresh; /* made since the last LIST was told of */
 	size_t n_fresh;
@@ -133,7 +128,14 @@ MUST_CHECK int tree_go_locked(struct tree *t, struct folder *f, struct place *p,
 MUST_CHECK int tree_settle_quietly_locked(struct tree *t, struct folder *f)
 	REQUIRES(t->lock);
 
-/* The folder takes `wire` over, unless that fails. -ENOMEM. */
+/*
+ * Another path and name (`name`, in `path`, is its last component); another
+ * wire name. They are copied, and what was there before stays, for somebody
+ * may be reading it at this moment. -ENOMEM.
+ */
+MUST_CHECK int tree_set_path_locked(struct tree *t, struct folder *f,
+				    const char *path, const char *name)
+	REQUIRES(t->lock);
 MUST_CHECK int tree_set_wire_locked(struct tree *t, struct folder *f,
 				    const char *wire) REQUIRES(t->lock);
 

@@ -206,12 +206,10 @@ static void a_silent_server_times_out(void **state)
 	(void)state;
 	account_times_out(STEPS("H:"), &why);
 	assert_int_equal(why.fault, FAULT_NETWORK);
-	assert_non_null(strstr(why.text, "has not answered"));
-	assert_non_null(strstr(why.text, "write imaps://"));
+	assert_non_null(strstr(why.text, "seconds (if it wants TLS"));
 	account_times_out(STEPS(GREETING, "C: AUTHENTICATE", "H:"), &why);
 	assert_int_equal(why.fault, FAULT_NETWORK);
-	assert_non_null(strstr(why.text, "has not answered"));
-	assert_null(strstr(why.text, "imaps://"));
+	assert_string_equal(strstr(why.text, " seconds"), " seconds");
 }
 
 static void a_server_that_hangs_up_is_named(void **state)
