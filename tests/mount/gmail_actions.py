@@ -91,12 +91,15 @@ ROWS = [
 
 
 # In Trash and Spam here, and on its way there: it has to arrive first, or it
-# would only lose its label.
+# would only lose its label. What rm(1) puts into a directory that the kernel
+# knows shows there a moment later, by a replay.
+THERE = f"{TRASH}/${{f##*/}}"
+RM_THERE = f"until test -e {THERE}; do :; done; rm {THERE}"
 ON_ITS_WAY = [
-    ("work home", names.ALL, "work", f"rm $f; rm {TRASH}/${{f##*/}}", "gone"),
+    ("work home", names.ALL, "work", f"rm $f; {RM_THERE}", "gone"),
     ("\\Inbox", names.ALL, "INBOX", f"mv $f {SPAM}/; rm {SPAM}/${{f##*/}}",
      "gone"),
-    ("", names.ALL, ALL, f"rm $f; rm {TRASH}/${{f##*/}}", "gone"),
+    ("", names.ALL, ALL, f"rm $f; {RM_THERE}", "gone"),
 ]
 
 
