@@ -13,7 +13,7 @@
  * nothing until they are used.
  */
 
-#define CHUNK (256 * 1024)
+#define CHUNK ((size_t)256 * 1024)
 
 struct region_chunk {
 	struct region_chunk *before;
