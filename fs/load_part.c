@@ -25,6 +25,7 @@ struct part_job {
 	struct fetch *t;
 	struct origin from;
 	const char *wire; /* as the folder was called then */
+	uint32_t moves;   /* of the folder, before that */
 	uint64_t offset;
 	uint64_t length; /* 0: to the end */
 	uint64_t listed; /* what the body has, as the server said */
@@ -262,7 +263,7 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 		j->began = true;
 	}
 	if (((!j->began && result == 0) || result == -ENOENT) &&
-	    (j->wire != j->from.f->wire ||
+	    (j->moves != j->from.f->moves ||
 	     origin_has_moved(j->fs, t->id, &j->from))) {
 		part_moved(j);
 		return;
@@ -322,6 +323,7 @@ int load_ask(struct fs *fs, struct fetch *t, const struct wanted *w,
 	j->offset = p->offset;
 	j->listed = w->m->size;
 	j->length = p->end == UINT64_MAX ? 0 : p->end - p->offset;
+	j->moves = w->from.f->moves;
 	j->wire = w->from.f->wire;
 	j->asked_ms = clock_now_ms();
 	r = send_part(j);

@@ -17,9 +17,10 @@
  *
  * Folders are never freed before the mount ends, so whoever got a pointer may
  * keep it without a count, and the names that one has had are not freed
- * either: some 600 bytes, one behind the other. All else of one that is gone
- * goes with it, or when the kernel has forgotten it (folder.c). What a mount
- * sees created and deleted is bounded by what its user does.
+ * either (tree_text.c): some 500 bytes and the names, one behind the other. All
+ * else of one that is gone goes with it, or when the kernel has forgotten it
+ * (folder.c). What a mount sees created and deleted is bounded by what its user
+ * does.
  */
 
 static int grow(struct folder ***v, size_t n)
@@ -49,11 +50,12 @@ static void folder_destroy(struct folder *f)
 }
 
 /* Neither is ever freed: who made them may not get them into the tree. */
-static struct folder *folder_make(struct tree *t, uint64_t id, const char *wire,
-				  char delimiter)
+static struct folder *folder_make_locked(struct tree *t, uint64_t id,
+					 const char *wire, char delimiter)
+	REQUIRES(t->lock)
 {
 	struct folder *f = region_get(&t->lasting, sizeof(*f));
-	const char *name = region_text(&t->lasting, wire);
+	const char *name = tree_text_locked(t, wire);
 
 	if (!f || !name)
 		return NULL;
@@ -182,7 +184,7 @@ int tree_add_locked(struct tree *t, uint64_t id, const char *wire,
 	if (r != 0)
 		return r;
 
-	f = folder_make(t, id, wire, delimiter);
+	f = folder_make_locked(t, id, wire, delimiter);
 	if (!f)
 		return -ENOMEM;
 
@@ -247,7 +249,9 @@ int tree_new(struct fs *fs, struct tree **ret)
 
 	t->fs = fs;
 	lock_init(&t->lock, RANK_TREE);
-	t->top = folder_make(t, FS_ROOT_INO, "", 0);
+	lock_take(&t->lock);
+	t->top = folder_make_locked(t, FS_ROOT_INO, "", 0);
+	lock_drop(&t->lock);
 	if (!t->top) {
 		tree_free(t);
 		return -ENOMEM;
@@ -282,6 +286,7 @@ void tree_free(struct tree *t)
 		folder_destroy(t->all[i]);
 	if (t->top)
 		folder_destroy(t->top);
+	free((void *)t->texts);
 	region_free(&t->lasting);
 	free(t->all);
 	free(t->fresh);

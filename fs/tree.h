@@ -24,6 +24,7 @@ struct folder {
 	 * that they are read without a lock.
 	 */
 	const char *_Atomic wire;
+	_Atomic uint32_t moves;        /* how often `wire` changed */
 	const char *_Atomic path;      /* as shown, `/` between components */
 	const char *_Atomic name;      /* the last component of `path` */
 	struct folder *_Atomic parent; /* NULL: the account itself */

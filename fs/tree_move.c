@@ -139,7 +139,7 @@ void tree_pair(const struct leaver *went, size_t n_went, struct newcomer *v,
 int tree_set_path_locked(struct tree *t, struct folder *f, const char *path,
 			 const char *name)
 {
-	const char *own = region_text(&t->lasting, path);
+	const char *own = tree_text_locked(t, path);
 
 	if (!own)
 		return -ENOMEM;
@@ -182,7 +182,7 @@ int tree_settle_quietly_locked(struct tree *t, struct folder *f)
 	r = tree_make_room_locked(t, p->parent);
 	if (r != 0)
 		return r;
-	path = region_text(&t->lasting, p->path);
+	path = tree_text_locked(t, p->path);
 	if (!path)
 		return -ENOMEM;
 
@@ -223,12 +223,13 @@ bool tree_is_below(const struct folder *f, const struct folder *top)
 
 int tree_set_wire_locked(struct tree *t, struct folder *f, const char *wire)
 {
-	const char *own = region_text(&t->lasting, wire);
+	const char *own = tree_text_locked(t, wire);
 
 	if (!own)
 		return -ENOMEM;
 	tree_hash_remove_locked(t, f);
 	f->wire = own;
+	f->moves++;
 	f->notified = false;
 	tree_hash_add_locked(t, f);
 	return 0;

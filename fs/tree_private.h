@@ -20,14 +20,16 @@ struct tree {
 
 	struct lock lock;    /* RANK_TREE, guards what follows */
 	struct folder **all; /* ascending by id, gone ones too */
-	size_t n, size;
+	size_t n;
 	struct folder **by_wire, **by_name; /* tree_hash.c */
 	size_t n_slots;                     /* of each; a power of two */
 	struct folder *top;                 /* the account itself; wire "" */
-	struct folder *root;   /* what is mounted: top, or a mailbox */
-	struct region lasting; /* folders, and the names that they had */
-	size_t n_moving;       /* folders that have a place to go to */
-	struct folder **fresh; /* made since the last LIST was told of */
+	struct folder *root;        /* what is mounted: top, or a mailbox */
+	struct region lasting;      /* folders, and the names that they had */
+	const char **texts;         /* those names (tree_text.c) */
+	size_t n_texts, texts_size; /* a power of two */
+	size_t n_moving;            /* folders that have a place to go to */
+	struct folder **fresh;      /* made since the last LIST was told of */
 	size_t n_fresh;
 };
 
@@ -36,6 +38,13 @@ struct folder *tree_by_wire_locked(struct tree *t, const char *wire)
 	REQUIRES(t->lock);
 struct folder *tree_by_name_locked(struct tree *t, const struct folder *parent,
 				   const char *name) REQUIRES(t->lock);
+
+/*
+ * The one text that is the same, for as long as the tree lives: somebody may
+ * be reading a name that a folder had at this moment. NULL: no memory.
+ */
+const char *tree_text_locked(struct tree *t, const char *text)
+	REQUIRES(t->lock);
 
 /* Make room for one more than are in `all`. -ENOMEM. */
 MUST_CHECK int tree_hash_reserve_locked(struct tree *t) REQUIRES(t->lock);
@@ -130,8 +139,7 @@ MUST_CHECK int tree_settle_quietly_locked(struct tree *t, struct folder *f)
 
 /*
  * Another path and name (`name`, in `path`, is its last component); another
- * wire name. They are copied, and what was there before stays, for somebody
- * may be reading it at this moment. -ENOMEM.
+ * wire name. Both are copied. -ENOMEM.
  */
 MUST_CHECK int tree_set_path_locked(struct tree *t, struct folder *f,
 				    const char *path, const char *name)

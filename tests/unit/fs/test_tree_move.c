@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "fs/folder.h"
+#include "fs/tree_private.h"
 
 /* Mailboxes with another name than before. */
 
@@ -71,6 +72,33 @@ static void what_is_below_goes_with_it(void **state)
 	c = tree_child(w->fs.tree, f, "b");
 	assert_int_equal(c->id, b);
 	assert_string_equal(c->wire, "New/Done/b");
+}
+
+static void a_name_that_comes_again_is_the_same_text(void **state)
+{
+	struct mail_folder here[] = {BOX("Work", 7, 5), BOX("Work/a", 7, 1)};
+	struct mail_folder there[] = {BOX("Done", 7, 5), BOX("Done/a", 7, 1)};
+	struct world *w = *state;
+	struct tree *t = w->fs.tree;
+	const char *path, *wire;
+	size_t n;
+
+	APPLY(w, here);
+	list(w, "Work", NULL, 7, 5);
+	wire = walk(w, "Work", "a")->wire;
+	path = walk(w, "Work", "a")->path;
+	APPLY(w, there);
+	assert_null(walk(w, "Work", NULL));
+	assert_string_equal(wire, "Work/a"); /* who reads it may go on */
+	n = t->n_texts;
+	for (int i = 0; i < 50; i++) {
+		APPLY(w, here);
+		APPLY(w, there);
+	}
+	assert_int_equal(t->n_texts, n);
+	APPLY(w, here);
+	assert_ptr_equal(walk(w, "Work", "a")->wire, wire);
+	assert_ptr_equal(walk(w, "Work", "a")->path, path);
 }
 
 static void is_another_one(struct world *w, const struct mail_folder *after,
@@ -215,6 +243,7 @@ int main(void)
 		TEST(a_mailbox_moved_into_a_younger_one_stays_there),
 		TEST(a_renamed_mailbox_is_the_same_folder),
 		TEST(what_is_below_goes_with_it),
+		TEST(a_name_that_comes_again_is_the_same_text),
 		TEST(another_number_is_another_mailbox),
 		TEST(one_of_two_that_could_be_meant_is_neither),
 		TEST(without_status_nothing_is_known),
