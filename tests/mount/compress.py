@@ -7,7 +7,7 @@ from imapfstest import *
 from imapfstest.letters import letter
 
 RTT = 20
-MOUNTS = 4
+MOUNTS = 8
 
 
 def fill(server, n=60, size=30_000):
