@@ -24,7 +24,6 @@ struct folder {
 	 * that they are read without a lock.
 	 */
 	const char *_Atomic wire;
-	_Atomic uint32_t moves;        /* how often `wire` changed */
 	const char *_Atomic path;      /* as shown, `/` between components */
 	const char *_Atomic name;      /* the last component of `path` */
 	struct folder *_Atomic parent; /* NULL: the account itself */
@@ -51,6 +50,8 @@ struct folder {
 	_Atomic int64_t rights_asked_ms;
 	/* When a message came or changed that connections may not know of. */
 	_Atomic int64_t touched_ms;
+	/* How often `wire` changed. */
+	_Atomic uint32_t moves;
 	/* Its bodies stay here (offline.c). */
 	_Atomic bool kept;
 
