@@ -32,6 +32,9 @@ class Courier(Server):
 
     def _environment(self):
         return {**libraries(self.unpacked), "HOME": self.dir,
+                # Without this it greets with an alert, before the PREAUTH.
+                "GAMIN_DEBUG_SERVER": self.unpacked / "usr/libexec/gam_server",
+                "GAM_CLIENT_ID": self.dir.name,
                 "TLS_CERTFILE": self.dir / "tls/both",
                 "TLS_VERIFYPEER": "NONE", "IMAP_CAPABILITY": CAPABILITY,
                 "IMAP_KEYWORDS": 1, "IMAP_USELOCKS": 1,
