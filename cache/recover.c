@@ -369,3 +369,15 @@ int journal_recover(struct cache *c)
 		(void)db_run(&c->write, S_ROLLBACK);
 	return r;
 }
+
+void journal_forget(struct cache *c)
+{
+	struct journal *j = &c->journal;
+	struct change *v;
+	size_t at = 0;
+
+	lock_take(&j->lock);
+	while ((v = journal_next_locked(j, &at)))
+		journal_swap_locked(j, v, NULL);
+	lock_drop(&j->lock);
+}

@@ -10,6 +10,8 @@
 
 /* -EBADMSG, -EIO, -ENOSPC, -ENOMEM. */
 MUST_CHECK int journal_recover(struct cache *c);
+/* All of it, as far as it went: the database is set aside. */
+void journal_forget(struct cache *c);
 
 /* Every sound record; the place of its row is `at` until it is found. */
 MUST_CHECK int recover_read_locked(struct cache *c, uint64_t at)

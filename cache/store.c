@@ -165,6 +165,9 @@ static void close_db(struct cache *c)
 	db_close(&c->read);
 	lock_drop(&c->read_lock);
 	db_close(&c->write);
+	if (c->writer.wal_fd >= 0)
+		close(c->writer.wal_fd);
+	c->writer.wal_fd = -1;
 }
 
 /* SQLite follows no link, not even one on the way to the folder. */
@@ -214,21 +217,6 @@ static void explain(int r, struct cache *c, struct cache_report *report)
 			 strerrordesc_np(-r));
 }
 
-static int open_or_rebuild(struct cache *c, bool *was_clean,
-			   struct cache_report *report)
-{
-	bool damaged = is_marked_damaged(c);
-	int r = damaged ? 0 : open_db(c, &report->is_new, was_clean);
-
-	if (r == -EBADMSG)
-		damaged = true;
-	if (!damaged)
-		return r;
-	close_db(c);
-	r = set_aside(c, report);
-	return r == 0 ? open_db(c, &report->is_new, was_clean) : r;
-}
-
 /* The WAL is fsynced through a descriptor of our own (see writer.c). */
 static int open_wal(struct cache *c)
 {
@@ -265,6 +253,35 @@ static int open_journal(struct cache *c, struct cache_report *report)
 	if (r == 0)
 		r = leftovers_open(c);
 	return r == 0 ? spool_find_orphans(c) : r;
+}
+
+/* All that reads the database. */
+static int open_all(struct cache *c, bool *was_clean,
+		    struct cache_report *report)
+{
+	int r = open_db(c, &report->is_new, was_clean);
+
+	if (r == 0)
+		r = open_wal(c);
+	if (r == 0)
+		r = open_journal(c, report);
+	return r == 0 ? blob_clean_parts(c) : r;
+}
+
+static int open_or_rebuild(struct cache *c, bool *was_clean,
+			   struct cache_report *report)
+{
+	bool damaged = is_marked_damaged(c);
+	int r = damaged ? 0 : open_all(c, was_clean, report);
+
+	if (r == -EBADMSG)
+		damaged = true;
+	if (!damaged)
+		return r;
+	close_db(c);
+	journal_forget(c);
+	r = set_aside(c, report);
+	return r == 0 ? open_all(c, was_clean, report) : r;
 }
 
 /* --- the whole --- */
@@ -319,12 +336,6 @@ int cache_open(const struct cache_config *cfg, unsigned wait_ms,
 	if (r == 0)
 		r = open_or_rebuild(c, &was_clean, report);
 	if (r == 0)
-		r = open_wal(c);
-	if (r == 0)
-		r = open_journal(c, report);
-	if (r == 0)
-		r = blob_clean_parts(c);
-	if (r == 0)
 		r = writer_start(c);
 	if (r != 0) {
 		explain(r, c, report);
@@ -354,8 +365,6 @@ void cache_close(struct cache *c)
 		(void)db_run(&c->write, S_VALUE_SET);
 	}
 	close_db(c);
-	if (c->writer.wal_fd >= 0)
-		close(c->writer.wal_fd);
 	/* Order matters: the locks go when nothing is open any more. */
 	if (c->bodies_lock_fd >= 0)
 		close(c->bodies_lock_fd);

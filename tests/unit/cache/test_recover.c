@@ -379,6 +379,20 @@ static void a_lost_database_loses_no_unsent_text(void **state)
 	expect_failed(t, "its text is kept");
 }
 
+/* Of what is damaged all but the last has been read already. */
+static void a_database_that_is_lost_late_loses_no_unsent_text(void **state)
+{
+	struct changed *t = *state;
+
+	(void)change_create(t->a, "new.eml", "X: 1\r\n\r\nprecious\r\n");
+	changed_close(t);
+	scene_spoil_table(t->s, "leftovers");
+	scene_open(t->s);
+	assert_string_not_equal(t->s->report.set_aside, "");
+	assert_int_equal(count_state_files(t, "rejected"), 1);
+	expect_failed(t, "its text is kept");
+}
+
 static void a_message_whose_file_is_lost_is_listed(void **state)
 {
 	struct changed *t = *state;
@@ -414,6 +428,7 @@ int main(void)
 		T(records_that_wait_in_a_circle_wait_no_more),
 		T(files_that_nothing_knows_are_kept),
 		T(a_lost_database_loses_no_unsent_text),
+		T(a_database_that_is_lost_late_loses_no_unsent_text),
 		T(a_message_whose_file_is_lost_is_listed),
 	};
 

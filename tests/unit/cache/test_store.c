@@ -273,6 +273,23 @@ static void damage_met_later_is_set_aside_at_the_next_open(void **state)
 	expect_set_aside(s);
 }
 
+static void damage_of_what_every_opening_reads_is_set_aside(void **state)
+{
+	static const char *const names[] = {
+		"vals",    "folders",          "details",  "part_chunks",
+		"changes", "messages_pending", "leftovers"};
+	struct scene *s = *state;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		uint64_t id = take_ids(s, 1);
+
+		scene_close(s);
+		scene_spoil_table(s, names[i]);
+		expect_set_aside(s);
+		assert_true(take_ids(s, 1) > id);
+	}
+}
+
 static void rows_that_cannot_be_are_left_out(void **state)
 {
 	struct scene *s = *state;
@@ -362,6 +379,7 @@ int main(void)
 		T(a_schema_with_a_hole_is_set_aside),
 		T(an_empty_file_is_a_new_database),
 		T(damage_met_later_is_set_aside_at_the_next_open),
+		T(damage_of_what_every_opening_reads_is_set_aside),
 		T(rows_that_cannot_be_are_left_out),
 		T(values_stay_and_cannot_reach_our_own),
 		T(a_sync_without_changes_returns),
