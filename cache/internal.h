@@ -95,6 +95,7 @@ enum stmt {
 	S_LEFT_PUT,
 	S_LEFT_DROP,
 	S_LEFT_LIST,
+	S_LEFT_CLEAR,
 	/* moor.c */
 	S_MOOR_CUT,
 	S_MOOR_SET,

@@ -28,7 +28,8 @@ const struct sql db_left_sql[] = {
 	{S_LEFT_PUT, "INSERT OR REPLACE INTO leftovers (spool, rejected)"
 		     " VALUES (?, ?)"},
 	{S_LEFT_DROP, "DELETE FROM leftovers WHERE spool = ?"},
-	{S_LEFT_LIST, "SELECT spool, rejected FROM leftovers LIMIT 1"},
+	{S_LEFT_LIST, "SELECT spool, rejected FROM leftovers"},
+	{S_LEFT_CLEAR, "DELETE FROM leftovers"},
 	{0, NULL},
 };
 
@@ -223,36 +224,28 @@ void leftovers_finish(struct cache *c)
 
 /* --- at the start --- */
 
+static bool is_name(const char *name)
+{
+	return name && index_name_is_valid(name, strlen(name));
+}
+
 int leftovers_open(struct cache *c)
 {
 	sqlite3_stmt *st = c->write.stmt[S_LEFT_LIST];
 	int r;
 
-	for (;;) {
-		const char *text;
-		char *spool, *rejected;
+	while ((r = db_step(&c->write, S_LEFT_LIST)) == 1) {
+		const char *spool = (const char *)sqlite3_column_text(st, 0);
+		const char *rejected = (const char *)sqlite3_column_text(st, 1);
 
-		r = db_step(&c->write, S_LEFT_LIST);
-		if (r != 1)
-			return r;
-		text = (const char *)sqlite3_column_text(st, 0);
-		spool = strdup(text ? text : "");
-		text = (const char *)sqlite3_column_text(st, 1);
-		rejected = text ? strdup(text) : NULL;
-		db_reset(&c->write, S_LEFT_LIST);
-		r = spool && (rejected || !text) ? 0 : -ENOMEM;
-		if (r == 0 && index_name_is_valid(spool, strlen(spool)) &&
-		    (!rejected ||
-		     index_name_is_valid(rejected, strlen(rejected))))
+		if (is_name(spool) && (!rejected || is_name(rejected)))
 			(void)clear_one(c, spool, rejected);
-		(void)!spool_sync_dir(c);
-		if (r == 0)
-			r = forget(c, spool);
-		free(spool);
-		free(rejected);
-		if (r != 0)
-			return r;
 	}
+	if (r != 0)
+		return r;
+	(void)!spool_sync_dir(c);
+	/* Also those that no version of this program can have written. */
+	return db_run(&c->write, S_LEFT_CLEAR);
 }
 
 /* --- orphans --- */

@@ -379,6 +379,17 @@ static void a_lost_database_loses_no_unsent_text(void **state)
 	expect_failed(t, "its text is kept");
 }
 
+static void leftovers_that_cannot_be_are_forgotten(void **state)
+{
+	struct changed *t = *state;
+
+	changed_close(t);
+	scene_sql(t->s, "INSERT INTO leftovers VALUES (x'6161', NULL),"
+			" (CAST(x'61006262' AS TEXT), NULL), ('..', NULL)");
+	changed_open(t);
+	assert_int_equal(sql_number(t, "SELECT count(*) FROM leftovers"), 0);
+}
+
 /* Of what is damaged all but the last has been read already. */
 static void a_database_that_is_lost_late_loses_no_unsent_text(void **state)
 {
@@ -427,6 +438,7 @@ int main(void)
 		T(a_row_of_another_message_is_not_changed),
 		T(records_that_wait_in_a_circle_wait_no_more),
 		T(files_that_nothing_knows_are_kept),
+		T(leftovers_that_cannot_be_are_forgotten),
 		T(a_lost_database_loses_no_unsent_text),
 		T(a_database_that_is_lost_late_loses_no_unsent_text),
 		T(a_message_whose_file_is_lost_is_listed),
