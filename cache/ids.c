@@ -58,10 +58,10 @@ static int write_text(const char *path, uint64_t mark)
 	int r;
 
 	if (!f)
-		return -errno;
+		return home_errno(errno);
 	r = fprintf(f, "%llu\n", (unsigned long long)mark) < 0 ? -EIO : 0;
 	if (fclose(f) != 0)
-		r = errno == ENOSPC ? -ENOSPC : -EIO;
+		r = home_errno(errno);
 	return r;
 }
 
@@ -73,7 +73,7 @@ static int write_file_mark(struct cache *c, uint64_t mark)
 	int r = path && temp ? write_text(temp, mark) : -ENOMEM;
 
 	if (r == 0 && rename(temp, path) != 0)
-		r = -errno;
+		r = home_errno(errno);
 	free(path);
 	free(temp);
 	return r;

@@ -158,6 +158,20 @@ static void overwrite(const char *path, long at, const char *bytes, size_t n)
 	close(fd);
 }
 
+static void a_mark_that_cannot_be_written_is_an_error_of_the_list(void **state)
+{
+	struct scene *s = *state;
+	char path[320];
+	uint64_t id;
+
+	path_in_state(s, "ids.new", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(cache_new_ids(s->c, 10000, &id), -EIO);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(cache_sync(s->c), 0);
+	assert_int_equal(cache_new_ids(s->c, 10000, &id), 0);
+}
+
 static void expect_set_aside(struct scene *s)
 {
 	scene_open(s);
@@ -374,6 +388,7 @@ int main(void)
 		T(a_removed_message_gives_its_id_to_nobody),
 		T(ids_end_in_an_error_not_in_a_repetition),
 		T(a_newer_schema_is_refused),
+		T(a_mark_that_cannot_be_written_is_an_error_of_the_list),
 		T(garbage_is_set_aside_and_kept),
 		T(another_programs_database_is_set_aside),
 		T(a_schema_with_a_hole_is_set_aside),
