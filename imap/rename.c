@@ -129,7 +129,8 @@ static void pump(struct job *job, struct session *s)
 		if (!send_follow(j, s))
 			return;
 	}
-	if (j->c.in_flight == 0)
+	if (j->c.in_flight == 0 &&
+	    (j->next == 2 * j->n || j->c.refused.code < 0))
 		change_finish(&j->c);
 }
 

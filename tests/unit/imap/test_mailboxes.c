@@ -237,6 +237,36 @@ static void a_cut_behind_the_renaming_is_no_failure(void **state)
 	told_expect(&t, -ENOTCONN, true, "");
 }
 
+/* What others have asked fills the window when it is renamed. */
+static void subscriptions_wait_for_room(void **state)
+{
+	static char line[1200] = "S: * LIST () \"/\" ";
+	const char *n = memset(line + strlen(line), 'm', 1000);
+	const char *const names[] = {n, n, n, n, n, n, n, n};
+	const struct imap_folders_request status = {names, 8};
+	struct server *s = SERVER(STEPS(
+		LOGIN, INBOX, "C: A3 LSUB", "C: A4 RENAME", "M:", "C: A5 LIST",
+		line, "S: A5 OK done", "C: A6", "C: A7", "C: A8", "C: A9",
+		"C: A10", "C: A11", "C: A12", "C: A13 STATUS",
+		"S: * LSUB () \"/\" A", "S: A3 OK done", "S: A4 OK done",
+		"S: A6 OK done", "C: SUBSCRIBE \"B\"", "S: $T OK done",
+		"C: UNSUBSCRIBE \"A\"", "S: $T OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen others = {0};
+	struct told t = {0};
+	imap_job job;
+
+	(void)state;
+	assert_int_equal(rename_it(im, &t, &job), 0);
+	server_wait(s);
+	assert_int_equal(imap_list_folders(im, IMAP_PRIO_LISTING, &status,
+					   &seen_folders_ops, &others, &job),
+			 0);
+	told_wait(&t);
+	account_end(im, s);
+	told_expect(&t, 0, false, "");
+}
+
 /* --- asking --- */
 
 static void uidnext_is_asked_without_opening(void **state)
@@ -401,6 +431,7 @@ int main(void)
 		cmocka_unit_test(
 			a_renaming_that_is_refused_moves_no_subscription),
 		cmocka_unit_test(a_cut_behind_the_renaming_is_no_failure),
+		cmocka_unit_test(subscriptions_wait_for_room),
 		cmocka_unit_test(uidnext_is_asked_without_opening),
 		cmocka_unit_test(asking_is_repeated),
 		cmocka_unit_test(the_root_with_least_room_counts),
