@@ -157,6 +157,7 @@ static void uidnext_done(struct job *job)
 
 static const struct job_class uidnext_class = {
 	.name = "uidnext",
+	.changes = true,
 	.start = start,
 	.pump = pump,
 	.answer = answer,
@@ -216,6 +217,7 @@ static void quota_done(struct job *job)
 
 static const struct job_class quota_class = {
 	.name = "quota",
+	.changes = true,
 	.start = start,
 	.pump = pump,
 	.answer = answer,
@@ -278,6 +280,7 @@ static void rights_done(struct job *job)
 
 static const struct job_class rights_class = {
 	.name = "rights",
+	.changes = true,
 	.start = rights_start,
 	.pump = pump,
 	.answer = answer,

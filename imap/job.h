@@ -38,7 +38,7 @@ struct job_class {
 	bool fresh;
 	/* SELECT in place of EXAMINE: the job changes the mailbox. */
 	bool writes;
-	/* It changes something: refusals are told apart as change.h does. */
+	/* It is of change.h: refusals are told apart as they are there. */
 	bool changes;
 	/*
 	 * Its commands name UIDs only, and start() compares UIDVALIDITY. So

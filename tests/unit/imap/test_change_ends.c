@@ -219,6 +219,35 @@ static void each_refusal_has_its_class(void **state)
 	assert_true(imap_is_for_now(-ETIMEDOUT));
 }
 
+static int uidnext(struct imap *im, struct told *t, imap_job *ret)
+{
+	return imap_uidnext(im, "A", told_uidnext, t, ret);
+}
+
+static void so_has_what_is_asked_before_a_change(void **state)
+{
+	static const struct {
+		const char *answer;
+		int result;
+		enum imap_fault fault;
+	} rows[] = {
+		{"S: $T NO [UNAVAILABLE] x", -EAGAIN, FAULT_LIMIT},
+		{"S: $T NO [THROTTLED] x", -EAGAIN, FAULT_LIMIT},
+		{"S: $T NO [INUSE] x", -EBUSY, FAULT_NONE},
+		{"S: $T NO [NOPERM] x", -EACCES, FAULT_NONE},
+		{"S: $T BAD x", -EPERM, FAULT_NONE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct told t = told_run(
+			uidnext, STEPS(CAPS, "C: STATUS", rows[i].answer));
+
+		told_expect(&t, rows[i].result, false, "");
+		assert_int_equal(t.end.why.fault, rows[i].fault);
+	}
+}
+
 static void what_a_bug_of_the_server_has_done_is_unknown(void **state)
 {
 	const char *bug = "S: $T NO [SERVERBUG] Internal error occurred.";
@@ -246,6 +275,7 @@ int main(void)
 		cmocka_unit_test(a_change_called_off_before_it_was_sent_is_not),
 		cmocka_unit_test(a_refused_login_refuses_no_change),
 		cmocka_unit_test(each_refusal_has_its_class),
+		cmocka_unit_test(so_has_what_is_asked_before_a_change),
 		cmocka_unit_test(what_a_bug_of_the_server_has_done_is_unknown),
 	};
 
