@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "imap/change.h"
+#include "imap/outcome.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "imap/job.h"
 #include "imap/lock.h"
 
 /*
@@ -107,6 +106,14 @@ static bool is_ours(const struct ask *j, char *wire)
 	return is;
 }
 
+/* What `done` is told. */
+static int result_of(struct job *job)
+{
+	lock_assert_none();
+	change_no_login(&job->why);
+	return job->why.code;
+}
+
 static int new_job(const struct job_class *class, const char *wire,
 		   const char *command, const char *items, struct ask **ret)
 {
@@ -151,8 +158,7 @@ static void uidnext_done(struct job *job)
 {
 	struct ask *j = (struct ask *)job;
 
-	lock_assert_none();
-	j->tell.uidnext(j->ctx, job->result, &j->box, &job->why);
+	j->tell.uidnext(j->ctx, result_of(job), &j->box, &job->why);
 }
 
 static const struct job_class uidnext_class = {
@@ -178,7 +184,7 @@ int imap_uidnext(struct imap *im, const char *wire, imap_uidnext_fn done,
 		return r;
 	j->tell.uidnext = done;
 	j->ctx = ctx;
-	return pool_submit(im, &j->job, IMAP_PRIO_CHANGE, ret);
+	return change_queue(im, &j->job, ret);
 }
 
 /* --- quota --- */
@@ -211,8 +217,7 @@ static void quota_done(struct job *job)
 {
 	struct ask *j = (struct ask *)job;
 
-	lock_assert_none();
-	j->tell.quota(j->ctx, job->result, &j->quota, &job->why);
+	j->tell.quota(j->ctx, result_of(job), &j->quota, &job->why);
 }
 
 static const struct job_class quota_class = {
@@ -239,7 +244,7 @@ int imap_quota(struct imap *im, const char *wire, imap_quota_fn done, void *ctx,
 	j->silent = -EOPNOTSUPP;
 	j->tell.quota = done;
 	j->ctx = ctx;
-	return pool_submit(im, &j->job, IMAP_PRIO_CHANGE, ret);
+	return change_queue(im, &j->job, ret);
 }
 
 /* --- rights --- */
@@ -274,8 +279,7 @@ static void rights_done(struct job *job)
 {
 	struct ask *j = (struct ask *)job;
 
-	lock_assert_none();
-	j->tell.rights(j->ctx, job->result, j->rights, &job->why);
+	j->tell.rights(j->ctx, result_of(job), j->rights, &job->why);
 }
 
 static const struct job_class rights_class = {
@@ -300,5 +304,5 @@ int imap_rights(struct imap *im, const char *wire, imap_rights_fn done,
 		return r;
 	j->tell.rights = done;
 	j->ctx = ctx;
-	return pool_submit(im, &j->job, IMAP_PRIO_CHANGE, ret);
+	return change_queue(im, &j->job, ret);
 }

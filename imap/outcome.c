@@ -33,12 +33,22 @@ int change_init(struct change *c, const struct job_class *class,
 int change_submit(struct imap *im, struct change *c, imap_change_fn tell,
 		  void *ctx, imap_job *ret)
 {
-	int r;
-
 	c->tell = tell;
 	c->ctx = ctx;
-	r = pool_submit(im, &c->job, IMAP_PRIO_CHANGE, ret);
+	return change_queue(im, &c->job, ret);
+}
+
+int change_queue(struct imap *im, struct job *job, imap_job *ret)
+{
+	int r = pool_submit(im, job, IMAP_PRIO_CHANGE, ret);
+
 	return r == -EACCES ? -ENOTCONN : r;
+}
+
+void change_no_login(struct imap_error *why)
+{
+	if (why->code == -EACCES && why->fault == FAULT_AUTH)
+		why->code = -ENOTCONN;
 }
 
 bool change_send(struct change *c, struct session *s, struct command *cmd,
@@ -89,8 +99,7 @@ void change_done(struct job *job)
 
 	/* What was still out then was only a courtesy. */
 	end->why = c->settled ? c->refused : job->why;
-	if (end->why.code == -EACCES && end->why.fault == FAULT_AUTH)
-		end->why.code = -ENOTCONN;
+	change_no_login(&end->why);
 	end->result = end->why.code;
 	end->unknown =
 		end->result < 0 && (c->settled ? c->is_doubtful : job->sent);

@@ -38,6 +38,12 @@ MUST_CHECK int change_init(struct change *c, const struct job_class *class,
 MUST_CHECK int change_submit(struct imap *im, struct change *c,
 			     imap_change_fn tell, void *ctx, imap_job *ret);
 
+/* As pool_submit(), for a job of change.h that is no struct change. */
+MUST_CHECK int change_queue(struct imap *im, struct job *job, imap_job *ret);
+
+/* What a refused login is for all of them: no connection. */
+void change_no_login(struct imap_error *why);
+
 /* Send a command of this change. False: it has failed, and is finished. */
 bool change_send(struct change *c, struct session *s, struct command *cmd,
 		 const struct call *call);

@@ -146,6 +146,11 @@ static void a_change_called_off_before_it_was_sent_is_not(void **state)
 	told_expect(&t, -ECANCELED, false, "");
 }
 
+static int uidnext(struct imap *im, struct told *t, imap_job *ret)
+{
+	return imap_uidnext(im, "A", told_uidnext, t, ret);
+}
+
 static void a_refused_login_refuses_no_change(void **state)
 {
 	struct server *s = SERVER(
@@ -160,6 +165,25 @@ static void a_refused_login_refuses_no_change(void **state)
 	assert_int_equal(told_move(im, &t, &job), 0);
 	told_wait(&t);
 	assert_int_equal(told_move(im, &t, &job), -ENOTCONN);
+	account_end(im, s);
+	told_expect(&t, -ENOTCONN, false, "");
+	assert_int_equal(t.end.why.fault, FAULT_AUTH);
+}
+
+static void nor_what_is_asked_before_it(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(LOGIN, "C: STATUS", "X:"),
+		STEPS(GREETING, "C: AUTHENTICATE",
+		      "S: $T NO [AUTHENTICATIONFAILED] not any more", "N:"));
+	struct imap *im = account_connected(s, 1);
+	struct told t = {0};
+	imap_job job;
+
+	(void)state;
+	assert_int_equal(uidnext(im, &t, &job), 0);
+	told_wait(&t);
+	assert_int_equal(uidnext(im, &t, &job), -ENOTCONN);
 	account_end(im, s);
 	told_expect(&t, -ENOTCONN, false, "");
 	assert_int_equal(t.end.why.fault, FAULT_AUTH);
@@ -219,11 +243,6 @@ static void each_refusal_has_its_class(void **state)
 	assert_true(imap_is_for_now(-ETIMEDOUT));
 }
 
-static int uidnext(struct imap *im, struct told *t, imap_job *ret)
-{
-	return imap_uidnext(im, "A", told_uidnext, t, ret);
-}
-
 static void so_has_what_is_asked_before_a_change(void **state)
 {
 	static const struct {
@@ -274,6 +293,7 @@ int main(void)
 			a_change_called_off_is_unknown_once_it_was_sent),
 		cmocka_unit_test(a_change_called_off_before_it_was_sent_is_not),
 		cmocka_unit_test(a_refused_login_refuses_no_change),
+		cmocka_unit_test(nor_what_is_asked_before_it),
 		cmocka_unit_test(each_refusal_has_its_class),
 		cmocka_unit_test(so_has_what_is_asked_before_a_change),
 		cmocka_unit_test(what_a_bug_of_the_server_has_done_is_unknown),
