@@ -81,7 +81,7 @@ static bool is_item(const char *p, size_t n, const char *name)
 	return n == strlen(name) && strncasecmp(p, name, n) == 0;
 }
 
-/* `BODY[]` or `BODY[]<123>`, also what answers BINARY and RFC822. */
+/* `BODY[]` or `BODY[]<123>`: what was asked for, and nothing else. */
 static bool whole_body(const char *p, size_t n, struct body_head *ret)
 {
 	struct scan s = {.p = p, .end = p + n};
