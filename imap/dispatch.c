@@ -310,12 +310,15 @@ static void untagged(struct session *s, struct response *r)
 static void log_response(struct session *s, const char *text, size_t n,
 			 enum response_kind kind)
 {
-	const char *body;
+	size_t shown = n;
 
 	if (log_max_level() < LOG_LEVEL_WIRE)
 		return;
-	body = kind == RESPONSE_FETCH ? memmem(text, n, "BODY[", 5) : NULL;
-	log_wire(s->name, '<', text, body ? (size_t)(body - text) + 5 : n);
+	for (size_t i = 5; kind == RESPONSE_FETCH && i < shown; i++) {
+		if (strncasecmp(text + i - 5, "BODY[", 5) == 0)
+			shown = i;
+	}
+	log_wire(s->name, '<', text, shown);
 }
 
 static int on_response(void *ctx, char *text, size_t n)

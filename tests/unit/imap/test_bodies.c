@@ -4,9 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "imap/log.h"
 #include "imap/pool.h"
 #include "script.h"
 
@@ -72,6 +75,28 @@ static void an_empty_body_is_a_body(void **state)
 	assert_int_equal(seen.begun, 1);
 	assert_int_equal(seen.ended, 1);
 	assert_int_equal(seen.end_result, 0);
+}
+
+static void no_body_is_in_the_log(void **state)
+{
+	struct seen seen;
+	char *log;
+
+	(void)state;
+	log_setup(LOG_LEVEL_WIRE, LOG_TO_NOWHERE);
+	seen = fetch_on(STEPS(LOGIN, EXAMINE("3"), "C: UID FETCH",
+			      "S: * 1 FETCH (UID 4 BODY[] \"sesame\")",
+			      "S: * 2 Fetch (Uid 6 Body[] \"sesame\")",
+			      "S: $T OK done"),
+			2);
+	log_setup(LOG_LEVEL_INFO, LOG_TO_STDERR);
+	assert_int_equal(seen.ended, 2);
+	assert_string_equal(seen.body, "sesame");
+	log = log_snapshot(NULL);
+	assert_non_null(log);
+	assert_non_null(strstr(log, "2 Fetch (Uid 6 Body["));
+	assert_null(strstr(log, "sesame"));
+	free(log);
 }
 
 static void a_literal_may_come_in_pieces(void **state)
@@ -279,6 +304,7 @@ int main(void)
 		cmocka_unit_test(bodies_come_in_the_servers_order),
 		cmocka_unit_test(a_message_that_is_gone_has_no_body),
 		cmocka_unit_test(an_empty_body_is_a_body),
+		cmocka_unit_test(no_body_is_in_the_log),
 		cmocka_unit_test(a_literal_may_come_in_pieces),
 		cmocka_unit_test(
 			a_uid_behind_its_body_is_believed_if_there_is_one),
