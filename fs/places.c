@@ -5,11 +5,12 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /*
- * Names of folders, from options and environment; nothing is made or looked at.
- * Runs once, before the first thread.
+ * Names of folders, from options and environment; nothing is made here. Runs
+ * once, before the first thread.
  */
 
 static const char *home_directory(void)
@@ -68,4 +69,34 @@ int places_find(const struct options *opt, const struct account *account,
 	*ret_state_dir = state_dir;
 	*ret_cache_dir = cache_dir;
 	return 0;
+}
+
+/* The real path of the last folder on the way to `dir` that is there. */
+static char *find_existing(const char *dir)
+{
+	char *path = strdup(dir), *real = NULL, *slash;
+
+	while (path && !(real = realpath(path, NULL)) && errno != ENOMEM) {
+		slash = strrchr(path, '/');
+		if (!slash)
+			break;
+		/* At the end: the root, which is there. */
+		slash[slash == path] = '\0';
+	}
+	free(path);
+	return real;
+}
+
+int places_check(const char *dir, const char *mountpoint)
+{
+	char *real = find_existing(dir);
+	size_t n = strlen(mountpoint);
+	bool hidden;
+
+	if (!real)
+		return -ENOMEM;
+	hidden = strncmp(real, mountpoint, n) == 0 &&
+		 (real[n] == '/' || real[n] == '\0');
+	free(real);
+	return hidden ? -EBUSY : 0;
 }

@@ -17,4 +17,11 @@ MUST_CHECK int places_find(const struct options *opt,
 			   const struct account *account, char **ret_state_dir,
 			   char **ret_cache_dir);
 
+/*
+ * Would what is mounted on `mountpoint`, a real path, hide this folder, which
+ * need not be there yet? 0: no. -EBUSY: yes; its files would be looked for in
+ * the mount that needs them. -ENOMEM.
+ */
+MUST_CHECK int places_check(const char *dir, const char *mountpoint);
+
 #endif

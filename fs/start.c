@@ -62,6 +62,20 @@ static void complain(const char *text)
 
 /* --- the cache --- */
 
+static int check_place(const struct start *s, const char *dir)
+{
+	int r = places_check(dir, s->fs.opt->mountpoint);
+
+	if (r == -EBUSY)
+		fprintf(stderr,
+			"mount.imapfs: the cache in '%s' would be hidden by "
+			"the mount on '%s': give another folder with cache=\n",
+			dir, s->fs.opt->mountpoint);
+	else if (r != 0)
+		complain(strerrordesc_np(-r));
+	return r;
+}
+
 static int open_cache(struct start *s)
 {
 	struct cache_config cfg = {.max_bytes = s->fs.opt->cache_bytes};
@@ -69,6 +83,10 @@ static int open_cache(struct start *s)
 	int r;
 
 	r = places_find(s->fs.opt, s->fs.account, &s->state_dir, &s->cache_dir);
+	if (r == 0)
+		r = check_place(s, s->state_dir);
+	if (r == 0)
+		r = check_place(s, s->cache_dir);
 	if (r != 0)
 		return r;
 	cfg.state_dir = s->state_dir;

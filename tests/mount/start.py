@@ -367,6 +367,28 @@ def test_a_cache_below_a_file_is_refused_as_that(env):
                   str(file))
 
 
+def test_a_cache_below_the_mount_point_is_refused(env):
+    """The program would look for its files in its own mount, and hang."""
+    server = server_with_mail(env)
+    m = env.mount_object(server, background=True)
+    beside = m.path.with_name(m.path.name + "-cache")
+    link = env.tmp / "link"
+    link.symlink_to(m.path)
+    for cache, home in [(m.path / "cache", m.home),
+                        (link / "new" / "cache", m.home), (None, m.path)]:
+        m.cache, m.home = cache, home
+        try:
+            m.start()
+        except StartFailed as failure:
+            check_refused(failure.result, "hidden", str(m.path), "cache=")
+        else:
+            raise AssertionError(f"mounted over its cache: {cache}")
+        assert not os.listdir(m.path)
+    m.cache = beside
+    m.start()
+    assert m.messages()
+
+
 def test_mounts_from_the_cache_without_a_network(env):
     server = server_with_mail(env)
     m = env.mount(server, background=True)
