@@ -49,6 +49,21 @@ static void complain(const char *text)
 	fprintf(stderr, "mount.imapfs: %s\n", text);
 }
 
+/*
+ * Whoever starts us may have closed the standard three. What is opened then
+ * must not get their numbers: it would be lost in leave_terminal().
+ */
+static void fill_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* From here on nobody reads what we print. */
 static void leave_terminal(void)
 {
@@ -231,6 +246,7 @@ int main(int argc, char *argv[])
 	int status = EXIT_OK;
 
 	inherited_note();
+	fill_standard();
 	/* The password is in memory: no core dump, no ptrace by others. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)signal(SIGPIPE, SIG_IGN);

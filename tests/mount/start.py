@@ -324,6 +324,17 @@ def test_a_pipe_of_who_mounts_is_let_go(env):
     m.unmount()
 
 
+def test_started_without_the_standard_descriptors(env):
+    server = server_with_mail(env)
+    for closed in ("<&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        m = env.mount_object(server, background=True)
+        words = ["sh", "-c", f'exec "$@" {closed}', "sh", *m.args()]
+        m.args = lambda words=words: words
+        m.start()
+        assert (m.path / "INBOX" / m.messages()[0]).read_bytes() == letter(1)
+        m.unmount()
+
+
 def test_second_mount_of_an_account_is_refused(env):
     server = server_with_mail(env)
     first = env.mount(server)
