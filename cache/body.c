@@ -99,7 +99,9 @@ static int open_whole(struct body *b, const struct blob *blob)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	error = errno;
 	free(path);
-	if (fd < 0 && error != ENOENT && error != ENOTDIR && error != ELOOP)
+	/* What we may not read is fetched again, as if it were not there. */
+	if (fd < 0 && error != ENOENT && error != ENOTDIR && error != ELOOP &&
+	    error != EACCES)
 		return error == ENOMEM ? -ENOMEM : -EIO;
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
 	    (uint64_t)st.st_size == blob->size) {

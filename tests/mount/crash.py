@@ -219,6 +219,24 @@ def test_truncated_and_missing_blobs(env):
     check_all(m, 3, 50_000)
 
 
+@ordinary_user
+def test_blobs_that_cannot_be_read(env):
+    server = env.script({b"INBOX": mail(3, size=50_000)})
+    m = env.mount(server)
+    for path in numbered(m).values():
+        path.read_bytes()
+    m.unmount()
+    for blob in [path for n in (1, 2) for path in files_holding(
+            m.cache, b"%08x line %08d" % (n, 400))]:
+        os.chmod(blob, 0)
+    m.start()
+    check_all(m, 3, 50_000)
+    m.unmount()
+    server.stop()
+    m.start()
+    check_all(m, 3, 50_000)
+
+
 def test_bodies_wiped_while_mounted(env):
     server = env.script({b"INBOX": mail(20, size=50_000)})
     m = env.mount(server)
