@@ -250,6 +250,7 @@ int main(int argc, char *argv[])
 	/* The password is in memory: no core dump, no ptrace by others. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* ulimit -f: EFBIG instead */
 	umask(077);
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet */
 	(void)mallopt(M_ARENA_MAX, ARENAS);

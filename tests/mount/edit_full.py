@@ -4,6 +4,7 @@ asked for, here and on the server, also when there is room again."""
 
 import errno
 import os
+import resource
 
 from imapfstest import *
 from imapfstest.changed import changing, errno_of, numbers, on_server, sent
@@ -161,3 +162,15 @@ def test_a_new_file_whose_name_was_refused_is_still_written_to(env):
     os.rename(scratch, work / "in-the-end.eml")
     sent(m)
     assert numbers(disk.server, "Work") == sorted(made + [no])
+
+
+def test_a_limit_of_file_sizes_is_a_full_disk(env):
+    """The signal that comes with it (SIGXFSZ) would end the mount."""
+    server, m = changing(env, count=3)
+    work = m.path / "Work"
+    resource.prlimit(m.pid, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+    assert errno_of((work / ".large").write_bytes,
+                    letter(7, size=2_000_000)) == errno.ENOSPC
+    (work / "small.eml").write_bytes(letter(8))
+    sent(m)
+    assert numbers(server, "Work") == [8]
