@@ -251,7 +251,7 @@ struct imap_sync_end {
 };
 
 struct imap_sync_ops {
-	/* As in struct imap_list_ops. */
+	/* As in struct imap_list_ops; what was told before is void. */
 	int (*opened)(void *ctx, const struct imap_mailbox *box);
 	/*
 	 * Rows with ROW_UID and ROW_FLAGS only, of known messages (UID <

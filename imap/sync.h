@@ -116,6 +116,7 @@ void sync_fresh_hand_on(struct sync_job *j);
 void sync_push_new(struct sync_job *j, const struct session *s);
 
 /* Members of the class of this job, see job.h. */
+bool sync_repeat(struct job *job);
 bool sync_cut(struct job *job);
 void sync_fetch(struct job *job, struct session *s, struct fetch *f);
 void sync_data(struct job *job, struct session *s, const struct response *r);

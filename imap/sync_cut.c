@@ -10,8 +10,9 @@
  * new. A range that ended a session, without what came of it, is asked for in
  * halves; a message that did so alone, twice, is left out.
  *
- * What is new to a sync comes from the beginning each time: whoever asked is
- * told once more that it is opened, and what was heard before is void.
+ * What is new to a sync comes from the beginning each time, as all does where
+ * the line was cut: whoever asked is told once more that it is opened, and what
+ * was heard before is void.
  */
 
 /* Those in the range that are not left out, to be sent from below. */
@@ -67,6 +68,14 @@ static struct mail_range find_suspects(const struct sync_job *j)
 	return v;
 }
 
+bool sync_repeat(struct job *job)
+{
+	struct sync_job *j = (struct sync_job *)job;
+
+	j->l.handed_out = false;
+	return listing_repeat(job);
+}
+
 bool sync_cut(struct job *job)
 {
 	struct sync_job *j = (struct sync_job *)job;
@@ -75,7 +84,6 @@ bool sync_cut(struct job *job)
 	    (j->careful && j->asked.last == UINT32_MAX))
 		return false;
 	j->cuts++;
-	j->l.handed_out = false;
 	if (!j->careful) {
 		j->careful = true;
 		return true;

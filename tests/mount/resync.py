@@ -179,6 +179,31 @@ def test_entering_asks_at_most_once_a_minute(env):
     assert again - asked <= 3, server.commands[-10:]
 
 
+def cut_in_the_middle(env, times):
+    """The line of a sync is cut so often, behind its first rows; the one that
+    watches stays."""
+    box = Box([Msg(n, letter(n)) for n in range(1, 6)])
+    server = env.script({b"INBOX": box})
+    m = env.mount(server)
+    assert sorted(numbered(m)) == [1, 2, 3, 4, 5]
+    m.wait_watching()
+    watch = env.watch(m.path / "INBOX")
+    server.on(rb"UID FETCH 6:", cut_after(60), times=times)
+    with server.lock:
+        del box.messages[1]
+        box.messages.append(Msg(6, letter(6)))
+        box.uidnext = 7
+    server.push(b"INBOX", b"* 2 EXPUNGE\r\n* 5 EXISTS\r\n")
+    return m, watch
+
+
+def test_sync_that_is_cut_in_the_middle_is_made_again(env):
+    m, watch = cut_in_the_middle(env, times=1)
+    watch.wait("CREATE", "_Letter-6_")
+    watch.wait("DELETE", "_Letter-2_")
+    assert sorted(numbered(m)) == [1, 3, 4, 5, 6]
+
+
 def test_moved_here_and_removed_elsewhere_without_a_uidnext(env):
     """SELECT and EXAMINE do not have to say UIDNEXT (Courier)."""
     work = Box()

@@ -284,6 +284,28 @@ static void what_has_told_nothing_yet_is_repeated(void **state)
 	assert_int_equal(seen.end.method, IMAP_SYNC_FLAGS);
 }
 
+/* Who asked is told that it begins anew: what was heard before is void. */
+static void what_has_told_half_is_repeated(void **state)
+{
+	struct server *s = SERVER(
+		STEPS(FLAGS_ASKED, NUMBERS("3", "101", "60"), "S: A2 OK done",
+		      "S: * 1 FETCH (UID 4 FLAGS ())", "S: A3 OK done", "X:"),
+		STEPS(LOGIN, "C: A6 EXAMINE INBOX",
+		      "C: A7 UID FETCH 1:99 (UID FLAGS)",
+		      "C: A8 UID FETCH 100:*", NUMBERS("2", "101", "60"),
+		      "S: A6 OK done", "S: * 1 FETCH (UID 5 FLAGS ())",
+		      "S: A7 OK done", NEW("2", "100"), "S: A8 OK done"));
+	struct imap *im = account_connected(s, 1);
+	struct seen seen = {0};
+
+	(void)state;
+	seen_sync(im, &seen, 50);
+	seen_wait(&seen);
+	account_end(im, s);
+	assert_int_equal(seen.result, 0);
+	assert_string_equal(seen.told, "open rows(4) open rows(5) new(100)");
+}
+
 static void an_answer_in_front_of_examine_is_a_lie(void **state)
 {
 	struct seen seen =
@@ -314,6 +336,7 @@ int main(void)
 		cmocka_unit_test(half_an_answer_for_ever_ends),
 		cmocka_unit_test(a_cut_line_never_tells_half),
 		cmocka_unit_test(what_has_told_nothing_yet_is_repeated),
+		cmocka_unit_test(what_has_told_half_is_repeated),
 		cmocka_unit_test(an_answer_in_front_of_examine_is_a_lie),
 	};
 
