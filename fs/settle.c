@@ -205,8 +205,8 @@ void folder_change(struct fs *fs, struct folder *f, enum replay_op op,
 {
 	const struct replayed what = {op, m->id, m->name};
 
-	/* What nobody holds has no attributes that anybody keeps. */
-	change(fs, f, &what, replay && !(op == REPLAY_ATTRIB && m->held == 0));
+	/* Who watches the folder hears of messages that nobody holds, too. */
+	change(fs, f, &what, replay);
 }
 
 void folder_left(struct fs *fs, struct folder *f, uint64_t id, const char *name)

@@ -153,6 +153,20 @@ def test_flags_are_seen_both_ways(env):
     assert not watch.events(pattern="_Letter-[^1]_"), watch.found
 
 
+def test_flags_are_seen_after_a_remount_that_nobody_listed(env):
+    """The kernel knows the folder, and nothing of what is in it."""
+    server, uids = filled(env)
+    m = env.mount(server)
+    assert len(m.messages()) == 5
+    m.unmount()
+    m.start()
+    watch = env.watch(m.path / "INBOX")
+    with Client(server) as c:
+        c.store("INBOX", uids[1], "+FLAGS", "\\Flagged")
+    watch.wait("ATTRIB", "_Letter-1_")
+    assert mode(numbered(m)[1]) == 0o700
+
+
 def test_keywords_and_other_flags_are_seen(env):
     server, uids = filled(env)
     m = env.mount(server)
