@@ -97,7 +97,8 @@ void keep_job_ended(struct fs *fs, struct folder *f, int result)
 		   folder_denied(f) != FOLDER_EMPTY) {
 		/* It is not there any more: what is? */
 		(void)keep_ask_folders(fs, IMAP_PRIO_SYNC);
-	} else if (result == -EIO || result == -ETIMEDOUT) {
+	} else if (result == -EIO || result == -ETIMEDOUT ||
+		   (result == -ENOTCONN && fs->online)) {
 		/* Nobody tells of these news again. */
 		keep_make_due(k, f, clock_now_ms() + KEEP_RETRY_MS);
 	}

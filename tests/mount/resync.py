@@ -204,6 +204,13 @@ def test_sync_that_is_cut_in_the_middle_is_made_again(env):
     assert sorted(numbered(m)) == [1, 3, 4, 5, 6]
 
 
+@deadline(150)
+@slow
+def test_sync_that_is_cut_once_more_is_made_again_later(env):
+    _, watch = cut_in_the_middle(env, times=2)
+    watch.wait("CREATE", "_Letter-6_", timeout=100)
+
+
 def test_moved_here_and_removed_elsewhere_without_a_uidnext(env):
     """SELECT and EXAMINE do not have to say UIDNEXT (Courier)."""
     work = Box()
