@@ -38,7 +38,7 @@
 #define KEEP_ENTER_MS 60000
 #define KEEP_ENTER_GMAIL_MS 600000 /* it counts what is asked */
 #define KEEP_GAP_MS 250
-/* After one that failed: nobody tells of its news again. */
+/* After one, or a LIST, that failed: nobody tells of its news again. */
 #define KEEP_RETRY_MS 60000
 /* After a change of ours; at most, from the first of a train of them. */
 #define KEEP_OWN_MS 500

@@ -429,3 +429,18 @@ def test_list_that_names_no_mailbox_at_all_is_not_believed(env):
     assert not root.events("DELETE"), root.found
     assert os.stat(m.path / "Work/mine.eml").st_ino == inode
     assert (m.path / "Work/mine.eml").read_bytes() == letter(1)
+
+
+@deadline(150)
+@slow
+def test_list_that_is_refused_for_a_while_is_asked_for_once_more(env):
+    boxes = {b"INBOX": Box()}
+    server = notifying(env, boxes, lambda: None)
+    m = env.mount(server)
+    m.wait_watching()
+    os.listdir(m.path / "INBOX")
+    server.on(rb"LIST", b"%TAG% NO [UNAVAILABLE] not now\r\n", times=2)
+    with server.lock:
+        boxes[b"New"] = Box()
+    server.push(b"INBOX", b'* LIST () "/" New\r\n')
+    env.wait_for(lambda: os.path.isdir(m.path / "New"), 100)
