@@ -358,7 +358,9 @@ enum journal_rest {
 	JOURNAL_UNSURE,
 	JOURNAL_UNDO, /* refused for good: row and flags as on the server. A
 		       * message that was never there goes to rejected/ */
-	JOURNAL_GONE, /* the message is nowhere any more: row and record go */
+	/* The message is nowhere any more: row and record go. What it was to
+	 * replace comes back, unless the user has removed it since. */
+	JOURNAL_GONE,
 	/* No answer: it stays as it is, but the server has these flags now. */
 	JOURNAL_HEARD,
 };

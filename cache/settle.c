@@ -14,7 +14,7 @@
  *     AGAIN     the record is QUEUED with what is left
  *     UNSURE    the same, though flags may have been stored
  *     UNDO      what was sent is taken back, as far as it is still so
- *     GONE      row and record go
+ *     GONE      row and record go; what it was to replace comes back
  *     HEARD     nothing was sent, but the server's flags are known
  *
  * Then what is left of the difference decides whether the record stays. The
@@ -210,8 +210,8 @@ static int go(struct batch *b, struct step *s, const struct journal_result *v)
 	} else {
 		r = step_drop(s, rejected);
 	}
-	/* What it was to replace comes back. */
-	if (r == 0 && v->rest == JOURNAL_UNDO)
+	/* What it was to replace comes back, for nothing comes in its place. */
+	if (r == 0 && !was_wanted)
 		r = batch_undo_waiters(b, s->old);
 	return r == 0 && v->why && !was_wanted ? step_fail(s, v->why) : r;
 }

@@ -86,6 +86,27 @@ def test_a_refused_move_is_undone_and_listed(env):
         assert len(boxes[b"INBOX"].messages) == 5
 
 
+def test_what_comes_to_nothing_replaces_nothing(env):
+    """It was renamed onto a message offline; another client has removed it."""
+    server, boxes, m = scripted(env, options=["delete=expunge"])
+    path, other = numbered(m)[2], numbered(m, "Work")[9]
+    ino = os.stat(other).st_ino
+    server.stop()
+    m.wait_offline()
+    os.rename(path, other)
+    with server.lock:
+        del boxes[b"INBOX"].messages[1]
+    server.start()
+    m.wait_online(40)
+    env.wait_for(lambda: failed(m), 20)
+    sent(m)
+    env.wait_for(lambda: sorted(numbered(m, "Work")) == [9], 20)
+    assert os.stat(other).st_ino == ino
+    assert other.read_bytes() == letter(9)
+    with server.lock:
+        assert [x.uid for x in boxes[b"Work"].messages] == [9]
+
+
 def test_refused_flags_go_back(env):
     server, _, m = scripted(env)
     server.on(rb"UID STORE ", b"%TAG% NO [NOPERM] You may not.\r\n")

@@ -121,6 +121,43 @@ static void what_waits_comes_back_if_the_successor_is_refused(void **state)
 	assert_int_equal(count_state_files(t, "rejected"), 1);
 }
 
+/* Another client has removed it: nothing comes in the place of the old one. */
+static void what_waits_comes_back_if_the_new_one_is_nowhere(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = changed_add(t->b, 6, "m.eml");
+	uint64_t new = changed_add(t->a, 5, "m.eml");
+
+	change_replace(t->a, new, t->b, "m.eml", NULL);
+	changed_send(t, new, JOURNAL_MOVE);
+	changed_settle(t, (struct journal_result){.id = new,
+						  .rest = JOURNAL_GONE});
+	for (int i = 0; i < 2; i++) {
+		changed_expect_none(t, old);
+		assert_int_equal(row_named(t->b, "m.eml").id, old);
+		assert_int_equal(row_of(t->b, old).uid, 6);
+		assert_false(has_row(t->a, new));
+		changed_reopen(t);
+	}
+}
+
+/* Who has removed it since wants neither of them. */
+static void what_waits_for_one_that_was_removed_goes(void **state)
+{
+	struct changed *t = *state;
+	uint64_t old = changed_add(t->b, 6, "m.eml");
+	uint64_t new = changed_add(t->a, 5, "m.eml");
+	struct journal_entry e;
+
+	change_replace(t->a, new, t->b, "m.eml", NULL);
+	assert_int_equal(journal_remove(t->b, new), 0);
+	changed_settle(t, (struct journal_result){.id = new,
+						  .rest = JOURNAL_GONE});
+	assert_true(changed_get(t, old, &e));
+	assert_int_equal(e.waits_for, 0);
+	assert_false(has_row(t->b, old));
+}
+
 static void a_replaced_draft_goes_with_its_file(void **state)
 {
 	struct changed *t = *state;
@@ -242,6 +279,8 @@ int main(void)
 		T(replacing_in_a_folder_needs_nobody_to_wait),
 		T(what_waits_for_a_new_one_waits_for_its_successor),
 		T(what_waits_comes_back_if_the_successor_is_refused),
+		T(what_waits_comes_back_if_the_new_one_is_nowhere),
+		T(what_waits_for_one_that_was_removed_goes),
 		T(what_is_replaced_waits_until_the_other_one_is_there),
 		T(what_comes_back_has_its_own_changes),
 		T(a_replaced_draft_goes_with_its_file),
