@@ -42,8 +42,7 @@ static void refuse(struct batch *b)
 	struct lane *l = flush_lane(b->flush, b->part, b->from, b->to);
 	size_t n = 0;
 
-	/* A copy is not refused because of where it is made from. */
-	if (b->result == -EROFS && b->from && b->part != JOURNAL_COPY)
+	if (b->is_read_only)
 		rights_note_read_only(b->from);
 	for (size_t i = 0; i < b->n; i++)
 		n += b->v[i].verdict == VERDICT_OPEN;

@@ -40,6 +40,7 @@ static void take_outcome(struct batch *b, const struct imap_outcome *end)
 	b->result = end->result;
 	b->unknown = end->unknown;
 	b->only_flagged = end->only_flagged;
+	b->is_read_only = end->is_read_only;
 	b->left_flags = end->left_flags;
 	free(b->left_keywords);
 	b->left_keywords = end->left_keywords && end->left_keywords[0]

@@ -37,8 +37,9 @@
  *   -ENOTEMPTY  the mailbox has children, and the server minds
  *   -EOPNOTSUPP the server does not know such a command
  *   -EPERM      not possible on this server, or BAD
- *   -EROFS      the mailbox can be opened only for reading, or its UIDs do not
- *               last (UIDNOTSTICKY): they could name another message by now
+ *   -EROFS      the mailbox, or the destination, can be opened only for
+ *               reading, or its UIDs do not last (UIDNOTSTICKY): they could
+ *               name another message by now
  *   -ESTALE     the mailbox's UIDVALIDITY is another one: no UID is good
  */
 #ifndef IMAPFS_IMAP_CHANGE_H
@@ -61,6 +62,8 @@ struct imap_outcome {
 	bool unknown; /* it may have been done, wholly or in part */
 	/* -ENOENT was about the destination: creating it may help. */
 	bool try_create;
+	/* -EROFS is about the mailbox of the messages, not the destination. */
+	bool is_read_only;
 	struct imap_error why; /* the server's words; code is `result` */
 
 	/*

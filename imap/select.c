@@ -245,7 +245,9 @@ void select_take_code(struct session *s, const struct status *st)
 		take_permanent_flags(s, st);
 		break;
 	case CODE_READ_ONLY:
-		s->box.read_only = s->writable;
+		/* A refusal may be about the destination of a command. */
+		if (!st->tagged || st->kind == STATUS_OK)
+			s->box.read_only = s->writable;
 		break;
 	case CODE_READ_WRITE:
 		s->box.read_only = false;

@@ -74,6 +74,12 @@ void verbs_add(struct uid_change *j, enum verb verb)
 	j->verb[j->n_verbs++] = verb;
 }
 
+static void fail_read_only(struct uid_change *j, const char *words)
+{
+	j->c.end.is_read_only = true;
+	change_fail(&j->c, -EROFS, words);
+}
+
 bool verbs_begin(struct uid_change *j, const struct session *s)
 {
 	j->n_verbs = 0;
@@ -86,10 +92,9 @@ bool verbs_begin(struct uid_change *j, const struct session *s)
 		change_fail(&j->c, -ESTALE,
 			    "is not the mailbox that it was (UIDVALIDITY)");
 	else if (j->c.job.class->writes && s->box.read_only)
-		change_fail(&j->c, -EROFS, "can only be read");
+		fail_read_only(j, "can only be read");
 	else if (s->box.uids_not_sticky)
-		change_fail(&j->c, -EROFS,
-			    "can only be read: its UIDs do not last");
+		fail_read_only(j, "can only be read: its UIDs do not last");
 	return !j->c.job.finished;
 }
 
@@ -175,6 +180,7 @@ void verbs_answer(struct job *job, struct session *s, const struct call *call,
 		if (call->kind == VERB_EXPUNGE && j->c.refused.code == 0)
 			j->c.end.only_flagged = true;
 		change_refuse(&j->c, st);
+		j->c.end.is_read_only = !j->to && j->c.refused.code == -EROFS;
 	} else if (st->code == CODE_COPYUID && j->to) {
 		pairs_take(&j->pairs, st);
 	}

@@ -176,6 +176,21 @@ def test_mailbox_that_turned_out_to_be_read_only_refuses_at_once(env):
     assert len(failed(m)) == 1
 
 
+def test_destination_that_is_read_only_leaves_the_source_writable(env):
+    server, boxes, m = scripted(env)
+    paths = numbered(m)
+    for n, words in ((2, b"[READ-ONLY] no"), (3, b"Work is read-only")):
+        server.on(rb"UID MOVE ", b"%TAG% NO " + words + b"\r\n", times=1)
+        os.rename(paths[n], m.path / "Work" / "x.eml")
+        env.wait_for(lambda n=n: len(failed(m)) == n - 1, 20)
+        os.chmod(paths[n + 1], 0o644)
+        sent(m)
+    assert len(failed(m)) == 2
+    with server.lock:
+        assert [x.uid for x in boxes[b"INBOX"].messages
+                if b"\\Seen" in x.flags] == [3, 4]
+
+
 def test_what_the_rights_do_not_allow_is_refused_at_once(env):
     boxes = {b"INBOX": Box([Msg(n, letter(n)) for n in range(1, 6)]),
              b"Theirs": Box([Msg(9, letter(9))]),
