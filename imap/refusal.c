@@ -63,6 +63,8 @@ static const struct {
 	{"bandwidth limits", true, -EDQUOT, -EAGAIN},
 	/* Exchange: `Request is throttled. Suggested Backoff Time: ...` */
 	{"throttled", true, -EDQUOT, -EAGAIN},
+	/* Yahoo: `[LIMIT] UID STORE Rate limit hit`. */
+	{"rate limit", true, -EDQUOT, -EAGAIN},
 	/* Gmail: `System Error (Failure)`. */
 	{"System Error", false, -EIO, -EAGAIN},
 	/* Exchange: `Server Unavailable. 15`. */
@@ -134,6 +136,11 @@ int session_errno(const struct status *st)
 int session_change_errno(const struct status *st)
 {
 	return refusal(st, true);
+}
+
+bool session_is_full(const struct status *st)
+{
+	return st->code == CODE_LIMIT && find_words(st, true) < 0;
 }
 
 bool imap_is_for_now(int result)

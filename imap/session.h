@@ -276,5 +276,7 @@ void session_drop_slot(struct session *s, unsigned i);
 /* Which errno a NO or BAD comes to: when reading, and when changing. */
 int session_errno(const struct status *st);
 int session_change_errno(const struct status *st);
+/* A limit of how many there may be (RFC 5530), not of how fast they come? */
+bool session_is_full(const struct status *st);
 
 #endif

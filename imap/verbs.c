@@ -169,10 +169,19 @@ void verbs_pump(struct job *job, struct session *s)
 		send_verb(j, s);
 }
 
+/* More keywords than a message or a mailbox can have: no time changes that. */
+static bool are_too_many(const struct uid_change *j, const struct call *call,
+			 const struct status *st)
+{
+	return call->kind == VERB_SET && j->set.keywords &&
+	       j->set.keywords[0] && session_is_full(st);
+}
+
 void verbs_answer(struct job *job, struct session *s, const struct call *call,
 		  const struct status *st)
 {
 	struct uid_change *j = (struct uid_change *)job;
+	bool is_first = j->c.refused.code == 0;
 
 	(void)s;
 	j->c.in_flight--;
@@ -180,6 +189,8 @@ void verbs_answer(struct job *job, struct session *s, const struct call *call,
 		if (call->kind == VERB_EXPUNGE && j->c.refused.code == 0)
 			j->c.end.only_flagged = true;
 		change_refuse(&j->c, st);
+		if (is_first && are_too_many(j, call, st))
+			j->c.refused.code = -EPERM;
 		j->c.end.is_read_only = !j->to && j->c.refused.code == -EROFS;
 	} else if (st->code == CODE_COPYUID && j->to) {
 		pairs_take(&j->pairs, st);

@@ -117,6 +117,19 @@ def test_refused_flags_go_back(env):
     assert "You may not." in line
 
 
+def test_keywords_that_are_too_many_are_refused(env):
+    server, _, m = scripted(env)
+    server.on(rb"UID STORE .*red", b"%TAG% NO [LIMIT] At most 32 flags in one "
+              b"mailbox supported\r\n")
+    paths = numbered(m)
+    os.setxattr(paths[2], "user.xdg.tags", b"red")
+    line, = env.wait_for(lambda: failed(m), 10)
+    assert "At most 32 flags" in line
+    assert "user.xdg.tags" not in os.listxattr(paths[2])
+    os.chmod(paths[3], 0o644)
+    sent(m)
+
+
 def test_with_sync_the_refusal_is_the_error(env):
     refusals = {b"[OVERQUOTA] full": errno.EDQUOT,
                 b"[NOPERM] no": errno.EACCES,

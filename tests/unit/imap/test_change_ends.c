@@ -267,6 +267,45 @@ static void so_has_what_is_asked_before_a_change(void **state)
 	}
 }
 
+static int told_tag(struct imap *im, struct told *t, imap_job *ret)
+{
+	const struct imap_flag_delta delta = {.add_keywords = "red"};
+
+	return imap_store(im, &told_messages, &delta, told_change, t, ret);
+}
+
+static int told_star(struct imap *im, struct told *t, imap_job *ret)
+{
+	const struct imap_flag_delta delta = {.add_flags = MAIL_FLAGGED};
+
+	return imap_store(im, &told_messages, &delta, told_change, t, ret);
+}
+
+/* Keywords may be too many for ever, commands are only for a while. */
+static void a_limit_of_keywords_is_a_refusal(void **state)
+{
+	static const struct {
+		told_starter start;
+		const char *answer;
+		int result;
+	} rows[] = {
+		{told_tag, "S: $T NO [LIMIT] At most 32 flags in one mailbox",
+		 -EPERM},
+		{told_tag, "S: $T NO [LIMIT] UID STORE Rate limit hit",
+		 -EAGAIN},
+		{told_star, "S: $T NO [LIMIT] x", -EAGAIN},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct told t = told_run(
+			rows[i].start,
+			STEPS(CAPS, SELECT, "C: UID STORE", rows[i].answer));
+
+		told_expect(&t, rows[i].result, false, "");
+	}
+}
+
 static void what_a_bug_of_the_server_has_done_is_unknown(void **state)
 {
 	const char *bug = "S: $T NO [SERVERBUG] Internal error occurred.";
@@ -286,6 +325,7 @@ int main(void)
 			what_was_not_sent_is_sent_on_the_next_connection),
 		cmocka_unit_test(what_was_never_sent_is_not_unknown),
 		cmocka_unit_test(what_was_sent_is_never_sent_again),
+		cmocka_unit_test(a_limit_of_keywords_is_a_refusal),
 		cmocka_unit_test(one_of_two_answers_is_no_end),
 		cmocka_unit_test(pairs_that_came_before_the_cut_are_told),
 		cmocka_unit_test(an_answer_that_never_comes_is_unknown),
