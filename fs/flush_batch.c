@@ -49,6 +49,11 @@ static bool is_same_delta(const struct batch *b, const struct journal_entry *e)
 	       strcmp(b->remove_labels, e->remove_labels) == 0;
 }
 
+bool batch_has_labels(const struct batch *b)
+{
+	return b->add_labels[0] || b->remove_labels[0];
+}
+
 bool batch_goes(const struct batch *b, const struct way *w,
 		const struct journal_entry *e)
 {

@@ -8,7 +8,6 @@
 
 #include "fs/effects.h"
 #include "fs/folder.h"
-#include "fs/notify.h"
 #include "imap/log.h"
 
 /*
@@ -25,11 +24,6 @@ struct story {
 	char *what, *file;
 };
 
-static bool has_labels(const struct batch *b)
-{
-	return b->add_labels[0] || b->remove_labels[0];
-}
-
 static bool has_flags(const struct batch *b)
 {
 	return b->add || b->remove || b->add_keywords[0] ||
@@ -44,7 +38,7 @@ static const char *verb(const struct batch *b)
 	case JOURNAL_COPY:
 		return "to copy it";
 	case JOURNAL_STORE:
-		if (!has_labels(b))
+		if (!batch_has_labels(b))
 			return "to change its flags";
 		return has_flags(b) ? "to change its flags and labels"
 				    : "to change its labels";
@@ -262,94 +256,6 @@ static int settle(struct batch *b)
 	return r;
 }
 
-/* --- flags that a mailbox does not keep --- */
-
-/* They are as the server has them, from now on. */
-static int flags_left(struct batch *b, struct box *box)
-{
-	struct cache_flags *v = calloc(b->n + 1, sizeof(*v));
-	struct cache_msg m;
-	size_t n = 0;
-	int r = v ? 0 : -ENOMEM;
-
-	for (size_t i = 0; r == 0 && i < b->n; i++) {
-		uint32_t on = b->left_flags & b->remove;
-		uint32_t off = b->left_flags & b->add;
-
-		if (b->v[i].verdict != VERDICT_DONE ||
-		    box_find_id(box, b->v[i].id, &m) != 0)
-			continue;
-		v[n++] = (struct cache_flags){m.id, (m.flags & ~off) | on};
-	}
-	if (r == 0)
-		r = box_set_flags(box, v, n);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if (box_find_id(box, v[i].id, &m) == 0)
-			notify_attr(b->flush->fs->notify, m.id);
-	free(v);
-	return r;
-}
-
-static bool left_all(const struct batch *b)
-{
-	size_t asked = strlen(b->add_keywords) + strlen(b->remove_keywords);
-	size_t left = b->left_keywords ? strlen(b->left_keywords) : 0;
-
-	if (((b->add | b->remove) & ~b->left_flags) != 0 || has_labels(b))
-		return false;
-	return left >= asked && (b->left_flags || left);
-}
-
-/* A change of which the mailbox keeps nothing is one that it refuses. */
-static void refuse_left(struct batch *b)
-{
-	if (b->part != JOURNAL_STORE || b->result != 0 || !left_all(b))
-		return;
-	free(b->why);
-	b->why = strdup("the mailbox does not keep such a flag");
-	b->result = -EPERM;
-	for (size_t i = 0; i < b->n; i++) {
-		if (b->v[i].verdict != VERDICT_DONE)
-			continue;
-		b->v[i].verdict = VERDICT_UNDO;
-		b->v[i].error = -EPERM;
-	}
-}
-
-/* Of messages that are still here, others may have changed some, too. */
-static int flags_seen(struct batch *b, struct box *box)
-{
-	struct cache_flags *v = calloc(b->n + 1, sizeof(*v));
-	size_t n = 0;
-	int r = v ? 0 : -ENOMEM;
-
-	for (size_t i = 0; v && i < b->n; i++)
-		if (b->v[i].has_flags)
-			v[n++] = (struct cache_flags){b->v[i].id, b->v[i].flags,
-						      b->v[i].keywords,
-						      b->v[i].labels};
-	if (n > 0)
-		r = box_set_flags(box, v, n);
-	free(v);
-	return r;
-}
-
-static void correct_flags(struct batch *b)
-{
-	struct box *box;
-	int r;
-
-	if (b->part != JOURNAL_STORE || folder_get(b->flush->fs, b->from, &box))
-		return;
-	r = flags_seen(b, box);
-	if (r == 0 && b->result == 0 && b->left_flags)
-		r = flags_left(b, box);
-	folder_put(b->flush->fs, b->from);
-	if (r != 0)
-		log_warn("flush: flags that '%s' does not have are still shown",
-			 b->from->path);
-}
-
 /* --- the end --- */
 
 static void teach_lane(struct batch *b)
@@ -411,7 +317,7 @@ void flush_end(struct batch *b)
 	struct flush *fl = b->flush;
 	int r;
 
-	refuse_left(b);
+	flush_refuse_left(b);
 	remember_all(b);
 	hold_readers(b);
 	r = settle(b);
@@ -425,7 +331,7 @@ void flush_end(struct batch *b)
 		return;
 	}
 	flush_note_arrivals(b);
-	correct_flags(b);
+	flush_correct_flags(b);
 	flush_note_labels(b);
 	wake_readers(b);
 	unlink_batch(b);

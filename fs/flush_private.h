@@ -4,8 +4,8 @@
  * (batches), flush_plan.c (from the journal to them), flush_lane.c (what was
  * learnt of a pair of folders), flush_send.c (commands), flush_answer.c (their
  * answers), flush_look.c, flush_found.c, flush_match.c and flush_alike.c (what
- * became of a command whose answer was lost), flush_labels.c (what labels move)
- * and flush_end.c (settling).
+ * became of a command whose answer was lost), flush_labels.c (what labels
+ * move), flush_left.c (flags that are not kept) and flush_end.c (settling).
  *
  * The life of a batch; all of it on the flusher's thread, but for the jobs'
  * callbacks, which fill in what was heard and say that it has come:
@@ -262,6 +262,8 @@ void batch_free(struct batch *b);
 /* Is this record one for this batch? */
 bool batch_goes(const struct batch *b, const struct way *w,
 		const struct journal_entry *e);
+/* Is it a change of labels, whatever else it changes? */
+bool batch_has_labels(const struct batch *b);
 /* -ENOMEM. */
 MUST_CHECK int batch_add(struct batch *b, const struct journal_entry *e);
 /* By the UIDs in the source; new ones stay as they came. */
@@ -356,6 +358,13 @@ void flush_note_twice(struct batch *b, size_t n, const char *why);
 
 /* Labels of the batch were stored: which folders are others now? */
 void flush_note_labels(struct batch *b);
+
+/* --- flush_left.c --- */
+
+/* A change of which the mailbox keeps nothing is one that it refuses. */
+void flush_refuse_left(struct batch *b);
+/* What was stored is settled: the flags become those that the server has. */
+void flush_correct_flags(struct batch *b);
 
 /* --- flush_end.c --- */
 
