@@ -60,8 +60,7 @@ static const char *reason(const struct batch *b, const struct item *it)
 	return strerrordesc_np(-it->error);
 }
 
-/* Where it was, for people: the name is that of the row. */
-static char *file_of(struct batch *b, const struct item *it)
+char *flush_file_of(struct batch *b, const struct item *it)
 {
 	struct folder *at =
 		it->at ? tree_find(b->flush->fs->tree, it->at) : NULL;
@@ -92,7 +91,7 @@ static void tell_story(struct batch *b, const struct item *it, struct story *s)
 			  b->part == JOURNAL_APPEND ? "in" : "to",
 			  b->to->path) < 0)
 		s->what = NULL;
-	s->file = file_of(b, it);
+	s->file = flush_file_of(b, it);
 	s->f = (struct journal_failure){s->what, reason(b, it), s->file};
 	log_warn("flush: refused %s '%s': %s", s->what ? s->what : "",
 		 s->file ? s->file : "", s->f.why);

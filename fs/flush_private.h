@@ -368,6 +368,12 @@ void flush_correct_flags(struct batch *b);
 
 /* --- flush_end.c --- */
 
+/*
+ * Where a message of the batch was, for people: the name is that of the row;
+ * free(). NULL: no memory.
+ */
+char *flush_file_of(struct batch *b, const struct item *it);
+
 /* Every message has a verdict: settle them, give the folders back, free. */
 void flush_end(struct batch *b);
 

@@ -130,6 +130,38 @@ def test_keywords_that_are_too_many_are_refused(env):
     sent(m)
 
 
+def test_what_a_mailbox_does_not_keep_is_taken_off_and_listed(env):
+    server, _, m = scripted(env)
+
+    def select(session, tag, command):
+        return session.default(tag, command).replace(b" \\Draft \\*)", b")")
+
+    server.on(rb"SELECT ", select)
+    paths = numbered(m)
+    wanted = {1: b"work", 2: b"\\Draft", 3: b"\\Seen work",
+              4: b"\\Seen \\Draft", 5: b"\\Seen"}
+    for n, value in wanted.items():
+        os.setxattr(paths[n], "user.imap.flags", value)
+    sent(m)
+    for n, value in wanted.items():
+        kept = b"\\Seen" if b"Seen" in value else b""
+        assert os.getxattr(paths[n], "user.imap.flags") == kept, n
+    lines = failed(m)
+    assert len(lines) == 4 and all("does not keep" in v for v in lines), lines
+    for n in range(1, 5):
+        assert sum(paths[n].name in v for v in lines) == 1, lines
+    # What it has all the same it has on.
+    with server.lock:
+        server.boxes[b"INBOX"].messages[4].flags.add(b"theirs")
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: os.getxattr(paths[5], "user.imap.flags") ==
+                 b"\\Seen theirs", 20)
+    os.setxattr(paths[5], "user.imap.flags", b"\\Flagged")
+    sent(m)
+    assert os.getxattr(paths[5], "user.imap.flags") == b"\\Flagged theirs"
+    assert paths[5].name in failed(m)[4]
+
+
 def test_with_sync_the_refusal_is_the_error(env):
     refusals = {b"[OVERQUOTA] full": errno.EDQUOT,
                 b"[NOPERM] no": errno.EACCES,
