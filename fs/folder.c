@@ -206,6 +206,18 @@ void folder_job_done(struct fs *fs, struct folder *f, int result)
 	keep_job_ended(fs, f, result);
 }
 
+void folder_log_end(const struct folder *f, const char *what, int result,
+		    const struct imap_error *why)
+{
+	bool is_shown_as_eio = result == -EIO || result == -EPROTO;
+
+	if (result == -ECANCELED)
+		return;
+	log_write(is_shown_as_eio ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+		  "%s of '%s' ended: %s", what, f->path,
+		  why && why->text[0] ? why->text : strerrordesc_np(-result));
+}
+
 bool folder_is_lost(const struct folder *f)
 {
 	return f->gone || !folder_has_messages(f);

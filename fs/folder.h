@@ -225,6 +225,12 @@ void folder_drop_ghosts(struct folder *f);
  * and is asked now: the state of the box says what.
  */
 void folder_job_done(struct fs *fs, struct folder *f, int result);
+/*
+ * `what` of the folder failed. What is shown as EIO says nothing by itself: the
+ * log has the server's words. `why` may be NULL.
+ */
+void folder_log_end(const struct folder *f, const char *what, int result,
+		    const struct imap_error *why);
 /* Something moved; wakes everybody. */
 void folder_moved(struct fs *fs, struct folder *f);
 

@@ -10,7 +10,6 @@
 #include "fs/notify.h"
 #include "fs/offline.h"
 #include "fs/replay.h"
-#include "imap/log.h"
 
 /*
  * The first listing of a folder. Callbacks run on a connection's thread, one
@@ -245,9 +244,8 @@ static void list_done(void *ctx, int result, const struct imap_error *why)
 			result = box_set_state(box, &s);
 			folder_put(j->fs, j->f);
 		}
-	} else if (result != -ECANCELED) {
-		log_debug("sync: listing of '%s' ended: %s", j->f->path,
-			  why ? why->text : "");
+	} else {
+		folder_log_end(j->f, "sync: a listing", result, why);
 	}
 	/*
 	 * Rows came into a listing that the kernel may have kept; and those

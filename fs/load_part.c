@@ -246,7 +246,6 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 	struct load *l = j->fs->load;
 	struct fetch *t = j->t;
 
-	(void)why;
 	budget_fetched(j->fs, result);
 	/* Also where the line was cut in the middle of it. */
 	if (result == -ESTALE) {
@@ -282,6 +281,8 @@ static void part_done(void *ctx, int result, const struct imap_error *why)
 		t->damaged = false;
 	lock_drop(&l->lock);
 
+	if (result != 0)
+		folder_log_end(j->from.f, "load: a fetch", result, why);
 	if (result == -ENOENT)
 		note_gone(j->fs, j->from.f);
 	load_moved(j->fs, t->id);

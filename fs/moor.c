@@ -392,9 +392,8 @@ static void moor_done(void *ctx, int result, const struct imap_error *why)
 		/* The rest is asked for by what the state says now. */
 		if (result == 0)
 			result = -ESTALE;
-	} else if (result != -ECANCELED) {
-		log_debug("sync: listing of '%s' ended: %s", m->f->path,
-			  why ? why->text : "");
+	} else {
+		folder_log_end(m->f, "sync: a listing", result, why);
 	}
 	folder_job_done(m->fs, m->f, result);
 	offline_note(m->fs, m->f);

@@ -45,7 +45,7 @@ void ops_reply_err(fuse_req_t req, int error)
 	if (error == 0)
 		positive = 0;
 	else if (positive != -error)
-		log_debug("ops: error %d is shown as EIO", -error);
+		log_warn("ops: '%s' is shown as EIO", strerrordesc_np(-error));
 	fuse_reply_err(req, positive);
 }
 

@@ -10,7 +10,6 @@
 #include "fs/arrive.h"
 #include "fs/effects.h"
 #include "fs/replay.h"
-#include "imap/log.h"
 
 /*
  * What changed in a folder that was listed: what is new, gone and flagged.
@@ -325,9 +324,8 @@ static void sync_done(void *ctx, int result, const struct imap_error *why,
 			result = ask_again(y);
 			goes_on = result == 0;
 		}
-	} else if (result != -ECANCELED) {
-		log_debug("sync: of '%s' ended: %s", y->f->path,
-			  why ? why->text : "");
+	} else {
+		folder_log_end(y->f, "sync: a sync", result, why);
 	}
 	if (!goes_on)
 		folder_job_done(y->fs, y->f, result);

@@ -344,6 +344,19 @@ def test_message_gone_under_the_mount(env):
     assert paths[2].read_bytes() == letter(2)
 
 
+def test_the_log_says_why_it_is_an_input_output_error(env):
+    """As a user sees it: without -d."""
+    server = env.script({b"INBOX": mail(1), b"Work": mail(1)})
+    server.on(BODY, b"%TAG% NO The drive of the body is on fire.\r\n")
+    server.on(rb"(SELECT|EXAMINE) \"?Work",
+              b"%TAG% NO The drive of the box is on fire.\r\n")
+    m = env.mount(server, background=True)
+    read_fails(numbered(m)[1], errno.EIO)
+    assert "The drive of the body is on fire." in m.control("log")
+    assert errno_of(lambda: os.listdir(m.path / "Work")) == errno.EIO
+    assert "The drive of the box is on fire." in m.control("log")
+
+
 def test_new_uidvalidity_under_the_mount(env):
     """Never bytes of one message under the name of another."""
     server = env.script({b"INBOX": mail(3)})
