@@ -81,7 +81,7 @@ bool control_is_dir(uint64_t ino);
 
 /*
  * The file of this name in this directory: a snapshot, held once; or a
- * directory, which needs not be held. -ENOENT, -EIO, -ENOMEM.
+ * directory, which needs not be held. -ENOENT, -EIO, -EBADMSG, -ENOMEM.
  */
 MUST_CHECK int control_lookup(struct fs *fs, uint64_t dir, const char *name,
 			      struct control_entry *ret);

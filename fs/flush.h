@@ -39,7 +39,7 @@ struct flush;
 /*
  * Before the account is connected. Folders with changes that were sent and
  * not answered are kept from being synced from now on. Starts the thread.
- * -ENOMEM, -EAGAIN (no thread).
+ * -ENOMEM, -EAGAIN (no thread), and errors of the cache.
  */
 MUST_CHECK int flush_new(struct fs *fs, struct flush **ret);
 

@@ -23,7 +23,8 @@
 
 /*
  * The folder's box, opened if it was not, and kept until folder_put().
- * -ENODATA: it has none (\Noselect). -EBADMSG, -EIO, -ENOMEM: the cache.
+ * -ENODATA: it has none (\Noselect), or is gone. -EBADMSG, -EIO, -ENOMEM: the
+ * cache.
  */
 MUST_CHECK int folder_get(struct fs *fs, struct folder *f, struct box **ret);
 void folder_put(struct fs *fs, struct folder *f);

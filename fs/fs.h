@@ -2,8 +2,8 @@
 /*
  * fs: shows a cached IMAP account as a file system.
  *
- * Two halves. The FUSE edge (ops*.c, park.c, notify.c, mountpoint.c) is all
- * that sees libfuse: it turns requests into questions to the engine, and
+ * Two halves. The FUSE edge (ops*.c, park.c, notify.c, store.c, mountpoint.c)
+ * is all that sees libfuse: it turns requests into questions to the engine, and
  * replies. The engine (tree, folder, sync, load, change, draft, flush, control)
  * knows folders, messages and jobs, asks imap/ and cache/, and neither sees
  * libfuse nor libetpan.

@@ -4,8 +4,8 @@
  * of user.imap.flags, and as the tags of file managers, user.xdg.tags. Pure
  * functions; thread-safe.
  *
- * Mode: readable for others = has been read (\Seen); executable for the owner
- * = starred (\Flagged).
+ * Mode: readable for group or others = has been read (\Seen); executable for
+ * the owner = starred (\Flagged).
  *
  * Flags: `\Seen \Flagged $Work`, separated by blanks. \Recent is passed over:
  * the server alone sets it.
@@ -55,6 +55,7 @@ MUST_CHECK int marks_from_tags(const char *text, size_t n,
 struct marks_delta {
 	struct marks add, remove;
 };
+/* -EINVAL: one of these keywords no server would take. -ENOMEM. */
 MUST_CHECK int marks_compare(const struct marks *from, const struct marks *to,
 			     struct marks_delta *ret);
 bool marks_delta_is_empty(const struct marks_delta *d);

@@ -10,8 +10,10 @@
 struct mountpoint;
 
 /*
- * Mount on fs->opt->mountpoint; nothing is served yet. -EIO, -EPERM, -ENOENT,
- * -EBUSY as far as libfuse tells; `why` is a sentence of OPTIONS_ERROR bytes.
+ * Mount on fs->opt->mountpoint; nothing is served yet. -EIO: the kernel or
+ * fusermount3 refused, and libfuse has said why on stderr. -ENOTDIR, and errors
+ * of stat(2): that of the directory. -ENOMEM. `why` is a sentence of
+ * OPTIONS_ERROR bytes.
  */
 MUST_CHECK int mountpoint_open(struct fs *fs, struct mountpoint **ret,
 			       char why[OPTIONS_ERROR]);

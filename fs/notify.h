@@ -3,10 +3,11 @@
  * What the kernel is told: one thread, one queue, no lock held.
  *
  * The kernel takes a directory's or file's lock to be told of a change, and
- * holds the same locks while it waits for our answers: only this thread calls
- * fuse_lowlevel_notify_*, and nobody waits for it. First publish the new
- * state, then notify. Out of memory loses a notification; the kernel then
- * shows the old state until it asks again, which is logged.
+ * holds the same locks while it waits for our answers: only this thread tells
+ * it of changes, and nobody waits for it. (Apart from it are notify_size(), and
+ * the bodies of store.h.) First publish the new state, then notify. Out of
+ * memory loses a notification; the kernel then shows the old state until it
+ * asks again, which is logged.
  */
 #ifndef IMAPFS_FS_NOTIFY_H
 #define IMAPFS_FS_NOTIFY_H

@@ -22,7 +22,8 @@
  * no request at all.
  */
 
-/* The errors that may leave, as mount.imapfs(8) lists them. */
+/* The errors that may leave, as mount.imapfs(8) lists them; and ENOSYS, which
+ * only the kernel hears. */
 static const int errors[] = {
 	EACCES,     EBADMSG, EDQUOT,   EFBIG,        EINTR,     EINVAL,
 	EIO,        EEXIST,  EISDIR,   ENAMETOOLONG, ENODATA,   ENOENT,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The FUSE edge: the operations, and what they share. Every error leaves
- * through ops_reply_err(), which asserts that it is one of those that the
- * manual lists.
+ * The FUSE edge: the operations, and what they share. Every error of theirs
+ * leaves through ops_reply_err(), which shows as EIO what the manual does not
+ * list.
  */
 #ifndef IMAPFS_FS_OPS_H
 #define IMAPFS_FS_OPS_H

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What tree.c and tree_apply.c share.
+ * What tree.c (the tree as it is), tree_hash.c and tree_text.c (its tables),
+ * tree_place.c (names and paths), tree_apply.c (a LIST), tree_move.c (what was
+ * renamed), tree_change.c (how a change shows) and tree_own.c (what this mount
+ * does) share.
  */
 #ifndef IMAPFS_FS_TREE_PRIVATE_H
 #define IMAPFS_FS_TREE_PRIVATE_H

@@ -28,7 +28,7 @@ void writers_start(writers_closed_fn closed);
  * key. 0, or a positive errno; ENOSPC: there are too many watches.
  */
 MUST_CHECK int writers_watch(int dir, const char *path, uint32_t key);
-/* 0, or ENOENT. */
+/* 0; ENOENT: there is none. Another one: the kernel has taken it away. */
 MUST_CHECK int writers_unwatch(uint32_t key);
 
 /*
