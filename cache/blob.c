@@ -293,7 +293,8 @@ static int run_share(struct cache *c, struct op *op)
 	return r == 1 ? refer(c, b) : r;
 }
 
-int blob_queue_share(struct cache *c, uint64_t id, const blob_hash key)
+/* The message shares a blob that is stored. */
+static int queue_share(struct cache *c, uint64_t id, const blob_hash key)
 {
 	struct blob_op *op = new_op(run_share, key, 0);
 
@@ -435,7 +436,7 @@ int blob_find(struct cache *c, uint64_t id, struct blob *ret)
 	if (r == 0 && memcmp(key, ret->key, KEY_BYTES) != 0)
 		r = -ENODATA;
 	if (r == 0 && found.is_twin)
-		(void)blob_queue_share(c, id, ret->key);
+		(void)queue_share(c, id, ret->key);
 	if (r != 0) {
 		free(ret->hash);
 		ret->hash = NULL;

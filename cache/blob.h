@@ -81,8 +81,6 @@ MUST_CHECK int parts_find(struct cache *c, uint64_t id, struct part_chunk **ret,
 
 int blob_queue_publish(struct cache *c, struct body *b, uint64_t id,
 		       const struct blob *blob);
-/* The message shares a blob that is stored. */
-int blob_queue_share(struct cache *c, uint64_t id, const blob_hash key);
 /* The file was found missing or damaged. */
 int blob_queue_gone(struct cache *c, const blob_hash key);
 int parts_queue_chunk(struct cache *c, struct body *b, uint64_t size,

@@ -118,7 +118,8 @@ static int system_error(struct db *db)
 	}
 }
 
-int db_errno(struct db *db, int rc)
+/* The errno of an SQLite result of this connection. */
+static int errno_of(struct db *db, int rc)
 {
 	int code = rc & 0xff;
 
@@ -143,7 +144,7 @@ int db_step(struct db *db, enum stmt s)
 
 	if (rc == SQLITE_ROW)
 		return 1;
-	r = db_errno(db, rc);
+	r = errno_of(db, rc);
 	if (r != 0)
 		log_debug("cache: statement %d: %s", s,
 			  sqlite3_errmsg(db->handle));
@@ -164,7 +165,7 @@ int db_run(struct db *db, enum stmt s)
 			 sqlite3_errmsg(db->handle));
 		return 0;
 	}
-	r = db_errno(db, rc);
+	r = errno_of(db, rc);
 	log_debug("cache: statement %d: %s", s, sqlite3_errmsg(db->handle));
 	return r;
 }
@@ -204,7 +205,7 @@ static int prepare_all(struct db *db, const struct sql *sql)
 		if ((rc & 0xff) == SQLITE_ERROR)
 			return -EBADMSG;
 		if (rc != SQLITE_OK)
-			return db_errno(db, rc);
+			return errno_of(db, rc);
 	}
 	return 0;
 }
@@ -227,7 +228,7 @@ static int prepare(struct db *db)
 
 static int exec(struct db *db, const char *sql)
 {
-	return db_errno(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
+	return errno_of(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
 }
 
 static int read_pragma(struct db *db, const char *sql, int64_t *ret)
@@ -236,14 +237,14 @@ static int read_pragma(struct db *db, const char *sql, int64_t *ret)
 	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &st, NULL);
 
 	if (rc != SQLITE_OK)
-		return db_errno(db, rc);
+		return errno_of(db, rc);
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
 		*ret = sqlite3_column_int64(st, 0);
 	sqlite3_finalize(st);
 	return rc == SQLITE_ROW    ? 0
 	       : rc == SQLITE_DONE ? -EBADMSG
-				   : db_errno(db, rc);
+				   : errno_of(db, rc);
 }
 
 /*
@@ -271,7 +272,7 @@ static int open_file(struct db *db, const char *path, const char *pragmas)
 	if (!db->handle)
 		return -ENOMEM;
 	if (rc != SQLITE_OK)
-		return db_errno(db, rc);
+		return errno_of(db, rc);
 	(void)sqlite3_extended_result_codes(db->handle, 1);
 	(void)sqlite3_busy_timeout(db->handle, 5000);
 	/* What a damaged or foreign schema says is not run. */

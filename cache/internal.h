@@ -149,9 +149,6 @@ MUST_CHECK int db_open_writer(struct db *db, const char *path,
 MUST_CHECK int db_open_reader(struct db *db, const char *path);
 void db_close(struct db *db);
 
-/* The errno of an SQLite result of this connection. */
-int db_errno(struct db *db, int rc);
-
 /* Step a statement without result to its end and reset it: 0 or an errno. */
 int db_run(struct db *db, enum stmt s);
 

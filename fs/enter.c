@@ -13,7 +13,9 @@
  * and by the thread of keep.c; nobody waits here.
  */
 
-bool folder_failed_just_now_locked(struct fs *fs, struct folder *f)
+/* Then the same error is the answer once more. */
+static bool failed_just_now_locked(struct fs *fs, struct folder *f)
+	REQUIRES(f->lock)
 {
 	return f->error != 0 && fs_failed_just_now(fs, f->failed_ms);
 }
@@ -27,7 +29,7 @@ static int need_listing_locked(struct fs *fs, struct folder *f)
 	if (f->busy != FOLDER_IDLE || f->flushing > 0)
 		return -EAGAIN;
 	/* Named by LIST, denied by SELECT: it is shown, and nothing in it. */
-	if (folder_failed_just_now_locked(fs, f))
+	if (failed_just_now_locked(fs, f))
 		return f->error == -ENOENT ? 0 : f->error;
 
 	r = folder_start_job_locked(fs, f, IMAP_PRIO_LISTING);
@@ -71,8 +73,7 @@ static int need_sync_locked(struct fs *fs, struct folder *f, int64_t waited_ms)
 		if (f->known_ms != 0 || !must_ask_locked(fs, f))
 			return 0;
 	} else if (f->replays == 0) {
-		if (!must_ask_locked(fs, f) ||
-		    folder_failed_just_now_locked(fs, f) ||
+		if (!must_ask_locked(fs, f) || failed_just_now_locked(fs, f) ||
 		    folder_start_job_locked(fs, f, IMAP_PRIO_LISTING) != 0)
 			return 0;
 	}
@@ -177,7 +178,7 @@ int folder_need_list(struct fs *fs, struct folder *f)
 			r = -EAGAIN;
 	}
 	if (r == -EAGAIN && f->busy == FOLDER_IDLE && f->flushing == 0) {
-		r = folder_failed_just_now_locked(fs, f)
+		r = failed_just_now_locked(fs, f)
 			    ? f->error
 			    : folder_start_job_locked(fs, f, IMAP_PRIO_SYNC);
 		if (r == 0)

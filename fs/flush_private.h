@@ -311,8 +311,6 @@ void flush_step(struct batch *b);
 void flush_remove_rest(struct batch *b);
 /* It is known which of those that were removed are gone. */
 void flush_looked_again(struct batch *b);
-/* Copy the server's words; NULL is fine. */
-char *flush_words(const struct imap_error *why);
 
 /* --- flush_look.c: what is asked; flush_found.c: what it means --- */
 

@@ -13,7 +13,8 @@
  * which the flusher's thread does not touch until all of them have come.
  */
 
-char *flush_words(const struct imap_error *why)
+/* Copy the server's words; NULL is fine. */
+static char *copy_words(const struct imap_error *why)
 {
 	return why && why->text[0] ? strdup(why->text) : NULL;
 }
@@ -47,7 +48,7 @@ static void take_outcome(struct batch *b, const struct imap_outcome *end)
 				   ? strdup(end->left_keywords)
 				   : NULL;
 	free(b->why);
-	b->why = flush_words(&end->why);
+	b->why = copy_words(&end->why);
 }
 
 static void command_done(void *ctx, const struct imap_outcome *end)
@@ -77,7 +78,7 @@ static void append_done(void *ctx, const struct imap_outcome *end)
 	it->result = end->result;
 	it->unknown = end->unknown;
 	free(it->why);
-	it->why = flush_words(&end->why);
+	it->why = copy_words(&end->why);
 	if (end->n_pairs == 1) {
 		it->to = end->pairs[0].to;
 		lock_take(&b->flush->lock);
@@ -94,7 +95,7 @@ static void uidnext_done(void *ctx, int result, const struct imap_mailbox *box,
 
 	b->result = result;
 	free(b->why);
-	b->why = flush_words(why);
+	b->why = copy_words(why);
 	if (result == 0) {
 		b->to_uidvalidity = box->uidvalidity;
 		b->to_uidnext = box->uidnext;

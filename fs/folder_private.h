@@ -25,8 +25,4 @@ MUST_CHECK int folder_start_job_locked(struct fs *fs, struct folder *f,
 /* A job has asked for all that there was when it began. */
 void folder_caught_up_locked(struct folder *f) REQUIRES(f->lock);
 
-/* Then the same error is the answer once more. */
-bool folder_failed_just_now_locked(struct fs *fs, struct folder *f)
-	REQUIRES(f->lock);
-
 #endif

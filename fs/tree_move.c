@@ -171,7 +171,9 @@ static void renew_paths_locked(struct tree *t, struct folder *f)
 	}
 }
 
-int tree_settle_quietly_locked(struct tree *t, struct folder *f)
+/* tree_settle_locked(), but the kernel knows it already. */
+static int settle_quietly_locked(struct tree *t, struct folder *f)
+	REQUIRES(t->lock)
 {
 	struct place *p = f->place;
 	const char *path;
@@ -203,7 +205,7 @@ int tree_settle_locked(struct tree *t, struct folder *f)
 	struct folder *was_in = f->parent;
 	const char *was = f->name;
 	bool moves = f->place != NULL;
-	int r = tree_settle_quietly_locked(t, f);
+	int r = settle_quietly_locked(t, f);
 
 	if (r != 0 || !moves)
 		return r;
@@ -260,8 +262,7 @@ int tree_go_locked(struct tree *t, struct folder *f, struct place *p, bool tell,
 		      (p->parent != f->parent || strcmp(p->name, f->name) != 0);
 	if (*ret_replay)
 		return 0;
-	return tell ? tree_settle_locked(t, f)
-		    : tree_settle_quietly_locked(t, f);
+	return tell ? tree_settle_locked(t, f) : settle_quietly_locked(t, f);
 }
 
 int tree_move_locked(struct tree *t, struct folder *f,

@@ -136,10 +136,6 @@ MUST_CHECK int tree_settle_locked(struct tree *t, struct folder *f)
 MUST_CHECK int tree_go_locked(struct tree *t, struct folder *f, struct place *p,
 			      bool tell, bool *ret_replay) REQUIRES(t->lock);
 
-/* tree_settle_locked(), but the kernel knows it already. */
-MUST_CHECK int tree_settle_quietly_locked(struct tree *t, struct folder *f)
-	REQUIRES(t->lock);
-
 /*
  * Another path and name (`name`, in `path`, is its last component); another
  * wire name. Both are copied. -ENOMEM.

@@ -76,7 +76,8 @@ static void take_append_limit(struct session *s, const char *word, size_t n)
 		s->append_limit = limit;
 }
 
-void session_take_capabilities(struct session *s, const char *words, size_t n)
+/* Remember these capabilities instead of earlier ones. */
+static void take_capabilities(struct session *s, const char *words, size_t n)
 {
 	struct scan at = {.p = words, .end = words + n};
 	const char *word;
@@ -123,7 +124,7 @@ static void take_code(struct session *s, const struct status *st)
 {
 	switch (st->code) {
 	case CODE_CAPABILITY:
-		session_take_capabilities(s, st->words, st->n_words);
+		take_capabilities(s, st->words, st->n_words);
 		break;
 	case CODE_ALERT:
 		/*
@@ -278,8 +279,8 @@ static void untagged(struct session *s, struct response *r)
 	select_take(s, r);
 	switch (r->kind) {
 	case RESPONSE_CAPABILITY:
-		session_take_capabilities(s, r->rest.p,
-					  (size_t)(r->rest.end - r->rest.p));
+		take_capabilities(s, r->rest.p,
+				  (size_t)(r->rest.end - r->rest.p));
 		break;
 	case RESPONSE_ID:
 		take_id(s, &r->rest);

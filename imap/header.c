@@ -38,7 +38,11 @@ static bool are_plain(uint64_t v)
 	       ((v + 0x60 * EACH) & top) == top;
 }
 
-bool header_is_plain(const char *s, size_t n)
+/*
+ * Are all of these bytes printable ASCII or blanks? Then they are their own
+ * UTF-8, and need not be looked at one by one.
+ */
+static bool is_plain(const char *s, size_t n)
 {
 	uint64_t v;
 
@@ -103,7 +107,7 @@ static size_t to_utf8(char *to, const char *from, size_t n, bool guess,
 
 size_t header_to_utf8(char *to, const char *from, size_t n)
 {
-	if (header_is_plain(from, n)) {
+	if (is_plain(from, n)) {
 		memcpy(to, from, n);
 		to[n] = '\0';
 		return n;
@@ -288,7 +292,7 @@ int header_decode(const char *raw, char **ret)
 	struct text t = {0};
 	int r;
 
-	if (header_is_plain(raw, n) && !memmem(raw, n, "=?", 2)) {
+	if (is_plain(raw, n) && !memmem(raw, n, "=?", 2)) {
 		*ret = strndup(raw, n);
 		return *ret ? 0 : -ENOMEM;
 	}
@@ -357,7 +361,7 @@ static void copy_value(char *to, const char *p, const char *end)
 
 	while (p < end && *p == ' ')
 		p++;
-	if (header_is_plain(p, (size_t)(end - p))) {
+	if (is_plain(p, (size_t)(end - p))) {
 		n = (size_t)(end - p);
 		n = n < MAIL_FIELD_MAX ? n : MAIL_FIELD_MAX;
 		memcpy(to, p, n);

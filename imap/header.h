@@ -10,12 +10,6 @@
 #define HEADER_UTF8_SIZE (3 * MAIL_FIELD_MAX + 1)
 
 /*
- * Are all of these bytes printable ASCII or blanks? Then they are their own
- * UTF-8, and need not be looked at one by one.
- */
-bool header_is_plain(const char *s, size_t n);
-
-/*
  * Copy `n` bytes, at most MAIL_FIELD_MAX, as valid UTF-8 with a NUL into `to`,
  * which has HEADER_UTF8_SIZE bytes: wrong bytes are taken as windows-1252,
  * control characters become blanks, a character that the limit cut goes.

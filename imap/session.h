@@ -260,9 +260,6 @@ int session_fail_timeout(struct session *s);
 int session_fail(struct session *s, int code, enum imap_fault fault,
 		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* Remember these capabilities instead of earlier ones. */
-void session_take_capabilities(struct session *s, const char *words, size_t n);
-
 /*
  * --- fill.c: for session.c and dispatch.c ---
  *
