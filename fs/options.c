@@ -34,8 +34,6 @@ static int take_flag(struct option_parse *p, char c)
 		o->verbose = true;
 		return 0;
 	case 'n':
-		o->fake = true;
-		return 0;
 	case 's':
 		return 0;
 	case 'V':

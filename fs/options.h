@@ -21,7 +21,6 @@ struct options {
 	bool debug;       /* -d: -f, debug log on stderr; -dd: wire too */
 	bool wire;
 	bool verbose;      /* -v: info log on stderr until in background */
-	bool fake;         /* -n is mount(8)'s "no mtab": accepted, ignored */
 	bool show_version; /* -V */
 	bool show_help;    /* -h */
 

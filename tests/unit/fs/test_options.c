@@ -235,7 +235,6 @@ static void what_mount_and_fstab_add_is_accepted(void **state)
 		      "nosuid,nodev,noexec,async,,",
 		      NULL),
 		0);
-	assert_true(o.fake);
 	assert_false(o.read_only);
 	options_finish(&o);
 }
