@@ -53,10 +53,11 @@ static void json_folder(FILE *out, struct fs *fs, struct folder *f)
 	fputc(',', out);
 	json_member(out, "state", fr.state);
 	fprintf(out,
-		",\"listed\":%s,\"messages\":%llu,\"limit\":%u,"
-		"\"error\":%d,",
+		",\"listed\":%s,\"messages\":%llu,\"expected\":%llu,"
+		"\"limit\":%u,\"error\":%d,",
 		strcmp(fr.state, "known") == 0 ? "true" : "false",
-		(unsigned long long)fr.messages, fr.limit, -fr.error);
+		(unsigned long long)fr.messages,
+		(unsigned long long)fr.expected, fr.limit, -fr.error);
 	json_member(out, "kept_up", fr.kept_up);
 	fputc(',', out);
 	json_member(out, "method", fr.method);
@@ -132,7 +133,8 @@ void status_print_json(FILE *out, struct report *r)
 	json_member(out, "host", a->host);
 	fprintf(out, ",\"port\":%u,", a->port);
 	json_member(out, "state", r->imap.online ? "online" : "offline");
-	fputc(',', out);
+	fprintf(out, ",\"retry_in_ms\":%lld,",
+		(long long)(r->imap.online ? -1 : r->imap.retry_in_ms));
 	json_member(out, "server", r->imap.server);
 	fputc(',', out);
 	json_connections(out, &r->imap);

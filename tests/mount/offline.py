@@ -250,6 +250,24 @@ def test_hanging_listing_ends_with_ctrl_c(env):
     assert time.monotonic() - start < SOON * slowdown()
 
 
+def test_status_says_the_same_to_programs(env):
+    server = env.script({b"INBOX": mail(5)})
+    server.on(rb"(UID )?FETCH", lambda session, tag, command: session.hang())
+    m = env.mount(server)
+    lister = popen(["ls", str(m.path / "INBOX")], stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    box, = m.wait_status(lambda s: s["folders"][0]["state"] == "listing" and
+                         s["folders"][0]["expected"] == 5)["folders"]
+    assert box["messages"] == 0
+    assert "listing   0 of 5 messages  INBOX" in m.control("status")
+    assert m.status()["retry_in_ms"] == -1
+    server.stop()
+    m.wait_status(lambda s: s["retry_in_ms"] >= 0)
+    assert "next try:" in m.control("status")
+    lister.kill()
+    lister.wait(10)
+
+
 WAITER = """
 import os, signal, sys
 signal.signal(signal.SIGCHLD, lambda *a: None)
