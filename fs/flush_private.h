@@ -164,7 +164,7 @@ struct batch {
 	int result;
 	bool unknown;
 	bool only_flagged;
-	bool is_read_only; /* `from` */
+	bool is_read_only;          /* `from` */
 	uint32_t heard_uidvalidity; /* of `to`, with the new UIDs */
 	unsigned left_flags;
 	char *left_keywords;

@@ -120,8 +120,8 @@ static void list_done(void *ctx, int result, const struct mail_folder *v,
 	k->list_came = true;
 	k->list_result = result;
 	k->listed |= result == 0;
-	k->poll_ms = clock_now_ms() +
-		     (result == 0 ? KEEP_POLL_MS : KEEP_RETRY_MS);
+	k->poll_ms =
+		clock_now_ms() + (result == 0 ? KEEP_POLL_MS : KEEP_RETRY_MS);
 	again = k->list_again && result == 0;
 	k->list_again = false;
 	lock_cond_wake_all(&k->cond);

@@ -130,8 +130,8 @@ static void what_waits_comes_back_if_the_new_one_is_nowhere(void **state)
 
 	change_replace(t->a, new, t->b, "m.eml", NULL);
 	changed_send(t, new, JOURNAL_MOVE);
-	changed_settle(t, (struct journal_result){.id = new,
-						  .rest = JOURNAL_GONE});
+	changed_settle(
+		t, (struct journal_result){.id = new, .rest = JOURNAL_GONE});
 	for (int i = 0; i < 2; i++) {
 		changed_expect_none(t, old);
 		assert_int_equal(row_named(t->b, "m.eml").id, old);
@@ -151,8 +151,8 @@ static void what_waits_for_one_that_was_removed_goes(void **state)
 
 	change_replace(t->a, new, t->b, "m.eml", NULL);
 	assert_int_equal(journal_remove(t->b, new), 0);
-	changed_settle(t, (struct journal_result){.id = new,
-						  .rest = JOURNAL_GONE});
+	changed_settle(
+		t, (struct journal_result){.id = new, .rest = JOURNAL_GONE});
 	assert_true(changed_get(t, old, &e));
 	assert_int_equal(e.waits_for, 0);
 	assert_false(has_row(t->b, old));
