@@ -143,8 +143,10 @@ static int run_in_background(const struct options *opt,
 	int fds[2];
 	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) != 0)
+	if (pipe2(fds, O_CLOEXEC) != 0) {
+		complain(strerrordesc_np(errno));
 		return EXIT_SYSTEM;
+	}
 	/* A Ctrl-C from now on is for both: it waits until each can hear it. */
 	block_signals(true);
 	pid = fork();
