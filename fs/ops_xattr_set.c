@@ -17,8 +17,8 @@
  * which changes nothing on the server, so that a read-only mount lets it be
  * set, too.
  *
- * Others are answered EOPNOTSUPP, which programs that copy attributes pass over
- * without a word, as they do where a file system has none.
+ * Others are answered EOPNOTSUPP, which cp(1) passes over without a word, as it
+ * does where a file system has none; rsync(1) and tar(1) count it as an error.
  */
 
 /* --- flags, tags and labels --- */
