@@ -9,6 +9,7 @@
 #include "fs/draft.h"
 #include "fs/folder.h"
 #include "fs/name.h"
+#include "fs/replay.h"
 
 /*
  * Names: LOOKUP, and FORGET, its opposite.
@@ -91,6 +92,26 @@ static int lookup_missing(struct request *r, struct folder *f)
 	return 0;
 }
 
+/*
+ * A message that is not announced is shown to who knows its name (it was
+ * removed a moment ago, and this is the Trash), but the kernel is to ask for it
+ * each time: so the mknod that announces it still finds that there is no such
+ * name, as the helper is told.
+ */
+static int entry_of(struct request *r, struct folder *f,
+		    const struct cache_msg *m, struct fuse_entry_param *ret)
+{
+	int error;
+
+	if (!m->announced &&
+	    replay_is_helper(r->fs->replay, fuse_req_ctx(r->req)->pid))
+		return -EBUSY;
+	error = ops_entry_of_message(r->fs, f, m, ret);
+	if (error == 0 && !m->announced)
+		ret->entry_timeout = 0;
+	return error;
+}
+
 static int lookup_message(struct request *r, struct folder *f)
 {
 	struct fuse_entry_param e;
@@ -109,10 +130,8 @@ static int lookup_message(struct request *r, struct folder *f)
 	}
 
 	error = box_find_name(box, r->name, &m);
-	if (error == 0 && m.announced)
-		error = ops_entry_of_message(r->fs, f, &m, &e);
-	else if (error == 0)
-		error = -EBUSY; /* its mknod is on the way */
+	if (error == 0)
+		error = entry_of(r, f, &m, &e);
 	folder_put(r->fs, f);
 	if (error == 0)
 		reply_entry(r, &e);

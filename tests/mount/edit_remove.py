@@ -3,6 +3,8 @@
 
 import errno
 import os
+import signal
+from pathlib import Path
 
 from imapfstest import *
 from imapfstest.changed import changing, errno_of, numbers, on_server, sent
@@ -66,6 +68,33 @@ def test_it_keeps_its_inode_and_is_there_again(env):
         os.rename(back, path)
         assert file.read() == letter(1)
     assert os.stat(path).st_ino == ino
+
+
+def test_who_knows_its_name_finds_it_in_the_trash_at_once(env):
+    """Before it is announced there, which the helper does. Here it is late."""
+    server, m = changing(env)
+    m.messages("Trash")
+    helper, = [pid for pid in m.pids() if
+               Path(f"/proc/{pid}/comm").read_text() == "imapfs-helper\n"]
+    watch = env.watch(m.path / "Trash")
+    env.cleanup(lambda: alive(helper) and os.kill(helper, signal.SIGCONT))
+    stand_still(helper)
+    paths = numbered(m)
+    for n in (1, 2, 3):
+        ino = os.stat(paths[n]).st_ino
+        os.unlink(paths[n])
+        there = m.path / "Trash" / paths[n].name
+        assert (os.stat(there).st_ino, os.stat(there).st_nlink) == (ino, 1)
+        assert there.read_bytes() == letter(n)
+    os.unlink(m.path / "Trash" / paths[2].name)
+    os.rename(m.path / "Trash" / paths[3].name, paths[3])
+    os.kill(helper, signal.SIGCONT)
+    assert watch.wait("CREATE") == paths[1].name
+    sent(m)
+    assert numbers(server, "INBOX", "Trash") == \
+        [[0, 3, 4, 5, 6, 7, 8, 9], [1]]
+    assert sorted(numbered(m, "Trash")) == [1]
+    assert watch.count("CREATE") == 1, watch.found
 
 
 def test_rm_in_the_trash_is_for_good_and_only_what_was_named(env):
