@@ -88,7 +88,7 @@ static void what_was_refused_is_asked_for_again(void **state)
 	t->fs->online = false;
 	keep_job_ended(t->fs, t->b, -ENOTCONN);
 	assert_int_equal(due_in_ms(t), -1); /* until there is a connection */
-	t->fs->online = true; /* over another one */
+	t->fs->online = true;               /* over another one */
 	keep_job_ended(t->fs, t->b, -ENOTCONN);
 	assert_in_range(due_in_ms(t), KEEP_RETRY_MS / 2, KEEP_RETRY_MS);
 	keep_job_ended(t->fs, t->b, -EIO);
