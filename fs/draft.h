@@ -126,8 +126,9 @@ MUST_CHECK int draft_set_date(struct fs *fs, uint64_t id, int64_t date);
  */
 MUST_CHECK int draft_copy(struct fs *fs, uint64_t from, uint64_t into);
 /*
- * Was it made by that a moment ago? Then whoever did may write more to it, as
- * cat(1) does of several files: it can be written to like a draft.
+ * Was it made by that a moment ago, as one of the last few? Then whoever did
+ * may write more to it, as cat(1) does of several files: it can be written to
+ * like a draft.
  */
 bool draft_is_fresh_copy(struct fs *fs, uint64_t id);
 
