@@ -24,8 +24,10 @@ const struct sql db_moor_sql[] = {
 		     " WHERE folder = ? AND uid <> 0"},
 	{S_MOOR_SET, "UPDATE messages SET uid = ?"
 		     " WHERE folder = ? AND id = ? AND uid = 0"},
-	{S_MOOR_WALK, "SELECT m.id, m.uid, m.size, m.internaldate, d.gm_msgid,"
-		      " d.message_id, d.emailid, d.blob IS NULL FROM messages m"
+	/* The size that the server told, right or wrong: it will again. */
+	{S_MOOR_WALK, "SELECT m.id, m.uid, coalesce(nullif(d.size, 0), m.size),"
+		      " m.internaldate, d.gm_msgid, d.message_id, d.emailid,"
+		      " d.blob IS NULL FROM messages m"
 		      " JOIN details d ON d.id = m.id"
 		      " WHERE m.folder = ?1 AND m.id > ?2"
 		      " AND m.uid IS NOT NULL"

@@ -38,7 +38,7 @@ const struct sql db_rows_sql[] = {
 		      " subject = ?, message_id = ?, emailid = NULL, size = 0"
 		      " WHERE id = ?"},
 	{S_ROW_WORDS, "SELECT keywords, gm_labels FROM details WHERE id = ?"},
-	{S_ROW_KEY, "SELECT gm_msgid, message_id, emailid FROM details"
+	{S_ROW_KEY, "SELECT gm_msgid, message_id, emailid, size FROM details"
 		    " WHERE id = ?"},
 	{0, NULL},
 };
@@ -209,11 +209,16 @@ int rows_key(struct cache *c, const struct step *s, struct cache_key *ret)
 		.internaldate = s->row.internaldate,
 	};
 	sqlite3_stmt *st = c->write.stmt[S_ROW_KEY];
+	int64_t told;
 	int r;
 
 	db_bind_int(&c->write, S_ROW_KEY, 1, (int64_t)s->id);
 	r = db_step(&c->write, S_ROW_KEY);
 	if (r == 1) {
+		/* Right or wrong, the server will tell this one again. */
+		told = sqlite3_column_int64(st, 3);
+		if (told > 0)
+			row.size = (uint64_t)told;
 		row.gm_msgid = (uint64_t)sqlite3_column_int64(st, 0);
 		row.field[FIELD_MESSAGE_ID] =
 			(const char *)sqlite3_column_text(st, 1);

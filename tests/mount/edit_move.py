@@ -4,12 +4,20 @@
 import errno
 import os
 import re
+import sys
 
 from imapfstest import *
 from imapfstest.changed import (DATE, changing, errno_of, numbers, on_server,
-                                sent)
+                                sent, wait_sent)
 from imapfstest.letters import letter, numbered
+from imapfstest.script import CAPABILITIES
 
+COPY = """
+import os, sys
+old = os.open(sys.argv[1], os.O_RDONLY)
+new = os.open(sys.argv[2], os.O_CREAT | os.O_WRONLY)
+assert os.copy_file_range(old, new, 1 << 20) > 0
+"""
 MOVES = rb"UID (MOVE|COPY|STORE|EXPUNGE) "
 
 
@@ -197,6 +205,36 @@ def test_what_was_moved_here_and_removed_elsewhere_goes(env):
         os.utime(m.path / "Work")
         env.wait_for(lambda: sorted(numbered(m, "Work")) == [4], 20)
         m.unmount()
+
+
+def done_but_cut(session, tag, command):
+    session.default(tag, command)
+    session.close()
+
+
+def test_lost_answers_about_messages_of_a_wrong_size(env):
+    """The right one is known from reading; the server tells the wrong one."""
+    without_move = [c for c in CAPABILITIES if c != b"MOVE"]
+    for verb, capabilities, tool in (
+            (rb"UID MOVE", CAPABILITIES, ["mv"]),
+            (rb"UID COPY", without_move, ["mv"]),
+            (rb"UID COPY", CAPABILITIES, [sys.executable, "-c", COPY])):
+        server = env.script({b"INBOX": Box([Msg(1, letter(1), size=9000)]),
+                             b"Work": Box()}, capabilities=capabilities)
+        server.on(verb, done_but_cut, times=1)
+        m = env.mount(server)
+        path, there = numbered(m)[1], m.path / "Work" / "x.eml"
+        assert path.read_bytes() == letter(1)
+        m.messages("Work")
+        m.run([*tool, str(path), str(there)])
+        # A copy may be written to at first; this ends that.
+        m.run(["sync", str(m.path / ".imapfs/queue")], check=False)
+        wait_sent(m)
+        assert server.count(verb) == 1, "made twice"
+        assert len(server.boxes[b"Work"].messages) == 1
+        assert m.messages("Work") == ["x.eml"]
+        assert os.stat(there).st_size == len(letter(1))
+        assert there.read_bytes() == letter(1)
 
 
 def test_moves_that_make_no_sense_are_refused(env):

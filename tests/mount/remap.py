@@ -20,9 +20,9 @@ def box(numbers, first_uid=1, uidvalidity=1000, **kw):
                 for i, n in enumerate(numbers)], uidvalidity=uidvalidity)
 
 
-def started(env, numbers=range(1, 6)):
+def started(env, numbers=range(1, 6), **kw):
     """A script server, a mount that has read all, {n: inode}."""
-    server = env.script({b"INBOX": box(numbers)})
+    server = env.script({b"INBOX": box(numbers, **kw)})
     m = env.mount(server)
     assert sorted(numbered(m)) == list(numbers)
     m.run("cat INBOX/*")
@@ -88,6 +88,17 @@ def test_the_same_while_unmounted(env):
     m.start()
     env.wait_for(lambda: sorted(numbered(m)) == [4, 5, 6, 7, 8], 20)
     check(server, m, before, range(4, 9), bodies, [4, 5])
+
+
+def test_sizes_that_are_wrong_before_and_after(env):
+    """They were corrected when the messages were read."""
+    server, m, before = started(env, size=9000)
+    bodies = server.count(BODY)
+    renew(server, box(range(4, 9), 11, 7777, size=9000))
+    os.utime(m.path / "INBOX")
+    env.wait_for(lambda: sorted(numbered(m)) == [4, 5, 6, 7, 8], 20)
+    paths, _ = check(server, m, before, range(4, 9), bodies, [4, 5])
+    assert os.stat(paths[4]).st_size == len(letter(4))
 
 
 def test_old_mail_is_shown_and_read_until_the_new_is_listed(env):
