@@ -360,10 +360,14 @@ static struct batch *find_sent_batch(struct flush *fl, const struct way *w,
 	return b;
 }
 
-/* Removals may be asked for twice; so may what cannot be looked up. */
+/*
+ * Removals may be asked for twice. What cannot be looked for, since a folder of
+ * it is not shown in this mount, is in doubt until it can.
+ */
 static int send_again(struct flush *fl, const struct journal_entry *e)
 {
-	struct journal_result v = {.id = e->id, .rest = JOURNAL_AGAIN};
+	struct journal_result v = {
+		.id = e->id, .rest = JOURNAL_AGAIN, .doubt = true};
 
 	return journal_settle(fl->fs->cache, &v, 1, NULL);
 }

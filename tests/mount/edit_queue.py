@@ -67,6 +67,32 @@ def test_offline_changes_wait_and_go_out(env):
     assert on_server(server, "INBOX")[3].flags == {"\\Seen", "\\Flagged"}
 
 
+def test_what_was_sent_to_a_folder_that_is_not_shown_is_not_doubled(env):
+    """Killed before the answer came; the next mount leaves the folder out."""
+    def done_and_silent(session, tag, command):
+        session.default(tag, command)
+        session.hang()
+
+    server, boxes, m = scripted(env)
+    server.on(rb"APPEND ", done_and_silent, times=1)
+    (m.path / "Work" / "x.eml").write_bytes(letter(7))
+    env.wait_for(lambda: len(boxes[b"Work"].messages) == 2, 20)
+    m.kill9()
+    server.drop()
+    m.wait_end()
+    m.options = ["folders=INBOX"]
+    m.start()
+    assert m.folders() == ["INBOX"]
+    m.unmount()
+    m.options = []
+    m.start()
+    sent(m)
+    assert (m.path / "Work" / "x.eml").read_bytes() == letter(7)
+    assert len(m.messages("Work")) == 2
+    with server.lock:
+        assert len(boxes[b"Work"].messages) == 2
+
+
 def test_a_refused_move_is_undone_and_listed(env):
     server, boxes, m = scripted(env)
     server.on(rb"UID (MOVE|COPY) ", b"%TAG% NO [OVERQUOTA] It is full.\r\n")
