@@ -220,6 +220,31 @@ int grammar_list(const struct response *r, struct mail_folder *ret)
 	return 0;
 }
 
+int grammar_oldname(const struct response *r, char **ret)
+{
+	struct scan s = r->rest;
+	struct scan_string tag;
+
+	/* Behind the attributes, the delimiter and the name. */
+	for (unsigned i = 0; i < 3; i++) {
+		if (!scan_skip(&s))
+			return -ENOENT;
+		(void)scan_blanks(&s);
+	}
+	if (!scan_char(&s, '('))
+		return -ENOENT;
+	for (;;) {
+		(void)scan_blanks(&s);
+		if (!scan_string(&s, &tag))
+			return -ENOENT;
+		(void)scan_blanks(&s);
+		if (is_item(tag.p, tag.n, "OLDNAME") && scan_char(&s, '('))
+			return grammar_mailbox(&s, ret);
+		if (!scan_skip(&s))
+			return -ENOENT;
+	}
+}
+
 enum { GOT_MESSAGES = 1, GOT_UIDNEXT = 2, GOT_UIDVALIDITY = 4 };
 
 static bool status_item(struct scan *s, struct mail_folder *f, unsigned *got)

@@ -99,6 +99,12 @@ MUST_CHECK int grammar_mailbox(struct scan *s, char **ret);
 /* LIST and LSUB: `ret->wire` is yours to free. Errors are those of the name. */
 MUST_CHECK int grammar_list(const struct response *r, struct mail_folder *ret);
 
+/*
+ * The name that the mailbox of a LIST had before (RFC 5465 section 5.4), yours
+ * to free. -ENOENT: it had none. Else as grammar_mailbox().
+ */
+MUST_CHECK int grammar_oldname(const struct response *r, char **ret);
+
 /* STATUS, likewise; has_status is set if all of the asked numbers are there. */
 MUST_CHECK int grammar_status(const struct response *r,
 			      struct mail_folder *ret);

@@ -257,6 +257,9 @@ static void compare(struct news *n, struct known *k,
 	bool unknown = now->highestmodseq == 0;
 
 	count_new(n, was->uidnext, now->uidnext);
+	/* Another mailbox has this name: is it known to be there? */
+	if (was->uidvalidity != 0 && was->uidvalidity != now->uidvalidity)
+		mark(n, &n->names);
 	if (moved || (unknown && !paused))
 		mark(n, k);
 	else if (unknown)
@@ -360,17 +363,31 @@ static void status_heard(struct news *n, const struct mail_folder *f,
 	}
 }
 
-static void list_heard(struct news *n, const struct mail_folder *f)
+static void forget_name(struct news *n, const char *wire)
 {
-	struct known *k = find(n, f->wire);
-	bool is_gone = (f->attrs & FOLDER_NOSELECT) != 0;
+	struct known *k = find(n, wire);
 
-	/* Told again; or in place of a STATUS that we have no right to. */
-	if (!is_gone && (k || n->in_round))
-		return;
 	if (k && k != &n->watched)
 		forget(n, k);
 	mark(n, &n->names);
+}
+
+static void list_heard(struct news *n, const struct response *r,
+		       const struct mail_folder *f)
+{
+	bool is_gone = (f->attrs & FOLDER_NOSELECT) != 0;
+	char *was;
+
+	/* That name is free, and the next one to have it is new. */
+	if (grammar_oldname(r, &was) == 0) {
+		forget_name(n, was);
+		free(was);
+	}
+	if (is_gone)
+		forget_name(n, f->wire);
+	/* Told again; or in place of a STATUS that we have no right to. */
+	else if (!n->in_round && !find(n, f->wire))
+		mark(n, &n->names);
 }
 
 void news_notified(struct news *n, const struct response *r, bool paused)
@@ -381,7 +398,7 @@ void news_notified(struct news *n, const struct response *r, bool paused)
 		status_heard(n, &f, paused);
 		free(f.wire);
 	} else if (r->kind == RESPONSE_LIST && grammar_list(r, &f) == 0) {
-		list_heard(n, &f);
+		list_heard(n, r, &f);
 		free(f.wire);
 	}
 }

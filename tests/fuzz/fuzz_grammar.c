@@ -148,6 +148,18 @@ static void look_at_name(int result, struct mail_folder *f)
 	free(f->wire);
 }
 
+static void look_at_list(const struct response *r)
+{
+	struct mail_folder f;
+	char *was;
+
+	look_at_name(grammar_list(r, &f), &f);
+	if (grammar_oldname(r, &was) < 0)
+		return;
+	assert(*was);
+	free(was);
+}
+
 /* Every run costs a byte at least, whatever it names. */
 static void look_at_set(struct scan at)
 {
@@ -200,7 +212,7 @@ static int on_response(void *ctx, char *text, size_t n)
 		compare_readers(&r);
 		look_at_fetch(&r);
 	} else if (r.kind == RESPONSE_LIST || r.kind == RESPONSE_LSUB)
-		look_at_name(grammar_list(&r, &f), &f);
+		look_at_list(&r);
 	else if (r.kind == RESPONSE_STATUS)
 		look_at_name(grammar_status(&r, &f), &f);
 	else if (r.kind == RESPONSE_SEARCH || r.kind == RESPONSE_ESEARCH)

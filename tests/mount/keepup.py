@@ -303,6 +303,26 @@ def test_what_a_sync_brings_is_no_news_when_it_is_heard_meanwhile(env):
     assert server.count(rb'EXAMINE "?Work') == before + 1
 
 
+def test_mailbox_that_is_made_under_an_old_name_is_seen(env):
+    server, _ = qresync_server(env, 3)
+    work = server.boxes[b"Work"] = Box([Msg(1, letter(1))])
+    notifying(server, threading.Event())
+    m = env.mount(server)
+    m.wait_watching()
+    lists = server.count(rb"LIST")
+    with server.lock:
+        server.boxes[b"Done"] = server.boxes.pop(b"Work")
+    server.push(b"INBOX", b'* LIST () "/" Done ("OLDNAME" (Work))\r\n')
+    server.push(b"INBOX", b"* STATUS Done (MESSAGES 1 UIDNEXT 2 UIDVALIDITY "
+                b"%d HIGHESTMODSEQ 101)\r\n" % work.uidvalidity)
+    server.wait_for_command(rb"LIST", times=lists + 2)
+    m.wait_watching()
+    with server.lock:
+        server.boxes[b"Work"] = Box(uidvalidity=work.uidvalidity + 1)
+    server.push(b"INBOX", b'* LIST () "/" Work\r\n')
+    env.wait_for(lambda: (m.path / "Work").is_dir(), 20)
+
+
 # A mailbox that LIST names, and that SELECT says is not there.
 
 DENIED = rb'(SELECT|EXAMINE) "?Work'

@@ -302,6 +302,35 @@ static int list(const char *text, size_t n, struct mail_folder *f)
 
 #define LIST(text, f) list(text, sizeof(text) - 1, f)
 
+static char *old_name(const char *text)
+{
+	struct response r;
+	char *name = NULL;
+
+	grammar_classify(text, strlen(text), &r);
+	assert_int_equal(r.kind, RESPONSE_LIST);
+	return grammar_oldname(&r, &name) == 0 ? name : NULL;
+}
+
+static void the_name_before_a_rename_is_read(void **state)
+{
+	char *name = old_name("* LIST (\\Marked) \"/\" {1}\r\nx (\"OLDNAME\" "
+			      "(\"a \\\"b\"))\r\n");
+
+	(void)state;
+	assert_string_equal(name, "a \"b");
+	free(name);
+	name = old_name("* LIST () NIL x (CHILDINFO (\"SUBSCRIBED\") oldname "
+			"(inbox))\r\n");
+	assert_string_equal(name, "INBOX");
+	free(name);
+	assert_null(old_name("* LIST () \"/\" x\r\n"));
+	assert_null(old_name("* LIST () \"/\" x ()\r\n"));
+	assert_null(old_name("* LIST () \"/\" x (\"OLDNAME\" ())\r\n"));
+	assert_null(old_name("* LIST () \"/\" x (\"OLDNAME\"\r\n"));
+	assert_null(old_name("* LIST () \"/\"\r\n"));
+}
+
 static void mailboxes_are_read_in_every_form(void **state)
 {
 	struct mail_folder f;
@@ -409,6 +438,7 @@ int main(void)
 		cmocka_unit_test(empty_and_torn_lists_are_harmless),
 		cmocka_unit_test(bodies_are_found_in_every_form),
 		cmocka_unit_test(the_head_of_a_body_tells_whose_it_is),
+		cmocka_unit_test(the_name_before_a_rename_is_read),
 		cmocka_unit_test(mailboxes_are_read_in_every_form),
 		cmocka_unit_test(impossible_mailboxes_are_refused),
 		cmocka_unit_test(status_is_whole_or_not_there),

@@ -187,6 +187,32 @@ static void changes_of_names_are_told(void **state)
 		"S: * LIST () \"/\" New (\"OLDNAME\" (Work))");
 }
 
+/* Told of twice: at the first change, and at the second one. */
+static void a_name_is_told_twice(const char *first, const char *second)
+{
+	struct server *s = SERVER(
+		STEPS(NOTIFIES, SET_TWO, IDLE, first, "W:", second, "H:"));
+	const struct watch_options o = {.burst_ms = 1};
+	struct imap *im = watching(s, &o);
+
+	told_wait_folders(1);
+	server_go(s);
+	told_wait_folders(2);
+	account_end(im, s);
+}
+
+static void a_name_that_is_free_can_come_again(void **state)
+{
+	(void)state;
+	a_name_is_told_twice("S: * LIST () \"/\" New (\"OLDNAME\" (Work))",
+			     "S: * LIST () \"/\" Work");
+	a_name_is_told_twice("S: * LIST (\\NonExistent) \"/\" Work",
+			     "S: * LIST () \"/\" Work");
+	a_name_is_told_twice("S: * LIST () \"/\" New",
+			     "S: * STATUS Work (MESSAGES 0 UIDNEXT 1 "
+			     "UIDVALIDITY 8)");
+}
+
 static void a_server_that_refuses_notify_idles(void **state)
 {
 	struct server *s = SERVER(STEPS(NOTIFIES, SET,
@@ -317,6 +343,7 @@ int main(void)
 		cmocka_unit_test(a_mailbox_without_status_is_no_news),
 		cmocka_unit_test(status_without_modseq_is_news),
 		cmocka_unit_test(changes_of_names_are_told),
+		cmocka_unit_test(a_name_that_is_free_can_come_again),
 		cmocka_unit_test(the_begin_is_told_with_its_numbers),
 		cmocka_unit_test(a_server_that_refuses_notify_idles),
 		cmocka_unit_test(after_an_overflow_notify_is_set_again),
