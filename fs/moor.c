@@ -115,12 +115,35 @@ int moor_start_locked(struct fs *fs, struct folder *f, enum imap_priority prio)
 	return r;
 }
 
+/*
+ * What a change came to may have unmoored one row only, which is how a new
+ * UIDVALIDITY is heard of first then: no other row has the UID that it had.
+ */
+static int unmoor_others(struct moor *m, const struct imap_mailbox *now)
+{
+	struct cache_state s;
+	struct box *box;
+	int r = folder_get(m->fs, m->f, &box);
+
+	if (r != 0)
+		return r;
+	box_state(box, &s);
+	if (s.uidvalidity != 0 && s.uidvalidity != now->uidvalidity)
+		r = moor_begin(m->f, box, now);
+	folder_put(m->fs, m->f);
+	return r == -ESTALE ? 0 : r;
+}
+
 static int moor_opened(void *ctx, const struct imap_mailbox *now)
 {
 	struct moor *m = ctx;
+	int r;
 
 	if (folder_is_lost(m->f))
 		return -ENOENT;
+	r = unmoor_others(m, now);
+	if (r != 0)
+		return r;
 	if (m->uidvalidity != now->uidvalidity) {
 		/* The first time, or it has changed once more. */
 		ranges_clear(&m->uids);

@@ -7,6 +7,7 @@ import re
 import subprocess
 
 from imapfstest import *
+from imapfstest.changed import sent, wait_sent
 from imapfstest.letters import letter, numbered
 from imapfstest.script import CAPABILITIES
 
@@ -237,6 +238,31 @@ def test_uidvalidity_that_flaps_or_falls_is_warned_about(env):
     assert inodes(m) == before
     assert "went down, from 2000 to 1500" in m.log()
     assert "has changed 4 times" in m.log()
+
+
+def test_mail_that_is_sent_before_the_new_uids_are_known(env):
+    """Its own UID says that all of them are others now: of each other letter
+    it is another's."""
+    boxes = {b"INBOX": Box(), b"Work": box(range(1, 6))}
+    server = env.script(boxes)
+    m = env.mount(server, options=["delete=expunge"])
+    before, paths = inodes(m, "Work"), numbered(m, "Work")
+    assert paths[2].read_bytes() == letter(2)
+    (m.path / "Work/new.eml").write_bytes(letter(6))
+    with server.lock:
+        boxes[b"Work"] = box(range(5, 0, -1), uidvalidity=2000)
+    server.drop()
+    wait_sent(m)
+    env.wait_for(lambda: "were found again" in m.log(), 20)
+    m.wait_watching()
+    for n in (1, 4):
+        assert paths[n].read_bytes() == letter(n)
+        os.unlink(paths[n])
+    sent(m)
+    assert sorted(x.data for x in boxes[b"Work"].messages) == \
+        [letter(n) for n in (2, 3, 5, 6)]
+    assert {n: os.stat(paths[n]).st_ino for n in (2, 3, 5)} == \
+        {n: before[n] for n in (2, 3, 5)}
 
 
 # The same mailbox under another name.
