@@ -45,16 +45,22 @@ bool rules_is_limit(uint32_t messages)
  * A message that goes between EXAMINE and the answer makes the answer short by
  * one; so does a message that the server forgot to name. A few of the second
  * kind are told from the first by a later sync, which names them again.
+ *
+ * One that vanished and was not named as such never will be: it is missed by
+ * nothing but the count.
  */
 enum rules_verdict rules_judge(const struct rules_gone *g)
 {
 	bool mass = g->gone > RULES_MASS && g->gone > g->known / 2;
 	bool is_short = g->by_absence && g->named < g->messages;
+	bool has_ghosts = !g->by_absence && g->here > g->messages;
 
-	if (g->gone == 0)
-		return RULES_BELIEVE;
 	if (mass && !g->second)
 		return RULES_ASK_AGAIN;
+	if (has_ghosts && !g->miscounts)
+		return RULES_RECOUNT;
+	if (g->gone == 0)
+		return RULES_BELIEVE;
 	if (mass && is_short)
 		return RULES_REFUSE;
 	if (is_short && !g->doubted)

@@ -62,6 +62,8 @@ struct rules_gone {
 	bool by_absence;   /* not named as gone: just not named as there */
 	uint64_t named;    /* messages that the answer named as there ... */
 	uint32_t messages; /* ... and that EXAMINE counted */
+	size_t here;       /* known, and not gone: it has counted them, too */
+	bool miscounts;    /* it counts fewer than there are */
 	bool second;       /* the answer to the second question */
 	bool doubted;      /* one missed some, too, RULES_DOUBT_MS ago */
 };
@@ -69,6 +71,7 @@ enum rules_verdict {
 	RULES_BELIEVE,
 	RULES_DOUBT,     /* not now; if a later sync says it again */
 	RULES_ASK_AGAIN, /* put the second question: plainly, all flags */
+	RULES_RECOUNT,   /* likewise: one that is gone was not named */
 	RULES_REFUSE,    /* the answers contradict each other */
 };
 enum rules_verdict rules_judge(const struct rules_gone *g);

@@ -40,8 +40,10 @@ static void sync_recall(void *ctx, const struct mail_row *rows, size_t n,
 static const struct imap_sync_ops sync_ops = {
 	sync_opened, sync_rows, sync_present, sync_vanished, sync_done};
 
+/* `first`: the one whose answer is doubted, or NULL. */
 static int start_locked(struct fs *fs, struct folder *f,
-			enum imap_priority prio, bool second) REQUIRES(f->lock)
+			enum imap_priority prio, const struct sync *first)
+	REQUIRES(f->lock)
 {
 	struct imap_sync_request req = {0};
 	struct cache_state s;
@@ -57,13 +59,14 @@ static int start_locked(struct fs *fs, struct folder *f,
 
 	y->fs = fs;
 	y->f = f;
-	y->second = second;
+	y->second = first != NULL;
+	y->recounts = first && first->recounts;
 	y->uidnext = s.uidnext;
 	y->budget = FS_REPLAY_MAX;
 	req.uidvalidity = s.uidvalidity;
 	req.uidnext = s.uidnext;
 	req.highestmodseq = s.highestmodseq;
-	req.plain = second || f->distrusted;
+	req.plain = y->second || f->distrusted;
 	if (cache_may_recall(fs->cache))
 		req.recall = sync_recall;
 	f->busy = FOLDER_SYNCING;
@@ -79,7 +82,7 @@ static int start_locked(struct fs *fs, struct folder *f,
 
 int sync_start_locked(struct fs *fs, struct folder *f, enum imap_priority prio)
 {
-	return start_locked(fs, f, prio, false);
+	return start_locked(fs, f, prio, NULL);
 }
 
 static int sync_opened(void *ctx, const struct imap_mailbox *now)
@@ -307,7 +310,7 @@ static int ask_again(struct sync *y)
 
 	lock_take(&f->lock);
 	f->busy = FOLDER_IDLE;
-	r = f->box ? start_locked(y->fs, f, IMAP_PRIO_LISTING, true) : -ENODATA;
+	r = f->box ? start_locked(y->fs, f, IMAP_PRIO_LISTING, y) : -ENODATA;
 	lock_drop(&f->lock);
 	return r;
 }

@@ -27,6 +27,7 @@ struct gone {
 	size_t n, known;
 	uint32_t *moved; /* of messages that were moved away from here ... */
 	size_t n_moved;  /* ... and are not there any more to be moved */
+	size_t here;     /* of either kind, not gone, and counted by EXAMINE */
 	uint32_t low;    /* no UID below it is of one that is not gone */
 };
 
@@ -48,17 +49,23 @@ static bool is_gone(struct sync *y, bool by_absence, uint32_t uid)
 	       (is_asked_for && !ranges_has(&y->named, uid));
 }
 
-/* Those that are gone come first, in order. `low`: of the others. */
+/* Those that are gone come first, in order; the others are counted. */
 static size_t keep_gone(struct sync *y, bool by_absence, uint32_t *uids,
-			size_t n, uint32_t *low)
+			size_t n, struct gone *others)
 {
+	uint32_t top = y->opened_uidnext != 0 ? y->opened_uidnext : y->uidnext;
 	size_t gone = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (is_gone(y, by_absence, uids[i]))
-			uids[gone++] = uids[i];
-		else if (uids[i] < *low)
-			*low = uids[i];
+		uint32_t uid = uids[i];
+
+		if (is_gone(y, by_absence, uid)) {
+			uids[gone++] = uid;
+			continue;
+		}
+		if (uid < others->low)
+			others->low = uid;
+		others->here += uid < top;
 	}
 	return gone;
 }
@@ -79,18 +86,20 @@ static int find_gone(struct sync *y, struct box *box, bool by_absence,
 	if (r != 0)
 		return r;
 	ret->low = y->uidnext;
-	ret->n = keep_gone(y, by_absence, ret->uids, n, &ret->low);
-	ret->n_moved = keep_gone(y, by_absence, ret->moved, n_moved, &ret->low);
+	ret->n = keep_gone(y, by_absence, ret->uids, n, ret);
+	ret->n_moved = keep_gone(y, by_absence, ret->moved, n_moved, ret);
 	ret->known = n + n_moved;
 	return 0;
 }
 
-static int judge(struct sync *y, bool by_absence, size_t gone, size_t known)
+static int judge(struct sync *y, bool by_absence, const struct gone *v)
 {
 	struct folder *f = y->f;
+	size_t gone = v->n + v->n_moved;
 	struct rules_gone g = {
-		.known = known,
+		.known = v->known,
 		.gone = gone,
+		.here = v->here,
 		.by_absence = by_absence,
 		.named = ranges_count(&y->named),
 		.messages = y->messages,
@@ -100,6 +109,7 @@ static int judge(struct sync *y, bool by_absence, size_t gone, size_t known)
 
 	lock_take(&f->lock);
 	g.doubted = f->doubted && f->asked_ms - f->doubted_ms >= RULES_DOUBT_MS;
+	g.miscounts = f->miscounts;
 	lock_drop(&f->lock);
 	verdict = rules_judge(&g);
 	switch (verdict) {
@@ -108,7 +118,12 @@ static int judge(struct sync *y, bool by_absence, size_t gone, size_t known)
 	case RULES_ASK_AGAIN:
 		log_info("sync: %zu of %zu messages of '%s' are said to be "
 			 "gone: asking once more",
-			 gone, known, f->path);
+			 gone, v->known, f->path);
+		break;
+	case RULES_RECOUNT:
+		log_info("sync: '%s' has %u messages, and %zu of them are "
+			 "known: asking once more",
+			 f->path, g.messages, g.here);
 		break;
 	default:
 		log_warn("sync: the server named %llu of %u messages of '%s': "
@@ -127,13 +142,26 @@ static int judge(struct sync *y, bool by_absence, size_t gone, size_t known)
 /* The first answer took most of the folder away; the second one did not. */
 static void check_first_answer(struct sync *y, size_t gone, size_t known)
 {
-	if (!y->second || (gone > RULES_MASS && gone > known / 2))
+	if (!y->second || y->recounts ||
+	    (gone > RULES_MASS && gone > known / 2))
 		return;
 	log_warn("sync: the server said that most of '%s' was gone, and it is "
 		 "not: from now on it is asked for all flags there",
 		 y->f->path);
 	lock_take(&y->f->lock);
 	y->f->distrusted = true;
+	lock_drop(&y->f->lock);
+}
+
+/* So it would be for ever, at the cost of all flags each time. */
+static void check_count(struct sync *y, const struct gone *gone)
+{
+	if (!y->recounts || gone->here <= y->messages)
+		return;
+	log_warn("sync: the server counts %u messages in '%s' and names %zu",
+		 y->messages, y->f->path, gone->here);
+	lock_take(&y->f->lock);
+	y->f->miscounts = true;
 	lock_drop(&y->f->lock);
 }
 
@@ -247,7 +275,10 @@ static int judge_gone(struct sync *y, bool by_absence, struct gone *gone)
 {
 	size_t n = gone->n + gone->n_moved;
 
-	switch (judge(y, by_absence, n, gone->known)) {
+	switch (judge(y, by_absence, gone)) {
+	case RULES_RECOUNT:
+		y->recounts = true;
+		return -EAGAIN;
 	case RULES_ASK_AGAIN:
 		return -EAGAIN;
 	case RULES_REFUSE:
@@ -256,6 +287,7 @@ static int judge_gone(struct sync *y, bool by_absence, struct gone *gone)
 		gone->n = gone->n_moved = n = 0;
 		break;
 	default:
+		check_count(y, gone);
 		break;
 	}
 	check_first_answer(y, n, gone->known);

@@ -13,6 +13,7 @@ struct sync {
 	struct fs *fs;
 	struct folder *f;
 	bool second;             /* the answer to the first one was doubted */
+	bool recounts;           /* ... since it counted fewer than are here */
 	uint32_t uidnext;        /* messages below were known */
 	uint32_t new_uidnext;    /* ... and will be, when it has ended */
 	uint32_t opened_uidnext; /* all below that are new are named; 0:

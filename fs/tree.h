@@ -101,6 +101,7 @@ struct folder {
 	bool has_synced;              /* in this mount */
 	bool doubted;                 /* the last sync missed some messages */
 	bool distrusted;     /* the server once said that all was gone */
+	bool miscounts;      /* EXAMINE counts fewer than there are */
 	enum folder_denied { /* LIST names it, SELECT does not know it */
 			     FOLDER_NOT_DENIED,
 			     FOLDER_DENIED, /* once; LIST is asked */

@@ -10,16 +10,13 @@ import time
 from imapfstest import *
 from imapfstest.endstate import truth, wait_equal
 from imapfstest.letters import letter, numbered
+from imapfstest.qresync import folder, qresync_server
 from imapfstest.script import CAPABILITIES
 
 BODY = rb"UID FETCH .*BODY\.PEEK\[\]"
 # Commands that ask what is in a mailbox.
 ASKS = rb"(UID )?(FETCH|SEARCH)|EXAMINE|SELECT"
 MANY = 300
-
-
-def folder(m, path):
-    return next(f for f in m.status()["folders"] if f["path"] == path)
 
 
 def change(server, first):
@@ -49,8 +46,8 @@ def keeps_up_by(env, mask, method, kept_up):
     m.messages()
     wait_equal(m, truth(server))
     m.wait_status(lambda s: s["folders"] and
-                  folder(m, "INBOX")["kept_up"] == kept_up)
-    report = folder(m, "INBOX")
+                  folder(s, "INBOX")["kept_up"] == kept_up)
+    report = folder(m.status(), "INBOX")
     assert report["method"] == method, report
     assert abs(report["synced_at"] - time.time()) < 60 * slowdown(), report
     text = m.control("status")
@@ -115,7 +112,7 @@ def test_watched_folder_is_entered_without_a_command_later_too(env):
     m.messages()
     tap.wait_command(rb"IDLE", 0, 20)
     os.utime(m.path / "INBOX")
-    m.wait_status(lambda s: folder(m, "INBOX")["method"])
+    m.wait_status(lambda s: folder(s, "INBOX")["method"])
     tap.wait_command(rb"EXAMINE INBOX", 0, 20)
     begin = time.monotonic()
     wait_for(lambda: time.monotonic() - begin > 65, 100, "a minute")
@@ -202,38 +199,7 @@ def test_thousands_that_came_meanwhile_make_no_storm(env):
     assert numbered(m)[2509].read_bytes() == letter(2509)
 
 
-# A server that says that nearly everything is gone.
-
-def telling(server, vanished):
-    """It speaks QRESYNC, and `vanished` is what it names as gone."""
-    def examine(session, tag, command):
-        answer = session.default(tag, command.split(b" (")[0])
-        more = b"* OK [HIGHESTMODSEQ %d] next\r\n" % server.modseq
-        if b"QRESYNC" in command and vanished:
-            more += b"* VANISHED (EARLIER) " + vanished + b"\r\n"
-        return answer.replace(tag + b" OK", more + tag + b" OK")
-    server.clear()
-    server.on(rb"EXAMINE", examine)
-
-
-def qresync_server(env, count=MANY):
-    box = Box([Msg(n, letter(n)) for n in range(1, count + 1)])
-    server = env.script({b"INBOX": box}, capabilities=(
-        *(c for c in CAPABILITIES if c != b"IDLE"), b"CONDSTORE",
-        b"QRESYNC"))
-    server.modseq = 100
-    telling(server, b"")
-    return server, box
-
-
-def touched(server, m):
-    """INBOX was asked for since now."""
-    before = server.count(rb"EXAMINE INBOX")
-    server.modseq += 1
-    os.utime(m.path / "INBOX")
-    server.wait_for_command(rb"EXAMINE INBOX", times=before + 1)
-    m.wait_status(lambda s: folder(m, "INBOX")["state"] == "known")
-
+# A watcher.
 
 def notifying(server, begun):
     """It has NOTIFY; `begun` is set when a watch has begun."""
@@ -268,7 +234,7 @@ def test_what_is_watched_before_it_is_listed_is_watched(env):
     m = env.mount(server)
     assert begun.is_set()
     assert sorted(numbered(m, "Work")) == [1]
-    assert folder(m, "Work")["kept_up"] == "notify"
+    assert folder(m.status(), "Work")["kept_up"] == "notify"
 
 
 def test_what_a_sync_brings_is_no_news_when_it_is_heard_meanwhile(env):
@@ -366,82 +332,7 @@ def test_mailbox_that_is_denied_once_keeps_its_messages(env):
     asked = server.count(rb'EXAMINE "?Work')
     os.utime(m.path / "Work")
     server.wait_for_command(rb'EXAMINE "?Work', times=asked + 2)
-    m.wait_status(lambda s: folder(m, "Work")["state"] == "known")
+    m.wait_status(lambda s: folder(s, "Work")["state"] == "known")
     assert {n: os.stat(p).st_ino
             for n, p in numbered(m, "Work").items()} == before
     assert not watch.events("DELETE"), watch.found
-
-
-def test_most_of_a_folder_that_is_said_to_be_gone_and_is_not(env):
-    server, box = qresync_server(env)
-    m = env.mount(server)
-    paths = numbered(m)
-    inodes = {n: os.stat(p).st_ino for n, p in paths.items()}
-    assert paths[7].read_bytes() == letter(7)
-    telling(server, b"1:%d" % MANY)
-    touched(server, m)
-    m.wait_status(lambda s: "it is not: from now on" in m.log())
-    assert {n: os.stat(p).st_ino for n, p in numbered(m).items()} == inodes
-    bodies = server.count(BODY)
-    assert paths[7].read_bytes() == letter(7)
-    assert server.count(BODY) == bodies
-    # It is not asked like that again; and what is gone goes.
-    asked = server.count(rb"EXAMINE .*QRESYNC")
-    with server.lock:
-        del box.messages[:5]
-    touched(server, m)
-    env.wait_for(lambda: sorted(numbered(m)) == list(range(6, MANY + 1)), 20)
-    assert server.count(rb"EXAMINE .*QRESYNC") == asked
-
-
-def test_most_of_a_folder_that_is_gone_is_asked_for_twice(env):
-    server, box = qresync_server(env)
-    m = env.mount(server)
-    assert len(m.messages()) == MANY
-    watch = env.watch(m.path / "INBOX")
-    with server.lock:
-        del box.messages[10:290]
-    telling(server, b"11:290")
-    touched(server, m)
-    env.wait_for(lambda: len(m.messages()) == 20, 20)
-    watch.wait("DELETE", times=280)
-    assert server.count(rb"UID FETCH 1:\d+ \(UID FLAGS\)") == 1
-    assert "asking once more" in m.log()
-    m.unmount()
-    m.start()
-    assert len(m.messages()) == 20
-
-
-def test_few_that_are_named_as_gone_go_at_once(env):
-    server, box = qresync_server(env)
-    m = env.mount(server)
-    assert len(m.messages()) == MANY
-    with server.lock:
-        del box.messages[:100]
-    telling(server, b"1:100")
-    touched(server, m)
-    env.wait_for(lambda: len(m.messages()) == MANY - 100, 20)
-    assert server.count(rb"UID FETCH 1:\d+ \(UID FLAGS\)") == 0
-
-
-def test_folder_that_is_not_named_though_it_was_counted_stays(env):
-    server = env.script({b"INBOX": Box([Msg(n, letter(n))
-                                        for n in range(1, MANY + 1)])},
-                        capabilities=[c for c in CAPABILITIES
-                                      if c != b"IDLE"])
-    m = env.mount(server)
-    assert len(m.messages()) == MANY
-    server.on(rb"UID FETCH 1:\d+ \(UID FLAGS\)", b"%TAG% OK nothing\r\n")
-    for _ in range(3):
-        before = server.count(rb"UID FETCH 1:\d+ \(UID FLAGS\)")
-        os.utime(m.path / "INBOX")
-        server.wait_for_command(rb"UID FETCH 1:\d+ \(UID FLAGS\)",
-                                times=before + 2)
-        m.wait_status(lambda s: folder(m, "INBOX")["state"] == "known")
-    assert len(m.messages()) == MANY
-    assert "not believed" in m.log()
-    server.clear()
-    os.utime(m.path / "INBOX")
-    m.unmount()
-    m.start()
-    assert len(m.messages()) == MANY

@@ -198,6 +198,30 @@ static void a_few_that_were_counted_are_gone_the_next_time(void **state)
 	assert_int_equal(rules_judge(&g), RULES_BELIEVE);
 }
 
+/* Who names what vanished may forget one, and never names it again. */
+static void what_is_not_counted_is_asked_for_plainly(void **state)
+{
+	struct rules_gone g = {.known = 10, .here = 10, .messages = 9};
+
+	(void)state;
+	assert_int_equal(rules_judge(&g), RULES_RECOUNT);
+	g.gone = 1;
+	assert_int_equal(rules_judge(&g), RULES_RECOUNT);
+	g.here = 9;
+	assert_int_equal(rules_judge(&g), RULES_BELIEVE);
+	g.here = 10;
+	g.miscounts = true;
+	assert_int_equal(rules_judge(&g), RULES_BELIEVE);
+	/* Who names what is there has named one too many: it is there. */
+	g = (struct rules_gone){.known = 10,
+				.here = 10,
+				.by_absence = true,
+				.named = 10,
+				.messages = 9,
+				.second = true};
+	assert_int_equal(rules_judge(&g), RULES_BELIEVE);
+}
+
 /* --- sets of UIDs --- */
 
 static void a_set_has_what_was_added_in_any_order(void **state)
@@ -301,6 +325,7 @@ int main(void)
 			most_of_a_folder_is_not_gone_if_it_was_counted),
 		cmocka_unit_test(
 			a_few_that_were_counted_are_gone_the_next_time),
+		cmocka_unit_test(what_is_not_counted_is_asked_for_plainly),
 		cmocka_unit_test(a_set_has_what_was_added_in_any_order),
 		cmocka_unit_test(the_whole_of_all_uids_is_one_range),
 		cmocka_unit_test(neighbours_and_repetitions_take_no_room),
