@@ -102,7 +102,7 @@ static int open_whole(struct body *b, const struct blob *blob)
 	/* What we may not read is fetched again, as if it were not there. */
 	if (fd < 0 && error != ENOENT && error != ENOTDIR && error != ELOOP &&
 	    error != EACCES)
-		return error == ENOMEM ? -ENOMEM : -EIO;
+		return home_errno(error);
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
 	    (uint64_t)st.st_size == blob->size) {
 		b->fd = fd;

@@ -138,6 +138,12 @@ static int errno_of(struct db *db, int rc)
 
 /* --- statements --- */
 
+static void log_failure(struct db *db, enum stmt s, int r)
+{
+	log_write(r == -EIO ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+		  "cache: statement %d: %s", s, sqlite3_errmsg(db->handle));
+}
+
 int db_step(struct db *db, enum stmt s)
 {
 	int rc = sqlite3_step(db->stmt[s]), r;
@@ -146,8 +152,7 @@ int db_step(struct db *db, enum stmt s)
 		return 1;
 	r = errno_of(db, rc);
 	if (r != 0)
-		log_debug("cache: statement %d: %s", s,
-			  sqlite3_errmsg(db->handle));
+		log_failure(db, s, r);
 	sqlite3_reset(db->stmt[s]);
 	return r;
 }
@@ -166,7 +171,7 @@ int db_run(struct db *db, enum stmt s)
 		return 0;
 	}
 	r = errno_of(db, rc);
-	log_debug("cache: statement %d: %s", s, sqlite3_errmsg(db->handle));
+	log_failure(db, s, r);
 	return r;
 }
 

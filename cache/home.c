@@ -47,6 +47,8 @@ int home_errno(int error)
 	case ENOMEM:
 		return -ENOMEM;
 	default:
+		/* Which says nothing by itself. */
+		log_warn("cache: %s", strerrordesc_np(error));
 		return -EIO;
 	}
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "imap/log.h"
 #include "scene.h"
 
 /* Opening: folders, versions, damage, ids over all of these. */
@@ -161,12 +162,15 @@ static void overwrite(const char *path, long at, const char *bytes, size_t n)
 static void a_mark_that_cannot_be_written_is_an_error_of_the_list(void **state)
 {
 	struct scene *s = *state;
-	char path[320];
+	char path[320], *log;
 	uint64_t id;
 
 	path_in_state(s, "ids.new", path);
 	assert_int_equal(mkdir(path, 0700), 0);
 	assert_int_equal(cache_new_ids(s->c, 10000, &id), -EIO);
+	log = log_snapshot(NULL);
+	assert_non_null(strstr(log, "Is a directory"));
+	free(log);
 	assert_int_equal(rmdir(path), 0);
 	assert_int_equal(cache_sync(s->c), 0);
 	assert_int_equal(cache_new_ids(s->c, 10000, &id), 0);
