@@ -32,7 +32,7 @@ char *path_join(const char *dir, const char *name)
 	return path;
 }
 
-int home_errno(int error)
+static int errno_of(int error)
 {
 	switch (error) {
 	case EACCES:
@@ -47,10 +47,17 @@ int home_errno(int error)
 	case ENOMEM:
 		return -ENOMEM;
 	default:
-		/* Which says nothing by itself. */
-		log_warn("cache: %s", strerrordesc_np(error));
 		return -EIO;
 	}
+}
+
+int home_errno(int error)
+{
+	int r = errno_of(error);
+
+	if (r == -EIO)
+		log_warn("cache: %s", strerrordesc_np(error));
+	return r;
 }
 
 /* --- folders --- */
@@ -70,7 +77,7 @@ int home_make_dirs(const char *dir)
 	}
 	free(path);
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-		return home_errno(errno);
+		return errno_of(errno);
 	return 0;
 }
 
@@ -80,7 +87,7 @@ int home_make(const char *dir, struct cache_report *report)
 	int r = home_make_dirs(dir);
 
 	if (r == 0 && stat(dir, &st) != 0)
-		r = home_errno(errno);
+		r = errno_of(errno);
 	if (r != 0) {
 		snprintf(report->text, sizeof(report->text),
 			 "cannot make the folder '%.300s': %s", dir,
@@ -97,7 +104,7 @@ int home_make(const char *dir, struct cache_report *report)
 	}
 	/* Mail is private, also in a folder that was made by hand. */
 	if ((st.st_mode & 077) != 0 && chmod(dir, 0700) != 0)
-		return home_errno(errno);
+		return errno_of(errno);
 	return 0;
 }
 
@@ -160,7 +167,7 @@ static int lock_dir(const char *dir, const char *name, int64_t until,
 	*ret_fd = open_lock(path);
 	free(path);
 	if (*ret_fd < 0)
-		return home_errno(errno);
+		return errno_of(errno);
 
 	while ((r = try_lock(*ret_fd)) == -EBUSY && clock_now_ms() < until)
 		(void)poll(NULL, 0, LOCK_POLL_MS);
