@@ -292,8 +292,7 @@ struct cache {
 
 /* --- home.c: folders and lock --- */
 
-/* The errno of a file operation, in terms of cache.h; what -EIO was is logged.
- */
+/* The errno of a file operation, in terms of cache.h. -EIO is logged. */
 int home_errno(int error);
 /* With its parents, all private. 0 if it is there already. */
 MUST_CHECK int home_make_dirs(const char *dir);
