@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,19 +309,7 @@ size_t count_state_files(struct changed *t, const char *folder)
 
 int64_t sql_number(struct changed *t, const char *sql)
 {
-	char path[400];
-	sqlite3_stmt *st;
-	sqlite3 *db;
-	int64_t v;
-
 	if (t->s->c)
 		assert_int_equal(cache_sync(t->s->c), 0);
-	snprintf(path, sizeof(path), "%s/index.db", t->s->state_dir);
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	v = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	sqlite3_close(db);
-	return v;
+	return scene_sql_number(t->s, sql);
 }

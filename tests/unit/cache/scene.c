@@ -256,29 +256,39 @@ void scene_sql(struct scene *s, const char *sql)
 	sqlite3_close(db);
 }
 
+int64_t scene_sql_number(struct scene *s, const char *sql)
+{
+	char path[320];
+	sqlite3_stmt *st;
+	sqlite3 *db;
+	int64_t v;
+
+	snprintf(path, sizeof(path), "%s/index.db", s->state_dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	v = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return v;
+}
+
 void scene_spoil_table(struct scene *s, const char *name)
 {
 	char path[320], sql[120], garbage[4096];
-	sqlite3_stmt *st;
-	sqlite3 *db;
-	long page;
+	int64_t page;
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/index.db", s->state_dir);
 	snprintf(sql, sizeof(sql),
 		 "SELECT rootpage FROM sqlite_schema WHERE name = '%s'", name);
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	page = sqlite3_column_int(st, 0);
-	sqlite3_finalize(st);
-	sqlite3_close(db);
+	page = scene_sql_number(s, sql);
 
 	memset(garbage, 0xff, sizeof(garbage));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, garbage, sizeof(garbage),
-				(page - 1) * (long)sizeof(garbage)),
+				(page - 1) * (off_t)sizeof(garbage)),
 			 sizeof(garbage));
 	close(fd);
 }

@@ -84,6 +84,9 @@ void scene_put_part(struct scene *s, uint64_t id, size_t size, size_t from,
 /* Run SQL on the database of a cache that is closed, or idle. */
 void scene_sql(struct scene *s, const char *sql);
 
+/* The number that is the result of a query; likewise. */
+int64_t scene_sql_number(struct scene *s, const char *sql);
+
 /* The first page of a table, or of an index, becomes garbage. Closed. */
 void scene_spoil_table(struct scene *s, const char *name);
 
